@@ -1,0 +1,52 @@
+# savi: `make` alone lists what can be done.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+EXP ?= demo
+ARGS ?=
+RESUME ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train validate test test-slow lint format base clean
+
+help: ## Explain the targets (this text)
+	@echo "savi - self-aligned video language models"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12 | sed 's/^/  make /'
+	@echo; echo "  EXP=name            an experiment file, experiments/<name>.yaml (default: demo)"
+	@echo "  ARGS='--key value'  any setting of it, e.g. ARGS='--trainer.max_epochs 2'"
+	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
+
+# The environment is made anew only when pyproject.toml is newer than the marker.
+$(READY): pyproject.toml
+	@echo "Setting up $(VENV) (once; about two minutes) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' 2> >(grep -v '^WARNING: Location' >&2)
+	@touch $@
+
+setup: $(READY) ## Make the virtual environment (the other targets do this by themselves)
+
+train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
+	@$(BIN)/savi fit --config experiments/$(EXP).yaml $(if $(RESUME),--ckpt_path last) $(ARGS)
+
+validate: $(READY) ## Evaluate the last run of an experiment: make validate EXP=demo
+	@$(BIN)/savi validate --config experiments/$(EXP).yaml --ckpt_path last $(ARGS)
+
+test: lint ## Lint, types, and every test that is not marked slow
+	@$(BIN)/python -m pytest
+
+test-slow: $(READY) ## The long tests alone
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff and mypy
+	@$(BIN)/ruff check src tests && $(BIN)/ruff format --check --quiet src tests && $(BIN)/mypy
+
+format: $(READY) ## Let ruff rewrite the sources
+	@$(BIN)/ruff check --fix --quiet src tests; $(BIN)/ruff format --quiet src tests
+
+base: $(READY) ## Teach the miniature base model anew (tens of minutes): make base [SEED=0]
+	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) $(ARGS)
+
+clean: ## Remove the virtual environment and caches (never lightning_logs)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

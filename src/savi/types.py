@@ -1,0 +1,205 @@
+"""The frozen records that flow between the parts of savi, and the protocols that join the parts.
+
+A clip goes in as a :class:`Clip`, is decoded to :class:`Frames`, watched, taken through the critique chain
+(:class:`Trace`), and leaves as :class:`PreferencePair` records, which hold text and numbers, never tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+Aspect = Literal["spatial", "temporal"]
+ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
+
+TurnName = Literal["question", "answer", "critique", "revision"]
+
+
+class SaviError(Exception):
+    """A user's mistake. The command line prints its one line, without a traceback, and exits with 2."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One unlabelled video file. Training sees nothing of a clip but this: there is no field for a truth."""
+
+    id: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The sampled frames of one clip.
+
+    pixels: uint8, (frames, height, width, 3), RGB.
+    timestamps: seconds from the start of the file, one a frame.
+    indices: position of each frame in the file, counted in frames.
+    fps: average frame rate of the file; duration: seconds.
+    """
+
+    pixels: Tensor
+    timestamps: tuple[float, ...]
+    indices: tuple[int, ...]
+    fps: float
+    duration: float
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4 or self.pixels.shape[-1] != 3:
+            raise ValueError(
+                f"pixels must be uint8 (frames, height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Item:
+    """One multiple-choice question on a held-out clip.
+
+    errors: what kind of error choosing each option is, "" for the right one; () where a benchmark doesn't say.
+    replies: every well-formed free-form reply; () where a benchmark doesn't bound them.
+    """
+
+    id: str
+    clip: Clip
+    task: str
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    errors: tuple[str, ...] = ()
+    replies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a turn is decoded. temperature 0 is greedy. max_new_tokens counts the end token."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_new_tokens: int = 256
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A prompt that branches from a watched clip. clip: index into the watched batch."""
+
+    clip: int
+    prompt: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A generated reply.
+
+    logp: sum of the log-probabilities that its tokens (the end token too) have under the untempered model.
+    finished: whether the model ended it by itself, within the limit.
+    """
+
+    text: str
+    tokens: int
+    logp: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt with the responses whose log-probabilities are wanted. clip: index into the watched batch."""
+
+    clip: int
+    prompt: str
+    responses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResponseScores:
+    """Log-probabilities of responses, the end token counted in, in the order of their questions.
+
+    logps: float32 (responses,), summed over tokens. lengths: int64 (responses,), tokens.
+    """
+
+    logps: Tensor
+    lengths: Tensor
+
+
+class Watched(Protocol):
+    """A batch of clips whose vision features and prefixes are ready. What is inside is the model's own affair."""
+
+    def __len__(self) -> int: ...
+
+
+class VideoModel(Protocol):
+    """What the critique chain asks of a model."""
+
+    def watch(self, clips: Sequence[Frames]) -> Any:
+        """Run the vision tower and lay out the prefix of each clip."""
+        ...
+
+    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
+        """Continue every branch. The replies come in the order of the branches."""
+        ...
+
+    def score(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+        """Log-probabilities of every response of every question, under the current adapter."""
+        ...
+
+    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+        """The same under the frozen reference."""
+        ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange of the chain, word for word."""
+
+    name: TurnName
+    prompt: str
+    reply: str
+    seed: int
+    logp: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything that was said about one question of one clip. outcome: "pair", or the filter that took it."""
+
+    clip: str
+    round: int
+    aspect: Aspect
+    question: str
+    turns: tuple[Turn, ...]
+    outcome: str
+
+
+@dataclass(frozen=True)
+class PreferencePair:
+    """(chosen, rejected) = (revision, first answer) for one question of one clip (VideoSAVi, section 3).
+
+    prompt: the user text both responses reply to, after the clip. reference_*_logp: summed over the response's
+    tokens and the end token, under the frozen reference. seed: the clip's, from (run, round, clip).
+    """
+
+    clip: str
+    video: str
+    round: int
+    aspect: Aspect
+    question: str
+    prompt: str
+    chosen: str
+    rejected: str
+    critique: str
+    reference_chosen_logp: float
+    reference_rejected_logp: float
+    seed: int
+    prompt_version: str
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed from anything that names a place: (run, round, clip), say. Stable over processes."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
