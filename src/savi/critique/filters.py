@@ -1,0 +1,103 @@
+"""What is kept out of the preference pairs, and under which name it is counted.
+
+Pure functions over text, one for each stage of the chain, so that a lost question costs no further turns.
+Each returns the name of the first filter that takes it, or None. What can't be parsed or decoded and what
+doesn't fit is known elsewhere; the names of those stand here beside the others.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from savi.types import SaviError
+
+UNPARSABLE = "unparsable"
+UNFINISHED = "unfinished"
+DUPLICATE_QUESTION = "duplicate question"
+DEGENERATE_REPETITION = "degenerate repetition"
+UNCHANGED_REVISION = "unchanged revision"
+LENGTH_IMBALANCE = "length imbalance"
+TOO_LONG = "too long"
+UNDECODABLE = "undecodable"
+
+FILTERS = (
+    UNDECODABLE,
+    UNPARSABLE,
+    UNFINISHED,
+    DUPLICATE_QUESTION,
+    DEGENERATE_REPETITION,
+    UNCHANGED_REVISION,
+    LENGTH_IMBALANCE,
+    TOO_LONG,
+)
+"""Every name, in the order in which the chain meets them. "undecodable" counts clips, the rest questions."""
+
+# In scripts without spaces each character counts, or a whole sentence would be a single word.
+WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Bounds of the filters.
+
+    max_length_ratio: longer over shorter response, in words, that a pair may have.
+    length_slack: a difference of up to so many words is no imbalance: "left" may pair with "left to right".
+    max_repeats: how often in a row a reply may say the same words, one or several.
+    """
+
+    max_length_ratio: float = 3.0
+    length_slack: int = 8
+    max_repeats: int = 3
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.max_length_ratio) or self.max_length_ratio < 1:
+            raise SaviError(f"filters.max_length_ratio must be at least 1, not {self.max_length_ratio}")
+        if self.length_slack < 0:
+            raise SaviError(f"filters.length_slack must be at least 0, not {self.length_slack}")
+        if self.max_repeats < 1:
+            raise SaviError(f"filters.max_repeats must be at least 1, not {self.max_repeats}")
+
+
+def refuse_question(question: str, earlier: Iterable[str]) -> str | None:
+    """Takes a question that says the same as one of the clip's `earlier` ones, case and punctuation aside."""
+    asked = words(question)
+    return DUPLICATE_QUESTION if any(words(other) == asked for other in earlier) else None
+
+
+def refuse_reply(text: str, finished: bool, settings: FilterSettings) -> str | None:
+    """Takes any turn's reply that its token limit cut off, or that loops."""
+    if not finished:
+        return UNFINISHED
+    return DEGENERATE_REPETITION if loops(text, settings.max_repeats) else None
+
+
+def refuse_pair(answer: str, revision: str, settings: FilterSettings) -> str | None:
+    """Takes a pair whose revision says the same as the answer, or whose lengths are too far apart."""
+    rejected, chosen = words(answer), words(revision)
+    if rejected == chosen:
+        return UNCHANGED_REVISION
+    shorter, longer = sorted((len(rejected), len(chosen)))
+    if longer - shorter > settings.length_slack and longer > settings.max_length_ratio * shorter:
+        return LENGTH_IMBALANCE
+    return None
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, case, punctuation and the way its characters are encoded aside."""
+    return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def loops(text: str, max_repeats: int) -> bool:
+    """Whether any sequence of words stands more than `max_repeats` times in a row."""
+    said = words(text)
+    for period in range(1, len(said) // (max_repeats + 1) + 1):
+        same = 0
+        for word, later in zip(said, said[period:], strict=False):
+            same = same + 1 if word == later else 0
+            if same >= period * max_repeats:
+                return True
+    return False
