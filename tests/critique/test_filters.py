@@ -1,0 +1,145 @@
+"""Each filter takes what it is named for, and lets its near misses through."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from savi.critique.filters import (
+    DEGENERATE_REPETITION,
+    DUPLICATE_QUESTION,
+    FILTERS,
+    LENGTH_IMBALANCE,
+    UNCHANGED_REVISION,
+    UNFINISHED,
+    FilterSettings,
+    refuse_pair,
+    refuse_question,
+    refuse_reply,
+)
+from savi.types import SaviError
+
+SETTINGS = FilterSettings()
+
+
+def sentence(words: int) -> str:
+    return " ".join(f"word{index}" for index in range(words))
+
+
+def test_names_are_distinct_and_complete() -> None:
+    assert set(FILTERS) == {
+        "undecodable",
+        "unparsable",
+        "unfinished",
+        "duplicate question",
+        "degenerate repetition",
+        "unchanged revision",
+        "length imbalance",
+        "too long",
+    }
+    assert len(set(FILTERS)) == len(FILTERS)
+
+
+@pytest.mark.parametrize(
+    ("question", "refused"),
+    [
+        ("Which way does it move?", DUPLICATE_QUESTION),
+        ("which way, does it  MOVE", DUPLICATE_QUESTION),
+        ("which way does it move first?", None),
+        ("does which way it move?", None),
+    ],
+)
+def test_duplicate_questions(question: str, refused: str | None) -> None:
+    assert refuse_question(question, ["What is red?", "Which way does it move?"]) == refused
+    assert refuse_question(question, []) is None
+
+
+def test_a_reply_that_was_cut_off_is_unfinished_whatever_it_says() -> None:
+    assert refuse_reply("a red cup", False, SETTINGS) == UNFINISHED
+    assert refuse_reply("loop " * 50, False, SETTINGS) == UNFINISHED
+    assert refuse_reply("a red cup", True, SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("no no no no", DEGENERATE_REPETITION),
+        ("no no no", None),
+        ("it moves left, it moves left. It moves left; it moves LEFT", DEGENERATE_REPETITION),
+        ("it moves left, it moves left, it moves left", None),
+        ("red, then blue, then red, then blue, then red", None),
+        ("First the cup falls. " * 4, DEGENERATE_REPETITION),
+        ("well: " + "the cup " * 4 + "falls", DEGENERATE_REPETITION),
+        ("红色红色红色红色", DEGENERATE_REPETITION),
+        ("红色的杯子在左边", None),
+        ("the cup the plate the fork the knife the spoon", None),
+        ("", None),
+    ],
+)
+def test_degenerate_repetition(text: str, refused: str | None) -> None:
+    assert refuse_reply(text, True, SETTINGS) == refused
+
+
+@given(
+    phrase=st.lists(st.sampled_from("abc"), min_size=1, max_size=5),
+    repeats=st.integers(1, 6),
+    limit=st.integers(1, 4),
+)
+def test_repetition_counts_the_repeats_of_a_phrase(phrase: list[str], repeats: int, limit: int) -> None:
+    text = " ".join(["start", *phrase * repeats, "end"])
+    if repeats > limit:
+        assert refuse_reply(text, True, FilterSettings(max_repeats=limit)) == DEGENERATE_REPETITION
+    if len(set(phrase)) == len(phrase) and repeats <= limit:
+        assert refuse_reply(text, True, FilterSettings(max_repeats=limit)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "revision"),
+    [("Left.", "left"), ("It's red", "it's   red!"), ("café", "cafe\u0301"), ("?!", "...")],
+)
+def test_unchanged_revision(answer: str, revision: str) -> None:
+    assert refuse_pair(answer, revision, SETTINGS) == UNCHANGED_REVISION
+
+
+@pytest.mark.parametrize(("answer", "revision"), [("left", "right"), ("red blue", "blue red"), ("1.5", "15")])
+def test_a_changed_revision_passes(answer: str, revision: str) -> None:
+    assert refuse_pair(answer, revision, SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer", "refused"),
+    [
+        (1, 4, None),  # "left", "from left to right": very short answers are no imbalance
+        (1, 9, None),  # a difference of 8 words is the last that is allowed at any ratio
+        (1, 10, LENGTH_IMBALANCE),
+        (10, 30, None),  # a ratio of 3 is the last that is allowed
+        (10, 31, LENGTH_IMBALANCE),
+    ],
+)
+def test_length_imbalance_in_both_directions(shorter: int, longer: int, refused: str | None) -> None:
+    assert refuse_pair(sentence(shorter), sentence(longer), SETTINGS) == refused
+    assert refuse_pair(sentence(longer), sentence(shorter), SETTINGS) == refused
+
+
+def test_settings_move_the_bounds() -> None:
+    assert refuse_pair(sentence(1), sentence(4), FilterSettings(length_slack=2)) == LENGTH_IMBALANCE
+    assert refuse_pair(sentence(10), sentence(31), FilterSettings(max_length_ratio=4)) is None
+    assert refuse_pair(sentence(1), sentence(90), FilterSettings(max_length_ratio=math.inf)) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"max_length_ratio": 0.5}, "max_length_ratio must be at least 1, not 0.5"),
+        ({"max_length_ratio": math.nan}, "max_length_ratio must be at least 1, not nan"),
+        ({"length_slack": -1}, "length_slack must be at least 0, not -1"),
+        ({"max_repeats": 0}, "max_repeats must be at least 1, not 0"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(values: dict[str, float], message: str) -> None:
+    with pytest.raises(SaviError, match=message) as error:
+        FilterSettings(**values)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
