@@ -97,8 +97,8 @@ STYLES: dict[str, Callable[[list[str]], str]] = {
     "one line": lambda qs: " ".join(f"{i}. {q}" for i, q in enumerate(qs, 1)),
 }
 
-VOCABULARY = """the red left of first then before after 3 two cup moves spatial temporal question answer a note
-what q it's here sure 1 order critique blue-green TV video's (left) 3D café"""
+VOCABULARY = """the red left of first then before after 3 two cup moves spatial temporal question answer a
+note what q it's here sure 1 order critique blue-green TV video's (left) 3D café"""
 WORDS = st.sampled_from(VOCABULARY.split())
 OPENINGS = "What Which Where How Who After In Is At Name the 2 A During Does Based Here Sure"
 STARTS = st.sampled_from(OPENINGS.split())

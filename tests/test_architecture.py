@@ -1,0 +1,239 @@
+"""The shape of the package: imports run downwards, and nothing of the world's truth reaches training."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+
+from savi.types import Clip
+
+SOURCE = Path(__file__).parent.parent / "src"
+
+LAYERS = (
+    ("types",),
+    ("video", "prompts", "objective"),
+    ("world",),
+    ("models", "critique"),
+    ("data",),
+    ("evaluation",),
+    ("training",),
+    ("report",),
+    ("cli",),
+)
+"""Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""
+
+WORLD_DOORS = {
+    "data": {"savi.world.clips", "savi.world.benchmark"},
+    "evaluation": {"savi.world.benchmark"},
+    "models": {"savi.world"},
+}
+"""What of `savi.world` others may import: rendered files, held-out items, the folder of the base."""
+
+MAX_LINES = 300
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's target. name: what is taken from the module, "" for the module itself."""
+
+    module: str
+    name: str
+    types_only: bool
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(SOURCE.glob("savi/**/*.py"))}
+
+
+def imports_of(source: str, package: str) -> list[Import]:
+    """Every import of a module, those inside functions too. package: what a relative import starts from."""
+    tree = ast.parse(source)
+    guarded = {
+        id(node)
+        for guard in ast.walk(tree)
+        if isinstance(guard, ast.If) and ast.unparse(guard.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in guard.body
+        for node in ast.walk(statement)
+    }
+    return list(_imports(tree, guarded, package))
+
+
+def _imports(tree: ast.AST, guarded: set[int], package: str) -> Iterator[Import]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, "", id(node) in guarded) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inside = f"{source}.{alias.name}"
+                if inside in MODULES:
+                    yield Import(inside, "", id(node) in guarded)
+                else:
+                    yield Import(source, alias.name, id(node) in guarded)
+
+
+def package_of(name: str, path: Path) -> str:
+    return name if path.name == "__init__.py" else name.rpartition(".")[0]
+
+
+IMPORTS = {name: imports_of(path.read_text(), package_of(name, path)) for name, path in MODULES.items()}
+
+
+def part(module: str) -> str:
+    """The part of savi that a module belongs to: "critique" for savi.critique.store."""
+    return [*module.split("."), ""][1]
+
+
+def upward(imports: dict[str, list[Import]]) -> list[str]:
+    """The imports that don't run downwards."""
+    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
+    return [
+        f"{module} imports {target.module}"
+        for module, targets in imports.items()
+        for target in targets
+        if target.module.split(".")[0] == "savi"
+        and part(target.module) != part(module)
+        and rank.get(part(target.module), len(LAYERS)) >= rank.get(part(module), -1)
+    ]
+
+
+def cycle(imports: dict[str, list[Import]]) -> list[str]:
+    """Modules that import each other in a ring at run time; [] if there are none."""
+    done: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> list[str]:
+        if module in trail:
+            return [*trail[trail.index(module) :], module]
+        if module in done:
+            return []
+        targets = {target.module for target in imports.get(module, []) if not target.types_only}
+        for target in sorted(targets & imports.keys()):
+            if found := visit(target, [*trail, module]):
+                return found
+        done.add(module)
+        return []
+
+    return next((found for module in imports if (found := visit(module, []))), [])
+
+
+def truth_leaks(imports: dict[str, list[Import]]) -> list[str]:
+    """Imports from the world that go past its doors, or take what is private or more than its base folder."""
+    return [
+        f"{module} imports {target.name or 'all'} of {target.module}"
+        for module, targets in imports.items()
+        if part(module) != "world"
+        for target in targets
+        if part(target.module) == "world"
+        and (
+            target.module not in WORLD_DOORS.get(part(module), set())
+            or target.name.startswith("_")
+            or (target.module == "savi.world" and target.name != "BASE")
+        )
+    ]
+
+
+def test_every_part_has_its_layer() -> None:
+    parts = {part(module) for module in MODULES} - {""}
+    assert parts <= {name for names in LAYERS for name in names}
+
+
+def test_imports_run_downwards() -> None:
+    assert upward(IMPORTS) == []
+
+
+def test_no_module_imports_itself_in_a_ring() -> None:
+    assert cycle(IMPORTS) == []
+
+
+def test_the_truth_of_the_world_stays_in_it() -> None:
+    assert truth_leaks(IMPORTS) == []
+
+
+def test_the_clip_that_training_sees_has_no_room_for_a_truth() -> None:
+    assert [field.name for field in fields(Clip)] == ["id", "path"]
+
+
+def test_the_package_stands_without_its_tests() -> None:
+    offending = [m for m, targets in IMPORTS.items() for t in targets if t.module.split(".")[0] == "tests"]
+    assert offending == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_is_long(name: str) -> None:
+    assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("name", [name for name, path in MODULES.items() if path.name == "__init__.py"])
+def test_packages_only_say_what_they_offer(name: str) -> None:
+    plain = (ast.Expr, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
+    assert all(isinstance(statement, plain) for statement in ast.parse(MODULES[name].read_text()).body)
+
+
+def example(**sources: str) -> dict[str, list[Import]]:
+    return {
+        f"savi.{name.replace('__', '.')}": imports_of(source, f"savi.{name.split('__')[0]}")
+        for name, source in sources.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("importer", "statement"),
+    [
+        ("critique__chain", "from savi.models.load import load_base"),
+        ("models__load", "import savi.critique.chain"),
+        ("evaluation__runner", "from savi.training import module"),
+        ("prompts__parsing", "def late():\n    from savi.video import decode"),
+        ("critique__chain", "from ..models import load"),
+        ("types", "from savi.prompts.templates import Prompts"),
+        ("models__load", "from savi.unheard_of import x"),
+    ],
+)
+def test_the_check_sees_imports_that_run_upwards(importer: str, statement: str) -> None:
+    assert len(upward(example(**{importer: statement}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("importer", "statement"),
+    [
+        ("training__module", "from savi.evaluation.multiple_choice import evaluate"),
+        ("critique__chain", "from savi.critique.store import ClipResult\nfrom . import filters"),
+        ("data__clips", "import json\nfrom savi.types import Clip"),
+    ],
+)
+def test_the_check_lets_imports_downwards_pass(importer: str, statement: str) -> None:
+    assert upward(example(**{importer: statement})) == []
+
+
+def test_the_check_sees_rings_but_not_those_of_types_alone() -> None:
+    there = "from savi.data.b import x"
+    back = "from savi.data.a import y"
+    typed = f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {back}"
+    assert cycle(example(data__a=there, data__b=back)) == ["savi.data.a", "savi.data.b", "savi.data.a"]
+    assert cycle(example(data__a=there, data__b=typed)) == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "statement", "leaks"),
+    [
+        ("training__module", "from savi.world.clips import training_clips", 1),
+        ("data__datamodule", "from savi.world.scenes import Scene", 1),
+        ("data__datamodule", "from savi.world.benchmark import _truth", 1),
+        ("models__load", "from savi.world import scenes", 1),
+        ("data__datamodule", "from savi.world.benchmark import held_out", 0),
+        ("models__load", "from savi.world import BASE", 0),
+        ("world__film", "from savi.world.scenes import Scene", 0),
+    ],
+)
+def test_the_check_sees_what_reaches_past_the_doors_of_the_world(
+    importer: str, statement: str, leaks: int
+) -> None:
+    assert len(truth_leaks(example(**{importer: statement}))) == leaks
