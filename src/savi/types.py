@@ -126,17 +126,15 @@ class ResponseScores:
     lengths: Tensor
 
 
-class Watched(Protocol):
-    """A batch of clips whose vision features and prefixes are ready. What is inside is the model's own affair."""
-
-    def __len__(self) -> int: ...
-
-
 class VideoModel(Protocol):
     """What the critique chain asks of a model."""
 
-    def watch(self, clips: Sequence[Frames]) -> Any:
-        """Run the vision tower and lay out the prefix of each clip."""
+    def is_kept(self, clip: Clip) -> bool:
+        """Whether watch() can do without this clip's frames."""
+        ...
+
+    def watch(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Any:
+        """Run the vision tower and lay out the prefix of each clip. frames may be None for a clip that is kept."""
         ...
 
     def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:

@@ -58,9 +58,7 @@ class Prompts:
             except ValueError as error:
                 raise SaviError(f"prompts.{name}: {error}; write {{{{ and }}}} for plain braces") from None
             if used - allowed:
-                raise SaviError(
-                    f"prompts.{name}: unknown field {sorted(used - allowed)}; it may use {sorted(allowed)}"
-                )
+                raise SaviError(f"prompts.{name}: unknown field {sorted(used - allowed)}; it may use {sorted(allowed)}")
             if known - used:
                 raise SaviError(f"prompts.{name}: the field {sorted(known - used)} is missing")
 

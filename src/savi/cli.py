@@ -1,0 +1,168 @@
+"""The command line: `savi fit` and `savi validate`, with experiment files that say what differs from base.yaml."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+import yaml
+from lightning import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from savi.data.datamodule import ClipDataModule
+from savi.report.closing import close_fit, close_validate
+from savi.training.loggers import WandbMode, build_loggers
+from savi.training.module import SelfAlignment
+from savi.types import SaviError
+
+
+class SaviArgumentParser(LightningArgumentParser):
+    """Says what is wrong in one line, instead of the usage of two hundred options."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:
+        raise SaviError(" ".join(message.split())) from ex
+
+
+class SaviCLI(LightningCLI):
+    """Chooses the run's folder, wires the seed, and closes a run with its table and pictures."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--extends", type=str | None, default=None, help="Experiment file this one builds on.")
+        parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
+        parser.add_argument("--runs", type=str, default="lightning_logs", help="Folder that holds all runs.")
+        parser.add_argument("--wandb", type=WandbMode, default="off", help="Weights & Biases: off, offline or online.")
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
+
+    def before_instantiate_classes(self) -> None:
+        config = self._settings
+        self.run_name = config.name or _config_name(config.config)
+        runs = Path(config.runs) / self.run_name
+        versions = sorted(int(p.name[8:]) for p in runs.glob("version_*") if p.name[8:].isdigit())
+        self.resume_step: int | None = None
+        self.version: int | str = versions[-1] + 1 if versions else 0
+        if config.ckpt_path == "last":
+            if not versions:
+                raise SaviError(f"--ckpt_path last: there is no run in {runs} to go on with")
+            self.version = versions[-1]
+            self._take_up(runs / f"version_{self.version}", config)
+        if self.subcommand == "validate":
+            self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
+
+    def _take_up(self, run: Path, config: Any) -> None:
+        """Go on in the folder of a run: from its last checkpoint, or from its first clip if it has none yet."""
+        checkpoint = run / "checkpoints" / "last.ckpt"
+        if checkpoint.is_file():
+            config.ckpt_path = str(checkpoint)
+            self.resume_step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+        elif self.subcommand == "validate":
+            raise SaviError(f"--ckpt_path last: {run} has no checkpoint yet")
+        else:
+            config.ckpt_path = None
+            self.resume_step = -1
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        config = self._settings
+        loggers = build_loggers(Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step)
+        return super().instantiate_trainer(logger=loggers, **kwargs)
+
+    def after_fit(self) -> None:
+        close_fit(Path(self.trainer.log_dir or "."))
+
+    def after_validate(self) -> None:
+        close_validate(Path(self.trainer.log_dir or "."))
+
+    @property
+    def _settings(self) -> Any:
+        return self.config[self.subcommand]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console command. A user's mistake is one line on stderr and exit code 2."""
+    _quiet()
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        SaviCLI(
+            SelfAlignment,
+            ClipDataModule,
+            args=expand_extends(arguments),
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=SaviArgumentParser,
+            parser_kwargs={"parser_mode": "omegaconf"},
+        )
+    except SaviError as error:
+        print(f"savi: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def expand_extends(arguments: Sequence[str]) -> list[str]:
+    """Put the files that an experiment file extends before it, so that it holds only what differs.
+
+    Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
+    """
+    expanded: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        if option not in ("--config", "-c"):
+            expanded.append(argument)
+            continue
+        for path in _chain(Path(value if equals else next(rest, "")), ()):
+            expanded += ["--config", str(path)]
+    return expanded
+
+
+def _chain(path: Path, seen: tuple[Path, ...]) -> list[Path]:
+    if path in seen:
+        raise SaviError(f"{path} extends itself: {' -> '.join(map(str, (*seen, path)))}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise SaviError(f"--config {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
+    parent = content.get("extends")
+    return [*(_chain(path.parent / parent, (*seen, path)) if parent else []), path]
+
+
+def _config_name(configs: Any) -> str:
+    return Path(str(configs[-1])).stem if configs else "run"
+
+
+def _seed(value: int | bool | None) -> int:
+    """seed_everything may be `true` or `false` in Lightning; a run that can be repeated needs a number."""
+    if isinstance(value, bool) or value is None:
+        raise SaviError("seed_everything must be a number")
+    return value
+
+
+def _quiet() -> None:
+    """Silence what a user can do nothing about."""
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
+    for message in (
+        "LightningCLI's args parameter is intended",  # we pass the command line's own
+        ".*does not have many workers",
+        ".*is_gradient_checkpointing",
+        ".*isinstance\\(treespec, LeafSpec\\)",
+        "The number of training batches .* is smaller than the logging interval",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+if __name__ == "__main__":
+    main()

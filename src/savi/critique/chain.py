@@ -1,0 +1,236 @@
+"""The critique chain: question, answer, critique, revision, all branching from a clip that is watched once.
+
+VideoSAVi, section 3: for each clip the model asks, answers, criticises its answer against the clip and revises it;
+the revision is then preferred over the first answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from savi.critique.filters import (
+    UNPARSABLE,
+    FilterSettings,
+    refuse_pair,
+    refuse_question,
+    refuse_reply,
+)
+from savi.critique.store import ClipResult
+from savi.prompts.parsing import Unparsable, parse_answer, parse_critique, parse_questions, parse_revision
+from savi.prompts.templates import Prompts
+from savi.types import (
+    ASPECTS,
+    Aspect,
+    Branch,
+    Clip,
+    Frames,
+    PreferencePair,
+    Question,
+    Reply,
+    Sampling,
+    SaviError,
+    Trace,
+    Turn,
+    TurnName,
+    VideoModel,
+    derive_seed,
+)
+
+PAIR = "pair"
+"""The outcome of a question that became a pair."""
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """How the chain is run.
+
+    questions_per_aspect: most questions kept a clip and aspect. question_replies: replies drawn for them; a model
+    that writes numbered lists needs one, a model that writes one question a reply needs as many as questions.
+    direction: "revision" prefers the revision over the answer; "random" draws each pair's direction, a control that
+    must not learn anything.
+    """
+
+    questions_per_aspect: int = 3
+    question_replies: int = 1
+    direction: Literal["revision", "random"] = "revision"
+    question: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
+    answer: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
+    critique: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
+    revision: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
+
+    def __post_init__(self) -> None:
+        for name in ("questions_per_aspect", "question_replies"):
+            if getattr(self, name) < 1:
+                raise SaviError(f"model.chain.{name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass
+class _Thread:
+    """One question on its way through the chain. refused: the filter that took it, None while it is alive."""
+
+    clip: int
+    aspect: Aspect
+    question: str
+    key: str
+    turns: list[Turn] = field(default_factory=list)
+    replies: dict[str, str] = field(default_factory=dict)
+    refused: str | None = None
+
+
+class CritiqueChain:
+    """Takes batches of clips through the chain with one model, under one set of prompts and settings."""
+
+    def __init__(
+        self,
+        model: VideoModel,
+        prompts: Prompts,
+        settings: ChainSettings,
+        filters: FilterSettings,
+        run_seed: int,
+        round_index: int,
+    ) -> None:
+        self.model = model
+        self.prompts = prompts
+        self.settings = settings
+        self.filters = filters
+        self.run_seed = run_seed
+        self.round = round_index
+
+    def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
+        """Pairs and traces of a batch of clips. frames may be None for a clip that the model has kept."""
+        watched = self.model.watch(clips, frames)
+        seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
+        threads = self._ask(watched, seeds)
+        self._turn(watched, threads, seeds, "answer", self.settings.answer, parse_answer)
+        self._turn(watched, threads, seeds, "critique", self.settings.critique, parse_critique)
+        self._turn(watched, threads, seeds, "revision", self.settings.revision, parse_revision)
+        for thread in threads:
+            if thread.refused is None:
+                thread.refused = refuse_pair(thread.replies["answer"], thread.replies["revision"], self.filters)
+        return self._results(watched, clips, seeds, threads)
+
+    def _ask(self, watched: Any, seeds: Sequence[int]) -> list[_Thread]:
+        """Draw questions of both aspects for every clip; keep the first distinct ones."""
+        count = self.settings.questions_per_aspect
+        slots = [
+            (clip, aspect, index)
+            for clip in range(len(watched))
+            for aspect in ASPECTS
+            for index in range(self.settings.question_replies)
+        ]
+        branches = [
+            Branch(clip, self.prompts.ask(aspect, count), derive_seed(seeds[clip], "question", aspect, index))
+            for clip, aspect, index in slots
+        ]
+        replies = self.model.generate(watched, branches, self.settings.question)
+        threads: list[_Thread] = []
+        asked: dict[int, list[str]] = {}
+        kept: Counter[tuple[int, Aspect]] = Counter()
+        for (clip, aspect, index), branch, reply in zip(slots, branches, replies, strict=True):
+            turn = _turn("question", branch, reply)
+            for number, (question, refused) in enumerate(self._questions(reply)):
+                if kept[clip, aspect] == count:
+                    break
+                thread = _Thread(clip, aspect, question, f"{aspect} {index}.{number}", [turn])
+                thread.refused = refused or refuse_question(question, asked.setdefault(clip, []))
+                if thread.refused is None:
+                    asked[clip].append(question)
+                    kept[clip, aspect] += 1
+                threads.append(thread)
+        return threads
+
+    def _questions(self, reply: Reply) -> list[tuple[str, str | None]]:
+        """The questions of one reply, each with the filter that takes it."""
+        refused = refuse_reply(reply.text, reply.finished, self.filters)
+        try:
+            return [(question, refused) for question in parse_questions(reply.text)]
+        except Unparsable:
+            return [(reply.text, refused or UNPARSABLE)]
+
+    def _turn(
+        self,
+        watched: Any,
+        threads: Sequence[_Thread],
+        seeds: Sequence[int],
+        name: TurnName,
+        sampling: Sampling,
+        parse: Callable[[str], str],
+    ) -> None:
+        """Take every thread that is still in the chain one turn further."""
+        alive = [thread for thread in threads if thread.refused is None]
+        branches = [
+            Branch(thread.clip, self._prompt(name, thread), derive_seed(seeds[thread.clip], name, thread.key))
+            for thread in alive
+        ]
+        replies = self.model.generate(watched, branches, sampling)
+        for thread, branch, reply in zip(alive, branches, replies, strict=True):
+            thread.turns.append(_turn(name, branch, reply))
+            thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
+            try:
+                thread.replies[name] = parse(reply.text)
+            except Unparsable:
+                thread.refused = thread.refused or UNPARSABLE
+
+    def _prompt(self, name: TurnName, thread: _Thread) -> str:
+        template: str = getattr(self.prompts, name)
+        return template.format(question=thread.question, **thread.replies)
+
+    def _results(
+        self, watched: Any, clips: Sequence[Clip], seeds: Sequence[int], threads: Sequence[_Thread]
+    ) -> list[ClipResult]:
+        paired = [thread for thread in threads if thread.refused is None]
+        directed = [self._direction(thread, seeds[thread.clip]) for thread in paired]
+        questions = [
+            Question(thread.clip, self._prompt("answer", thread), pair)
+            for thread, pair in zip(paired, directed, strict=True)
+        ]
+        logps = self.model.score_reference(watched, questions).logps.tolist() if questions else []
+        pairs: list[list[PreferencePair]] = [[] for _ in clips]
+        for index, (thread, question) in enumerate(zip(paired, questions, strict=True)):
+            clip = clips[thread.clip]
+            chosen, rejected = question.responses
+            pairs[thread.clip].append(
+                PreferencePair(
+                    clip=clip.id,
+                    video=str(clip.path),
+                    round=self.round,
+                    aspect=thread.aspect,
+                    question=thread.question,
+                    prompt=question.prompt,
+                    chosen=chosen,
+                    rejected=rejected,
+                    critique=thread.replies["critique"],
+                    reference_chosen_logp=logps[2 * index],
+                    reference_rejected_logp=logps[2 * index + 1],
+                    seed=seeds[thread.clip],
+                    prompt_version=self.prompts.version,
+                )
+            )
+        return [
+            ClipResult(
+                clip=clip,
+                pairs=tuple(pairs[index]),
+                traces=tuple(self._trace(clip, thread) for thread in threads if thread.clip == index),
+                rejected=None,
+            )
+            for index, clip in enumerate(clips)
+        ]
+
+    def _direction(self, thread: _Thread, seed: int) -> tuple[str, str]:
+        """(chosen, rejected)."""
+        pair = thread.replies["revision"], thread.replies["answer"]
+        if self.settings.direction == "random" and random.Random(derive_seed(seed, thread.key)).random() < 0.5:
+            return pair[1], pair[0]
+        return pair
+
+    def _trace(self, clip: Clip, thread: _Thread) -> Trace:
+        outcome = thread.refused or PAIR
+        return Trace(clip.id, self.round, thread.aspect, thread.question, tuple(thread.turns), outcome)
+
+
+def _turn(name: TurnName, branch: Branch, reply: Reply) -> Turn:
+    return Turn(name, branch.prompt, reply.text, branch.seed, reply.logp, reply.finished)

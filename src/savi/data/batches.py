@@ -1,0 +1,140 @@
+"""From pairs to optimiser steps: which clips, with which of their pairs, are seen together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch.utils.data import Dataset
+
+from savi.types import Clip, Frames, Item, PreferencePair, derive_seed
+from savi.video.decode import decode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ClipPairs:
+    """A clip with its pairs: they share one prefix, so they are scored together."""
+
+    clip: Clip
+    pairs: tuple[PreferencePair, ...]
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips that go through the model in one pass. frames: None where the model has kept the clip."""
+
+    clips: tuple[Clip, ...]
+    frames: tuple[Frames | None, ...]
+
+
+@dataclass(frozen=True)
+class MicroBatch(ClipBatch):
+    """Clips with their pairs, (clips,) each."""
+
+    pairs: tuple[tuple[PreferencePair, ...], ...]
+
+
+@dataclass(frozen=True)
+class OptimiserStep:
+    """What one step of the optimiser learns from. The loss is the mean over all its pairs, however it is cut."""
+
+    micro_batches: tuple[MicroBatch, ...]
+
+    @property
+    def pairs(self) -> int:
+        return sum(len(pairs) for micro in self.micro_batches for pairs in micro.pairs)
+
+
+@dataclass(frozen=True)
+class ItemBatch(ClipBatch):
+    """Held-out clips with their items, (clips,) each."""
+
+    items: tuple[tuple[Item, ...], ...]
+
+
+def group_by_clip(pairs: Sequence[PreferencePair]) -> list[ClipPairs]:
+    """Pairs by clip, in the order in which the clips first appear."""
+    groups: dict[tuple[str, str], list[PreferencePair]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.clip, pair.video), []).append(pair)
+    return [ClipPairs(Clip(clip, Path(video)), tuple(group)) for (clip, video), group in groups.items()]
+
+
+def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, passes: int, seed: int) -> list[list[ClipPairs]]:
+    """Shuffle the clips anew for each pass, and fill steps with whole clips up to pairs_per_step pairs.
+
+    A clip is never cut: its pairs share a prefix. One with more pairs than a step holds is a step of its own.
+    """
+    steps: list[list[ClipPairs]] = []
+    for index in range(passes):
+        order = list(groups)
+        random.Random(derive_seed(seed, "pass", index)).shuffle(order)
+        step: list[ClipPairs] = []
+        for group in order:
+            if step and sum(len(g.pairs) for g in step) + len(group.pairs) > pairs_per_step:
+                steps.append(step)
+                step = []
+            step.append(group)
+        if step:
+            steps.append(step)
+    return steps
+
+
+def chunks(sequence: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Consecutive pieces of at most `size`."""
+    return [sequence[start : start + size] for start in range(0, len(sequence), size)]
+
+
+class FrameReader:
+    """Decodes the clips that the model hasn't kept; usable in a worker process of a DataLoader."""
+
+    def __init__(self, frames: int, timeout: float, is_kept: Callable[[Clip], bool]) -> None:
+        self.frames = frames
+        self.timeout = timeout
+        self.is_kept = is_kept
+
+    def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | None, ...]:
+        """Raises UndecodableClip if a file that was decoded before can't be any more."""
+        return tuple(None if self.is_kept(clip) else decode(clip.path, self.frames, self.timeout) for clip in clips)
+
+
+class StepDataset(Dataset[OptimiserStep]):
+    """The optimiser steps of a round, in order."""
+
+    def __init__(self, steps: Sequence[Sequence[ClipPairs]], clips_per_pass: int, read: FrameReader) -> None:
+        self.steps = steps
+        self.clips_per_pass = clips_per_pass
+        self.read = read
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> OptimiserStep:
+        micro_batches = []
+        for part in chunks(self.steps[index], self.clips_per_pass):
+            clips = tuple(group.clip for group in part)
+            micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
+        return OptimiserStep(tuple(micro_batches))
+
+
+class ItemDataset(Dataset[ItemBatch]):
+    """Held-out clips with their items, a batch of clips at a time."""
+
+    def __init__(self, items: Sequence[Item], clips_per_pass: int, read: FrameReader) -> None:
+        by_clip: dict[Clip, list[Item]] = {}
+        for item in items:
+            by_clip.setdefault(item.clip, []).append(item)
+        self.batches = chunks(list(by_clip.items()), clips_per_pass)
+        self.read = read
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> ItemBatch:
+        clips = tuple(clip for clip, _ in self.batches[index])
+        return ItemBatch(clips, self.read(clips), tuple(tuple(items) for _, items in self.batches[index]))

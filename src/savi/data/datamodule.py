@@ -1,0 +1,167 @@
+"""The LightningDataModule: unlabelled clips to learn from, whose pairs the model makes itself, and held-out items."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from savi.data.batches import (
+    FrameReader,
+    ItemBatch,
+    ItemDataset,
+    OptimiserStep,
+    StepDataset,
+    group_by_clip,
+    plan_steps,
+)
+from savi.data.clips import find_clips
+from savi.types import Clip, Item, PreferencePair, SaviError, derive_seed
+from savi.world.benchmark import held_out
+from savi.world.clips import training_clips
+
+WORLD = "world"
+"""The name of the embedded rendered world, both as a source of clips and as a benchmark."""
+
+
+class PairSource(Protocol):
+    """Whoever makes a round's pairs: the model's self-critique callback."""
+
+    def pairs(self, clips: Sequence[Clip]) -> Sequence[PreferencePair]:
+        """The pairs of the current round, built now or read back."""
+        ...
+
+    def is_kept(self, clip: Clip) -> bool:
+        """Whether the model needs this clip's frames no more."""
+        ...
+
+    @property
+    def round(self) -> int:
+        """The current round, from 0."""
+        ...
+
+
+class ClipDataModule(LightningDataModule):
+    """Clips, pairs and held-out items.
+
+    clips: a folder, a glob or a manifest of video files, or "world" for the embedded rendered clips.
+    clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
+    benchmark: "world", the embedded held-out set; None to go without evaluation.
+    benchmark_clips: held-out clips to render for it.
+    frames: frames sampled from a clip. decode_timeout: seconds a file may take.
+    pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
+    which changes memory and speed, not what is learnt. passes: how often a round goes through its pairs.
+    workers: processes that decode ahead. seed: of the world's clips, the order of pairs, and the order of options.
+    cache: folder for rendered clips; by default savi's own under the user's cache folder.
+    """
+
+    def __init__(
+        self,
+        clips: str = WORLD,
+        clip_count: int | None = None,
+        benchmark: str | None = WORLD,
+        benchmark_clips: int = 120,
+        frames: int = 32,
+        decode_timeout: float = 60.0,
+        pairs_per_step: int = 32,
+        clips_per_pass: int = 8,
+        passes: int = 1,
+        workers: int = 0,
+        seed: int = 0,
+        cache: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("frames", frames),
+            ("pairs_per_step", pairs_per_step),
+            ("clips_per_pass", clips_per_pass),
+            ("passes", passes),
+        ):
+            if value < 1:
+                raise SaviError(f"data.{name} must be at least 1, not {value}")
+        if clips == WORLD and clip_count is None:
+            raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
+        if benchmark not in (WORLD, None):
+            raise SaviError(f"data.benchmark: {benchmark!r} is unknown; known: {WORLD}, null")
+        self.source = clips
+        self.clip_count = clip_count
+        self.benchmark = benchmark
+        self.benchmark_clips = benchmark_clips
+        self.frames = frames
+        self.decode_timeout = decode_timeout
+        self.pairs_per_step = pairs_per_step
+        self.clips_per_pass = clips_per_pass
+        self.passes = passes
+        self.workers = workers
+        self.seed = seed
+        self.cache = Path(cache) if cache else _default_cache()
+        self.pair_source: PairSource | None = None
+        self.clips: list[Clip] = []
+        self.items: list[Item] = []
+
+    def prepare_data(self) -> None:
+        """Render what is missing of the world, once a machine."""
+        self._training_clips()
+        self._items()
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self.clips = self._training_clips()
+        self.items = self._items()
+
+    def train_dataloader(self) -> DataLoader[OptimiserStep]:
+        """The steps of this round, whose pairs are made here and now.
+
+        Raises SaviError when the filters left no pair.
+        """
+        if self.pair_source is None:
+            raise RuntimeError("no self-critique callback has offered itself as the source of pairs")
+        pairs = self.pair_source.pairs(self.clips)
+        seed = derive_seed(self.seed, "steps", self.pair_source.round)
+        steps = plan_steps(group_by_clip(pairs), self.pairs_per_step, self.passes, seed)
+        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader()))
+
+    def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
+        if not self.items:
+            return []
+        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader()))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches are frozen records of frames and text; the model moves what it needs."""
+        return batch
+
+    def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
+        return DataLoader(dataset, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is)
+
+    def _reader(self) -> FrameReader:
+        is_kept = self.pair_source.is_kept if self.pair_source else _never
+        return FrameReader(self.frames, self.decode_timeout, is_kept)
+
+    def _training_clips(self) -> list[Clip]:
+        if self.source != WORLD:
+            return find_clips(self.source, self.clip_count)
+        count = self.clip_count or 0
+        return training_clips(self.cache / f"world-{self.seed}" / "train", count, self.seed)
+
+    def _items(self) -> list[Item]:
+        if self.benchmark is None:
+            return []
+        return held_out(self.cache / f"world-{self.seed}" / "held_out", self.benchmark_clips, self.seed)
+
+
+def _default_cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "savi"
+
+
+def _as_it_is(batch: object) -> object:
+    return batch
+
+
+def _never(clip: Clip) -> bool:
+    return False

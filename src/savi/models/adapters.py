@@ -1,0 +1,52 @@
+"""LoRA through PEFT: attached to the language model's linear layers, over weights that stay as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from savi.models.family import Family
+from savi.types import SaviError
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Low-rank adapters (Hu et al. 2021). The update is scaled by alpha / r."""
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.r < 1:
+            raise SaviError(f"model.lora.r must be at least 1, not {self.r}")
+        if not 0 <= self.dropout < 1:
+            raise SaviError(f"model.lora.dropout must be in [0, 1), not {self.dropout}")
+
+
+def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> PeftModel:
+    """Wrap a model with a fresh adapter. Everything else is frozen; the adapter's weights are float32.
+
+    Raises SaviError if no layer takes the adapter, for it would train nothing and look alive.
+    """
+    config = LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=family.lora_targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise SaviError(f"no layer of {type(model).__name__} takes LoRA: {error}") from None
+    return adapted
+
+
+def trainable_state(module: nn.Module) -> dict[str, Any]:
+    """The parameters that training moves, by name: the adapter's, never the base's."""
+    trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return {name: value for name, value in nn.Module.state_dict(module).items() if name in trainable}

@@ -1,0 +1,86 @@
+"""The layout of a clip with its branches: one prefix, the prompts behind it, the responses behind each prompt.
+
+Packed into one row, every token sees its ancestors only (the tree mask) and stands at the position it would have in
+a row of its own, so that one pass over the prefix serves all branches (Wang and Hegde 2024, for text).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TokenisedQuestion:
+    """prompt: token ids behind the clip, up to where the assistant starts. responses: ids, the end token last."""
+
+    prompt: tuple[int, ...]
+    responses: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The branches of one clip, flattened. n counts all their tokens, m the response tokens, in question order.
+
+    ids: int64 (n,). offsets: int64 (n,), position behind the prefix. visible: bool (n, n), which branch tokens each
+    branch token sees; all of them see the whole prefix. sources: int64 (m,), index of the token that predicts each
+    response token. targets: int64 (m,), the response tokens. segments: int64 (m,), response each belongs to.
+    """
+
+    ids: Tensor
+    offsets: Tensor
+    visible: Tensor
+    sources: Tensor
+    targets: Tensor
+    segments: Tensor
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+
+def build_tree(questions: Sequence[TokenisedQuestion]) -> Tree:
+    """Flatten the questions of one clip, each prompt shared by its responses."""
+    ids: list[int] = []
+    offsets: list[int] = []
+    blocks: list[tuple[range, list[range]]] = []
+    sources: list[int] = []
+    targets: list[int] = []
+    segments: list[int] = []
+    response_count = 0
+    for question in questions:
+        prompt = range(len(ids), len(ids) + len(question.prompt))
+        ids.extend(question.prompt)
+        offsets.extend(range(len(question.prompt)))
+        responses = []
+        for response in question.responses:
+            start = len(ids)
+            ids.extend(response)
+            offsets.extend(range(len(question.prompt), len(question.prompt) + len(response)))
+            responses.append(range(start, len(ids)))
+            sources.extend([prompt[-1], *range(start, len(ids) - 1)])
+            targets.extend(response)
+            segments.extend([response_count] * len(response))
+            response_count += 1
+        blocks.append((prompt, responses))
+    return Tree(
+        ids=torch.tensor(ids),
+        offsets=torch.tensor(offsets),
+        visible=_ancestors(len(ids), blocks),
+        sources=torch.tensor(sources),
+        targets=torch.tensor(targets),
+        segments=torch.tensor(segments),
+    )
+
+
+def _ancestors(size: int, blocks: Sequence[tuple[range, list[range]]]) -> Tensor:
+    visible = torch.zeros(size, size, dtype=torch.bool)
+    for prompt, responses in blocks:
+        for block in (prompt, *responses):
+            rows = slice(block.start, block.stop)
+            visible[rows, rows] = torch.ones(len(block), len(block), dtype=torch.bool).tril()
+            if block is not prompt:
+                visible[rows, prompt.start : prompt.stop] = True
+    return visible

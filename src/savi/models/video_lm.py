@@ -1,0 +1,224 @@
+"""A video-LLM as savi uses it: watch a clip once, then write and score whatever branches from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from savi.models.family import ClipPrefix
+from savi.models.generate import PrefixCache, continue_branches, fill_cache
+from savi.models.load import LoadedBase
+from savi.models.score import score_packed, score_plain
+from savi.models.tree import TokenisedQuestion
+from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling, SaviError
+
+Reference = Literal["base", "previous"]
+"""base: the model with its adapter off. previous: the adapter as it stands when the pairs are built, that is, at the
+end of the round before; its log-probabilities are kept with the pairs, so that no copy of it is needed."""
+
+
+@dataclass
+class WatchedClips:
+    """Clips whose prefixes are ready. The key-value cache is filled when something is first generated from it."""
+
+    prefixes: list[ClipPrefix]
+    cache: PrefixCache | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.prefixes)
+
+
+class KeptPrefixes:
+    """Prefixes of clips seen before, up to a size, so that the frozen vision tower runs once a clip.
+
+    When it is full it takes no more, and never lets go: clips come round in a cycle, where the least recently used
+    one is the next one needed.
+    """
+
+    def __init__(self, limit_mib: float) -> None:
+        self._room = int(limit_mib * 2**20)
+        self._prefixes: dict[Clip, ClipPrefix] = {}
+
+    def __contains__(self, clip: Clip) -> bool:
+        return clip in self._prefixes
+
+    def __getitem__(self, clip: Clip) -> ClipPrefix:
+        return self._prefixes[clip]
+
+    def add(self, clip: Clip, prefix: ClipPrefix) -> None:
+        if clip not in self._prefixes and prefix.nbytes <= self._room:
+            self._prefixes[clip] = prefix
+            self._room -= prefix.nbytes
+
+
+class VideoLM:
+    """Watches, generates and scores with one adapted model (implements :class:`savi.types.VideoModel`).
+
+    peft_model: the base with its LoRA adapter. reference: which frozen model score_reference stands for.
+    keep_mib: memory for the prefixes of clips already seen.
+    """
+
+    def __init__(
+        self, base: LoadedBase, peft_model: PeftModel, reference: Reference = "base", keep_mib: float = 512.0
+    ) -> None:
+        self.peft_model = peft_model
+        self.model: Any = peft_model.get_base_model()
+        self.processor = base.processor
+        self.family = base.family
+        self.reference = reference
+        self.kept = KeptPrefixes(keep_mib)
+        tokenizer = base.processor.tokenizer
+        # Longest first, so that a token that contains another is taken out whole.
+        special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+        self._special_tokens = sorted(special, key=len, reverse=True)
+        self._end_ids = _end_ids(self.model, tokenizer)
+        special_ids = {tokenizer.convert_tokens_to_ids(token) for token in special} - self._end_ids
+        embedded = self.model.get_output_embeddings().weight.shape[0]
+        # Rows of the output layer that no token owns (padding of the vocabulary) must not be sampled either.
+        self._banned = sorted(special_ids | set(range(len(tokenizer), embedded)))
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    def is_kept(self, clip: Clip) -> bool:
+        """Whether watch() can do without this clip's frames."""
+        return clip in self.kept
+
+    @torch.no_grad()
+    def watch(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> WatchedClips:
+        """Prefixes of a batch of clips. frames may be None for a clip that is kept.
+
+        No gradient is recorded: the vision tower and the embedding are frozen.
+        """
+        prefixes = []
+        for clip, clip_frames in zip(clips, frames, strict=True):
+            if clip not in self.kept:
+                if clip_frames is None:
+                    raise ValueError(f"clip {clip.id} is not kept, so its frames are needed")
+                prefix = self._prefix(clip_frames)
+                self.kept.add(clip, prefix)
+            else:
+                prefix = self.kept[clip]
+            prefixes.append(prefix)
+        return WatchedClips(prefixes)
+
+    def generate(self, watched: WatchedClips, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
+        """Continue every branch under the current adapter. The replies come in the order of the branches."""
+        if not branches:
+            return []
+        if watched.cache is None:
+            watched.cache = fill_cache(self.model, self.family, watched.prefixes)
+        continuations = continue_branches(
+            self.model,
+            self.family,
+            watched.cache,
+            clips=[branch.clip for branch in branches],
+            prompts=[self._prompt_ids(branch.prompt) for branch in branches],
+            seeds=[branch.seed for branch in branches],
+            sampling=sampling,
+            end_ids=frozenset(self._end_ids),
+            banned_ids=torch.tensor(self._banned, device=self.device),
+        )
+        decode = self.processor.tokenizer.decode
+        return [
+            Reply(decode(c.ids, skip_special_tokens=True).strip(), len(c.ids) + c.finished, c.logp, c.finished)
+            for c in continuations
+        ]
+
+    def score(self, watched: WatchedClips, questions: Sequence[Question]) -> ResponseScores:
+        """Packed log-probabilities of every response under the current adapter; gradients flow if enabled."""
+        order, grouped = self._by_clip(watched, questions)
+        clips = [index for index, group in enumerate(grouped) if group]
+        scores = score_packed(
+            self.model, self.family, [watched.prefixes[i] for i in clips], [grouped[i] for i in clips]
+        )
+        index = torch.tensor(order, device=scores.logps.device)
+        return ResponseScores(scores.logps[index], scores.lengths[index])
+
+    @torch.no_grad()
+    def score_reference(self, watched: WatchedClips, questions: Sequence[Question]) -> ResponseScores:
+        """The same under the frozen reference, without a gradient."""
+        with self.peft_model.disable_adapter() if self.reference == "base" else nullcontext():
+            return self.score(watched, questions)
+
+    def score_one_by_one(self, frames: Sequence[Frames], questions: Sequence[Question]) -> ResponseScores:
+        """Plain scoring: every response in a row of its own, the clip read anew. The oracle of score()'s tests."""
+        rows, lengths = [], []
+        for question in questions:
+            for response in question.responses:
+                text = self._chat(question.prompt) + self._plain(response) + self._end_token
+                inputs = self.family.video_inputs(self.processor, text, frames[question.clip])
+                rows.append(self._to_device(inputs))
+                lengths.append(len(self._response_ids(response)))
+        return score_plain(self.model, self.family, rows, lengths)
+
+    def _prefix(self, frames: Frames) -> ClipPrefix:
+        before, token, _ = self._chat("").partition(self.family.video_token(self.processor))
+        inputs = self.family.video_inputs(self.processor, before + token, frames)
+        return self.family.prefix(self.model, self._to_device(inputs))
+
+    def _by_clip(
+        self, watched: WatchedClips, questions: Sequence[Question]
+    ) -> tuple[list[int], list[list[TokenisedQuestion]]]:
+        """Questions grouped by clip, and for each response, as asked for, its place among the grouped ones."""
+        grouped: list[list[TokenisedQuestion]] = [[] for _ in range(len(watched))]
+        asked: list[tuple[int, int]] = []
+        for question in questions:
+            tokenised = TokenisedQuestion(
+                self._prompt_ids(question.prompt), tuple(self._response_ids(r) for r in question.responses)
+            )
+            asked.append((question.clip, len(grouped[question.clip])))
+            grouped[question.clip].append(tokenised)
+        places: dict[tuple[int, int], range] = {}
+        count = 0
+        for clip, group in enumerate(grouped):
+            for index, tokenised in enumerate(group):
+                places[clip, index] = range(count, count + len(tokenised.responses))
+                count += len(tokenised.responses)
+        return [place for key in asked for place in places[key]], grouped
+
+    def _chat(self, prompt: str) -> str:
+        content = [{"type": "video"}, {"type": "text", "text": self._plain(prompt)}]
+        text: str = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return text
+
+    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
+        """Token ids behind the clip's visual tokens, up to where the assistant's reply starts."""
+        _, token, behind = self._chat(prompt).partition(self.family.video_token(self.processor))
+        if not token:
+            raise SaviError(f"the chat template of {self.family.model_type} wrote no placeholder for the video")
+        return tuple(self.processor.tokenizer(behind, add_special_tokens=False).input_ids)
+
+    def _response_ids(self, response: str) -> tuple[int, ...]:
+        text = self._plain(response) + self._end_token
+        return tuple(self.processor.tokenizer(text, add_special_tokens=False).input_ids)
+
+    @property
+    def _end_token(self) -> str:
+        token: str = self.processor.tokenizer.eos_token
+        return token
+
+    def _plain(self, text: str) -> str:
+        """Text that a model wrote may spell a special token; it must not become one in the next prompt."""
+        for token in self._special_tokens:
+            text = text.replace(token, "")
+        return text
+
+    def _to_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.to(self.device) for name, value in inputs.items()}
+
+
+def _end_ids(model: Any, tokenizer: Any) -> set[int]:
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return {i for i in (*listed, tokenizer.eos_token_id) if i is not None}

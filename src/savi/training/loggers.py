@@ -1,0 +1,71 @@
+"""Where metrics go: always metrics.csv in the run's folder; W&B beside it by one switch."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+
+WandbMode = Literal["off", "offline", "online"]
+
+
+class ResumableCSVLogger(CSVLogger):
+    """A CSVLogger that goes on with its file. Lightning's deletes it when a run is resumed.
+
+    resume_step: rows of later steps are dropped, for the resumed run writes them again.
+    """
+
+    def __init__(self, save_dir: Path, name: str, version: int | str, resume_step: int | None) -> None:
+        super().__init__(save_dir, name=name, version=version, flush_logs_every_n_steps=1)
+        self.resume_step = resume_step
+        self._begun = False
+
+    @property
+    def experiment(self) -> Any:
+        if self._begun:
+            return super().experiment
+        self._begun = True
+        rows = self._earlier_rows()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+            writer: Any = super().experiment
+        writer.metrics = rows
+        return writer
+
+    def _earlier_rows(self) -> list[dict[str, Any]]:
+        path = Path(self.log_dir) / "metrics.csv"
+        if self.resume_step is None or not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            rows = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+        return [row for row in rows if int(row["step"]) <= self.resume_step]
+
+
+def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, resume_step: int | None) -> list[Logger]:
+    """The loggers of a run, the one that names its folder first."""
+    loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
+    if wandb != "off":
+        folder = root / name / f"version_{version}"
+        folder.mkdir(parents=True, exist_ok=True)
+        loggers.append(
+            WandbLogger(
+                project="savi",
+                name=f"{name}-{version}",
+                id=f"{name}-{version}-{_birth(folder)}",
+                save_dir=folder,
+                offline=wandb == "offline",
+                resume="allow",
+            )
+        )
+    return loggers
+
+
+def _birth(folder: Path) -> str:
+    """Tells this run from one of the same name on another day, and stays the same when it is resumed."""
+    mark = folder / "wandb_id.txt"
+    if not mark.is_file():
+        mark.write_text(f"{folder.stat().st_ctime_ns:x}"[-10:])
+    return mark.read_text()

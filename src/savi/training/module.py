@@ -1,0 +1,169 @@
+"""The LightningModule: DPO steps on the model's own pairs, and held-out multiple choice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning import Callback, LightningModule
+from torch import Tensor
+
+from savi.critique.chain import ChainSettings
+from savi.critique.filters import FilterSettings
+from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
+from savi.evaluation.multiple_choice import ItemResult, evaluate
+from savi.models.adapters import LoraSettings, attach_lora, trainable_state
+from savi.models.load import BaseSettings, load_base
+from savi.models.video_lm import Reference, VideoLM
+from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
+from savi.prompts.templates import WORLD, Prompts
+from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.types import Question, Sampling, SaviError
+
+
+class SelfAlignment(LightningModule):
+    """A video-LLM that is aligned by its own criticism (VideoSAVi).
+
+    base: the frozen model. lora: its adapter, all that is trained. dpo: the objective. reference: "base", the model
+    with its adapter off, or "previous", the adapter of the round before. prompts: "default", "world" (what the
+    embedded miniature understands), or texts of your own. keep_mib: memory for clips already watched.
+    reply: how the free-form replies of the evaluation are decoded. seed: of the chain, the adapter, the dropout.
+    """
+
+    def __init__(
+        self,
+        base: BaseSettings,
+        lora: LoraSettings,
+        dpo: DPOSettings,
+        optimiser: OptimiserSettings,
+        chain: ChainSettings,
+        filters: FilterSettings,
+        prompts: Literal["default", "world"] | Prompts = "default",
+        reference: Reference = "base",
+        reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
+        keep_mib: float = 512.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.base_settings = base
+        self.lora_settings = lora
+        self.dpo_settings = dpo
+        self.optimiser_settings = optimiser
+        self.chain_settings = chain
+        self.filter_settings = filters
+        self.prompts = prompts if isinstance(prompts, Prompts) else WORLD if prompts == "world" else Prompts()
+        self.reference: Reference = reference
+        self.reply = reply
+        self.keep_mib = keep_mib
+        self.seed = seed
+        # One Lightning batch is one optimiser step, cut into passes of unlike size: the accumulation is our own.
+        self.automatic_optimization = False
+        # Checkpoints hold the adapter alone.
+        self.strict_loading = False
+        self.lm: VideoLM | None = None
+
+    def configure_model(self) -> None:
+        if self.lm is not None:
+            return
+        loaded = load_base(self.base_settings)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
+        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep_mib)
+
+    def configure_callbacks(self) -> list[Callback]:
+        # Imported here: the callback builds on the module's parts.
+        from savi.training.results import RunResults
+        from savi.training.self_critique import SelfCritique
+
+        return [SelfCritique(), RunResults()]
+
+    def configure_optimizers(self) -> Any:
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimiser, schedule = build_optimiser(parameters, self.optimiser_settings)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule}}
+
+    def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
+        """One optimiser step: the loss is the mean over the step's pairs, summed up pass by pass."""
+        optimiser: Any = self.optimizers()
+        optimiser.zero_grad()
+        means: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        for micro in batch.micro_batches:
+            metrics = self._pair_losses(micro)
+            self.manual_backward(metrics["loss"].sum() / batch.pairs)
+            for name, values in metrics.items():
+                means[name] = means[name] + values.detach().sum() / batch.pairs
+        if self.optimiser_settings.clip_norm:
+            self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
+        optimiser.step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
+        bar = ("loss", "rewards/accuracies", "rewards/margins")
+        self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
+        self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
+
+    def _pair_losses(self, micro: MicroBatch) -> dict[str, Tensor]:
+        """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
+        lm = self.video_lm
+        pairs = [pair for clip_pairs in micro.pairs for pair in clip_pairs]
+        questions = [
+            Question(index, pair.prompt, (pair.chosen, pair.rejected))
+            for index, clip_pairs in enumerate(micro.pairs)
+            for pair in clip_pairs
+        ]
+        scores = lm.score(lm.watch(micro.clips, micro.frames), questions)
+        chosen, rejected = scores.logps.view(-1, 2).unbind(1)
+        chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
+        reference = torch.tensor(
+            [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs], device=self.device
+        )
+        losses = preference_loss(
+            policy_chosen_logps=chosen,
+            policy_rejected_logps=rejected,
+            reference_chosen_logps=reference[:, 0],
+            reference_rejected_logps=reference[:, 1],
+            chosen_lengths=chosen_lengths,
+            rejected_lengths=rejected_lengths,
+            settings=self.dpo_settings,
+        )
+        return {"loss": losses.losses, **reward_metrics(losses)}
+
+    def validation_step(self, batch: ItemBatch, batch_index: int) -> list[ItemResult]:  # type: ignore[override]
+        lm = self.video_lm
+        items = [item for clip_items in batch.items for item in clip_items]
+        owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
+        return evaluate(lm, lm.watch(batch.clips, batch.frames), owners, items, self.prompts, self.reply)
+
+    @property
+    def video_lm(self) -> VideoLM:
+        if self.lm is None:
+            raise RuntimeError("the model isn't loaded yet: configure_model() comes first")
+        return self.lm
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The adapter's weights, never the base's."""
+        return trainable_state(self)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["base"] = self.base_fingerprint()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if checkpoint.get("base") != self.base_fingerprint():
+            raise SaviError(
+                "the checkpoint belongs to another model: it was made over "
+                f"{checkpoint.get('base', 'an unknown base')}, this run is over {self.base_fingerprint()}"
+            )
+        if set(checkpoint["state_dict"]) != set(trainable_state(self)):
+            raise SaviError("the checkpoint's adapter has other layers than this run's: check model.lora")
+
+    def base_fingerprint(self) -> str:
+        """What tells one base from another: its type, its name, and a digest of its norms' weights."""
+        digest = hashlib.blake2b(digest_size=6)
+        model = self.video_lm.model
+        for name, parameter in sorted(model.named_parameters()):
+            if "norm" in name and "lora_" not in name:
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+        return f"{model.config.model_type} {Path(self.base_settings.path).name} {digest.hexdigest()}"

@@ -1,0 +1,171 @@
+"""What a run has reached: measured before the first round and after each, kept in results.json and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from savi.critique.filters import FILTERS
+from savi.evaluation.multiple_choice import ItemResult, summarise
+from savi.training.dashboards import log_pairs
+from savi.training.self_critique import SelfCritique
+
+if TYPE_CHECKING:
+    from savi.training.module import SelfAlignment
+
+
+class RunResults(Callback):
+    """Collects the evaluation of each round, writes results.json, the items and the adapter.
+
+    Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`), which a resumed run
+    skips. Round r was trained on the pairs that the model of round r - 1 wrote.
+    """
+
+    def __init__(self) -> None:
+        self.rounds: list[dict[str, Any]] = []
+        self._results: list[ItemResult] = []
+        self._started = 0.0
+        self._training_started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rounds": self.rounds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rounds = list(state_dict["rounds"])
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._training_started = time.monotonic()
+        critic = _critic(trainer)
+        counts = critic.current_store.counts()
+        pl_module.log_dict({f"pairs/{k.removeprefix('pairs/')}": float(v) for k, v in counts.items()})
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                log_pairs(logger, critic.round, critic.current_store.pairs(), trainer.datamodule.frames)  # type: ignore[attr-defined]
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.monotonic()
+        self._results = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._results.extend(outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._results:
+            return
+        summary = summarise(self._results)
+        metrics = {
+            "val/accuracy": summary["accuracy"],
+            "val/free_form_accuracy": summary["free_form_accuracy"],
+            "val/malformed": summary["malformed"],
+            **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
+            **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
+        }
+        if trainer.sanity_checking:
+            # log() is silent in the sanity check, and the base belongs on the dashboard too.
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=0)
+        else:
+            pl_module.log_dict(metrics)
+        if trainer.state.fn == "fit":
+            self._add_round(trainer, summary)
+        else:
+            seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
+            rounds = self.rounds[-1]["round"] if self.rounds else 0
+            self._write(trainer, [{"round": rounds, **summary, "seconds": seconds}])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self.rounds or self.rounds[-1]["round"] != trainer.current_epoch + 1:
+            # Without a benchmark there was no evaluation; the round is told of all the same.
+            self._started = time.monotonic()
+            self._add_round(trainer, {})
+        if trainer.is_global_zero:
+            module: SelfAlignment = pl_module  # type: ignore[assignment]
+            module.peft_model.save_pretrained(str(run_folder(trainer) / "adapter"))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.rounds:
+            self._write(trainer, self.rounds)
+
+    def _add_round(self, trainer: Trainer, summary: dict[str, Any]) -> None:
+        evaluating = time.monotonic() - self._started
+        if trainer.sanity_checking:
+            entry = {"round": 0, **summary, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
+        else:
+            critic = _critic(trainer)
+            counts = critic.current_store.counts()
+            entry = {
+                "round": trainer.current_epoch + 1,
+                **summary,
+                "pairs": counts["pairs"],
+                "filters": {name: counts[name] for name in FILTERS if name in counts},
+                "seconds": {
+                    "building": critic.seconds,
+                    "training": self._started - self._training_started,
+                    "evaluating": evaluating,
+                },
+            }
+        entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()}
+        self.rounds = [*self.rounds, entry]
+        self._write(trainer, self.rounds)
+        write_items(run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl", self._results)
+
+    @rank_zero_only
+    def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
+        module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
+        folder = run_folder(trainer)
+        run = {"name": folder.parent.name, "seed": module.seed, "base": module.base_settings.path}
+        write_json(folder / "results.json", {"run": run, "rounds": rounds})
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """lightning_logs/<experiment>/version_<n> of this run."""
+    return Path(trainer.log_dir or ".")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a file that is either the old or the new one, whenever the process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+@rank_zero_only
+def write_items(path: Path, results: Sequence[ItemResult]) -> None:
+    """One JSON line an item: what was asked, what was chosen and written, what is right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for result in results:
+            item = result.item
+            record = {
+                "id": item.id,
+                "video": str(item.clip.path),
+                "task": item.task,
+                "question": item.question,
+                "options": item.options,
+                "answer": item.options[item.answer],
+                "choice": item.options[result.choice],
+                "logps": [round(logp, 4) for logp in result.logps],
+                "reply": result.reply,
+                "malformed": result.malformed,
+            }
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _critic(trainer: Trainer) -> SelfCritique:
+    return next(callback for callback in trainer.callbacks if isinstance(callback, SelfCritique))  # type: ignore[attr-defined]

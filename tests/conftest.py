@@ -1,0 +1,15 @@
+"""Fixtures that many tests share: built once, never changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random Qwen2.5-VL in miniature."""
+    from savi.models.miniature import build_qwen2_5_vl
+
+    return build_qwen2_5_vl(tmp_path_factory.mktemp("random_base"))

@@ -1,0 +1,172 @@
+"""The critique chain, with a scripted model: what is said to it, in which order, and what becomes of its replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.filters import FilterSettings
+from savi.critique.store import ClipResult
+from savi.prompts.templates import Prompts
+from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling
+
+PROMPTS = Prompts(
+    version="test-1",
+    spatial_question="ask {count} spatial",
+    temporal_question="ask {count} temporal",
+    answer="answer {question}",
+    critique="criticise {question} {answer}",
+    revision="revise {question} {answer} {critique}",
+)
+
+
+class ScriptedModel:
+    """Replies by a function of (clip, prompt); remembers everything it was asked."""
+
+    def __init__(self, script: Callable[[int, str], str | Reply]) -> None:
+        self.script = script
+        self.calls: list[tuple[Sampling, list[Branch]]] = []
+        self.scored: list[Question] = []
+
+    def is_kept(self, clip: Clip) -> bool:
+        return True
+
+    def watch(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Clip]:
+        return list(clips)
+
+    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
+        self.calls.append((sampling, list(branches)))
+        replies = [self.script(branch.clip, branch.prompt) for branch in branches]
+        return [r if isinstance(r, Reply) else Reply(r, len(r), -1.0, finished=True) for r in replies]
+
+    def score(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+        raise AssertionError("building pairs needs the reference's scores alone")
+
+    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+        self.scored += questions
+        count = sum(len(question.responses) for question in questions)
+        return ResponseScores(-torch.arange(1.0, count + 1), torch.ones(count, dtype=torch.int64))
+
+
+def run(model: ScriptedModel, clips: int = 1, seed: int = 0, round_index: int = 0, **settings: Any) -> list[ClipResult]:
+    chain = CritiqueChain(model, PROMPTS, ChainSettings(**settings), FilterSettings(), seed, round_index)
+    names = [Clip(f"clip_{i}", Path(f"/videos/clip_{i}.mp4")) for i in range(clips)]
+    return chain.run(names, [None] * clips)
+
+
+def sensible(clip: int, prompt: str) -> str:
+    if prompt.startswith("ask"):
+        return f"1. what is {prompt[4:]} in clip {clip}?"
+    return {"answer": "red", "critique": "it is blue"}.get(prompt.split()[0], "blue" if "revise" in prompt else "no")
+
+
+def outcomes(results: list[ClipResult]) -> list[str]:
+    return [trace.outcome for result in results for trace in result.traces]
+
+
+def test_each_turn_is_told_what_was_said_before() -> None:
+    model = ScriptedModel(sensible)
+    (result,) = run(model, questions_per_aspect=1)
+    question = "what is 1 spatial in clip 0?"
+    turns = [(turn.name, turn.prompt, turn.reply) for turn in result.traces[0].turns]
+    assert turns == [
+        ("question", "ask 1 spatial", f"1. {question}"),
+        ("answer", f"answer {question}", "red"),
+        ("critique", f"criticise {question} red", "no"),
+        ("revision", f"revise {question} red no", "blue"),
+    ]
+    spatial, temporal = result.pairs
+    assert (spatial.chosen, spatial.rejected, spatial.prompt) == ("blue", "red", f"answer {question}")
+    assert (spatial.aspect, temporal.aspect) == ("spatial", "temporal")
+    assert (spatial.clip, spatial.video) == ("clip_0", "/videos/clip_0.mp4")
+    assert spatial.prompt_version == "test-1"
+    assert (spatial.reference_chosen_logp, spatial.reference_rejected_logp) == (-1.0, -2.0)
+    assert (temporal.reference_chosen_logp, temporal.reference_rejected_logp) == (-3.0, -4.0)
+
+
+def test_one_generation_a_turn_serves_all_clips_and_questions() -> None:
+    model = ScriptedModel(sensible)
+    results = run(model, clips=3, questions_per_aspect=1)
+    assert [len(branches) for _, branches in model.calls] == [6, 6, 6, 6]
+    assert [len(result.pairs) for result in results] == [2, 2, 2]
+    assert [pair.clip for result in results for pair in result.pairs] == [f"clip_{i}" for i in (0, 0, 1, 1, 2, 2)]
+
+
+def test_every_branch_has_a_seed_of_its_own_from_run_round_and_clip() -> None:
+    def seeds(**place: int) -> list[int]:
+        model = ScriptedModel(sensible)
+        run(model, clips=2, questions_per_aspect=1, **place)
+        return [branch.seed for _, branches in model.calls for branch in branches]
+
+    first = seeds(seed=0, round_index=0)
+    assert len(set(first)) == len(first)
+    assert seeds(seed=0, round_index=0) == first
+    assert not set(first) & set(seeds(seed=1, round_index=0))
+    assert not set(first) & set(seeds(seed=0, round_index=1))
+
+
+def test_a_clips_seeds_do_not_hang_on_its_neighbours() -> None:
+    model, alone = ScriptedModel(sensible), ScriptedModel(sensible)
+    run(model, clips=3, questions_per_aspect=1)
+    run(alone, clips=1, questions_per_aspect=1)
+    together = [b.seed for _, branches in model.calls for b in branches if b.clip == 0]
+    assert together == [b.seed for _, branches in alone.calls for b in branches]
+
+
+def test_what_each_filter_takes_leaves_the_chain_and_is_named() -> None:
+    replies = {
+        "fine": "red",
+        "cut": Reply("red red", 5, -1.0, finished=False),
+        "loop": "red red red red red red red red",
+        "mute": "...",
+        "same": "blue",
+    }
+
+    def script(clip: int, prompt: str) -> str | Reply:
+        if prompt.startswith("ask"):
+            lines = [*replies, "fine"] if "spatial" in prompt else []
+            return "\n".join(f"{i}. what is {name}?" for i, name in enumerate(lines, 1))
+        name = prompt.split()[3].rstrip("?")
+        return replies[name] if prompt.startswith("answer") else "blue"
+
+    model = ScriptedModel(script)
+    results = run(model, questions_per_aspect=6)
+    assert outcomes(results) == [
+        "pair",
+        "unfinished",
+        "degenerate repetition",
+        "unparsable",
+        "unchanged revision",
+        "duplicate question",
+        "unparsable",
+    ]
+    # Only what was still alive was asked on.
+    assert [len(branches) for _, branches in model.calls] == [2, 5, 2, 2]
+
+
+def test_no_more_questions_are_kept_than_asked_for() -> None:
+    def script(clip: int, prompt: str) -> str:
+        return "\n".join(f"{i}. what is {prompt} {i}?" for i in range(1, 9)) if prompt.startswith("ask") else prompt
+
+    (result,) = run(ScriptedModel(script), questions_per_aspect=2)
+    assert len(result.traces) == 4
+
+
+def test_random_direction_turns_about_half_of_the_pairs_and_scores_them_as_turned() -> None:
+    model = ScriptedModel(sensible)
+    results = run(model, clips=100, questions_per_aspect=1, direction="random")
+    pairs = [pair for result in results for pair in result.pairs]
+    turned = sum(pair.chosen == "red" for pair in pairs)
+    assert 70 < turned < 130
+    assert [(pair.chosen, pair.rejected) for pair in pairs] == [question.responses for question in model.scored]
+
+
+def test_no_pairs_no_scoring() -> None:
+    model = ScriptedModel(lambda clip, prompt: "what?" if prompt.startswith("ask") else "same")
+    (result,) = run(model)
+    assert result.pairs == ()
+    assert model.scored == []

@@ -1,0 +1,76 @@
+"""Steps, passes and items: which pairs meet in which step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from savi.data.batches import ClipPairs, ItemDataset, StepDataset, group_by_clip, plan_steps
+from savi.types import Clip, Frames, Item, PreferencePair
+from tests.miniatures import noise_clip
+
+
+def make_pair(clip: str, number: int = 0) -> PreferencePair:
+    return PreferencePair(
+        clip=clip,
+        video=f"/v/{clip}.mp4",
+        round=0,
+        aspect="spatial",
+        question=f"q{number}",
+        prompt=f"q{number}",
+        chosen="a",
+        rejected="b",
+        critique="c",
+        reference_chosen_logp=-1.0,
+        reference_rejected_logp=-2.0,
+        seed=0,
+        prompt_version="t",
+    )
+
+
+def make_groups(sizes: list[int]) -> list[ClipPairs]:
+    return group_by_clip([make_pair(f"c{clip}", number) for clip, size in enumerate(sizes) for number in range(size)])
+
+
+def read_nothing(clips: object) -> tuple[Frames | None, ...]:
+    return (None,) * len(clips)  # type: ignore[arg-type]
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=30), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
+def test_every_pass_sees_every_pair_once_and_no_clip_is_cut(
+    sizes: list[int], pairs_per_step: int, passes: int, seed: int
+) -> None:
+    groups = make_groups(sizes)
+    steps = plan_steps(groups, pairs_per_step, passes, seed)
+    seen = Counter(group.clip.id for step in steps for group in step)
+    assert seen == {group.clip.id: passes for group in groups}
+    for step in steps:
+        assert len(step) == 1 or sum(len(group.pairs) for group in step) <= pairs_per_step
+
+
+def test_order_hangs_on_the_seed_and_changes_with_the_pass() -> None:
+    groups = make_groups([1] * 20)
+    first = plan_steps(groups, 20, passes=2, seed=0)
+    assert first == plan_steps(groups, 20, passes=2, seed=0)
+    assert first != plan_steps(groups, 20, passes=2, seed=1)
+    assert first[0] != first[1]
+
+
+def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
+    groups = make_groups([2, 1, 3])
+    step = StepDataset([groups], clips_per_pass=2, read=read_nothing)[0]  # type: ignore[arg-type]
+    assert [len(micro.clips) for micro in step.micro_batches] == [2, 1]
+    assert [len(pairs) for micro in step.micro_batches for pairs in micro.pairs] == [2, 1, 3]
+    assert step.pairs == 6
+
+
+def test_items_of_a_clip_stay_together() -> None:
+    clips = [noise_clip(i)[0] for i in range(3)]
+    items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(7)]
+    dataset = ItemDataset(items, clips_per_pass=2, read=read_nothing)  # type: ignore[arg-type]
+    assert len(dataset) == 2
+    assert [item.id for clip_items in dataset[0].items for item in clip_items] == ["0", "3", "6", "1", "4"]
+    assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)

@@ -1,0 +1,34 @@
+"""Miniature models and clips that many tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from savi.models.adapters import LoraSettings, attach_lora
+from savi.models.load import BaseSettings, load_base
+from savi.models.video_lm import Reference, VideoLM
+from savi.types import Clip, Frames
+
+
+def build_lm(folder: Path, *, nf4: bool = False, checkpointing: bool = False, reference: Reference = "base") -> VideoLM:
+    """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
+    base = load_base(BaseSettings(path=str(folder), nf4=nf4, gradient_checkpointing=checkpointing))
+    adapted = attach_lora(base.model, base.family, LoraSettings(r=4, alpha=8))
+    generator = torch.Generator().manual_seed(7)
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return VideoLM(base, adapted, reference)
+
+
+def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) -> tuple[Clip, Frames]:
+    """A clip of noise: unlike every other one, and of any size."""
+    generator = torch.Generator().manual_seed(index)
+    pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
+    times = tuple(i / 8 for i in range(frames))
+    return (
+        Clip(f"noise_{index}", Path(f"noise_{index}.mp4")),
+        Frames(pixels, times, tuple(range(0, 2 * frames, 2)), fps=16.0, duration=2 * frames / 16),
+    )

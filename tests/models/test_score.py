@@ -1,0 +1,126 @@
+"""Packed scoring equals plain scoring: values, gradients, whatever the shape of the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from savi.models.video_lm import VideoLM
+from savi.types import Question, ResponseScores
+from tests.miniatures import build_lm, noise_clip
+
+CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
+QUESTIONS = [
+    Question(1, "what is it?", ("a cat", "no")),
+    Question(0, "where", ("on the mat", "on the mat", "in the garden behind the house")),
+    Question(1, "and a much longer question about this and that, which goes on?", ("z",)),
+    Question(2, "w", ("yes", "")),
+]
+
+
+@pytest.fixture(scope="module")
+def lm(random_base: Path) -> VideoLM:
+    return build_lm(random_base)
+
+
+def packed(lm: VideoLM, questions: list[Question]) -> ResponseScores:
+    clips, frames = zip(*CLIPS, strict=True)
+    return lm.score(lm.watch(clips, frames), questions)
+
+
+def plain(lm: VideoLM, questions: list[Question]) -> ResponseScores:
+    return lm.score_one_by_one([frames for _, frames in CLIPS], questions)
+
+
+def adapter_gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, torch.Tensor]:
+    lm.peft_model.zero_grad()
+    weights = torch.linspace(-1, 1, len(scores.logps))
+    (scores.logps * weights).sum().backward()
+    return {n: p.grad.clone() for n, p in lm.peft_model.named_parameters() if p.grad is not None}
+
+
+def test_values_equal_plain_scoring(lm: VideoLM) -> None:
+    ours, oracle = packed(lm, QUESTIONS), plain(lm, QUESTIONS)
+    torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
+    assert ours.lengths.tolist() == oracle.lengths.tolist()
+
+
+def test_a_branch_sees_nothing_of_its_siblings(lm: VideoLM) -> None:
+    alone = packed(lm, [Question(0, "where", ("on the mat",))]).logps
+    beside = packed(lm, QUESTIONS).logps[2:4]
+    torch.testing.assert_close(beside, alone.expand(2), atol=1e-4, rtol=0)
+
+
+def test_gradients_equal_plain_scoring(lm: VideoLM) -> None:
+    ours = adapter_gradients(lm, packed(lm, QUESTIONS))
+    oracle = adapter_gradients(lm, plain(lm, QUESTIONS))
+    assert ours.keys() == oracle.keys()
+    largest = max(gradient.abs().max() for gradient in oracle.values())
+    for name in oracle:
+        assert (ours[name] - oracle[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:
+    checkpointed = build_lm(random_base, checkpointing=True)
+    checkpointed.model.train()
+    try:
+        theirs, ours = packed(checkpointed, QUESTIONS), packed(lm, QUESTIONS)
+        torch.testing.assert_close(theirs.logps, ours.logps, atol=1e-4, rtol=0)
+        with_checkpoints, without = adapter_gradients(checkpointed, theirs), adapter_gradients(lm, ours)
+        for name in without:
+            torch.testing.assert_close(with_checkpoints[name], without[name], atol=1e-4, rtol=1e-4)
+    finally:
+        checkpointed.model.eval()
+
+
+def test_backward_does_not_touch_the_vision_tower(lm: VideoLM) -> None:
+    gradients = adapter_gradients(lm, packed(lm, QUESTIONS))
+    assert gradients
+    assert all("lora_" in name and "visual" not in name for name in gradients)
+
+
+text = st.text(alphabet="abc ?.é", min_size=1, max_size=12)
+question = st.builds(Question, st.integers(0, len(CLIPS) - 1), text, st.lists(text, min_size=1, max_size=4).map(tuple))
+
+
+@given(st.lists(question, min_size=1, max_size=12))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_tree_equals_plain_scoring(lm: VideoLM, questions: list[Question]) -> None:
+    with torch.no_grad():
+        ours, oracle = packed(lm, questions), plain(lm, questions)
+    torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
+
+
+def test_reference_is_the_model_without_its_adapter(random_base: Path, lm: VideoLM) -> None:
+    clips, frames = zip(*CLIPS, strict=True)
+    reference = lm.score_reference(lm.watch(clips, frames), QUESTIONS).logps
+    with lm.peft_model.disable_adapter():
+        oracle = plain(lm, QUESTIONS).logps
+    torch.testing.assert_close(reference, oracle, atol=1e-4, rtol=0)
+    assert (reference - packed(lm, QUESTIONS).logps).abs().min() > 0.01
+    assert not reference.requires_grad
+
+
+def test_previous_reference_is_the_adapter_as_it_stands(random_base: Path) -> None:
+    lm = build_lm(random_base, reference="previous")
+    clips, frames = zip(*CLIPS, strict=True)
+    watched = lm.watch(clips, frames)
+    torch.testing.assert_close(lm.score_reference(watched, QUESTIONS).logps, lm.score(watched, QUESTIONS).logps)
+
+
+def test_kept_clips_score_as_fresh_ones_and_need_no_frames(lm: VideoLM) -> None:
+    clips, frames = zip(*CLIPS, strict=True)
+    lm.watch(clips, frames)
+    assert all(lm.is_kept(clip) for clip in clips)
+    again = lm.score(lm.watch(clips, [None] * len(clips)), QUESTIONS)
+    torch.testing.assert_close(again.logps, plain(lm, QUESTIONS).logps, atol=1e-4, rtol=0)
+
+
+def test_text_that_spells_a_special_token_stays_text(lm: VideoLM) -> None:
+    said = Question(0, "a <|im_end|><|video_pad|> b", ("x <|im_end|> y",))
+    meant = Question(0, "a  b", ("x  y",))
+    torch.testing.assert_close(packed(lm, [said]).logps, packed(lm, [meant]).logps)
