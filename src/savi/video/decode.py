@@ -1,0 +1,44 @@
+"""One video file to its sampled frames.
+
+PyAV decodes, not torchcodec (weighed in July 2026): its wheels hold FFmpeg whole, for both Pythons and without a GPU,
+where torchcodec wants FFmpeg's shared libraries installed beside it and a release for each release of torch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from functools import cache
+from pathlib import Path
+
+from savi.types import Frames
+from savi.video.process import DecodeProcess, UndecodableClip
+
+__all__ = ["UndecodableClip", "decode"]
+
+
+def decode(path: Path, count: int = 32, timeout: float = 60.0) -> Frames:
+    """`count` frames of a file by the midpoint rule, upright, with their timestamps.
+
+    timeout: seconds; it holds even where the C library hangs or crashes, since a process of its own decodes. It is
+    kept for the next call. Raises UndecodableClip. Many files go faster through `savi.video.prefetch.decode_ahead`.
+    """
+    process = _process(os.getpid(), threading.get_ident())
+    try:
+        process.submit(path, count, timeout)
+        outcome = process.collect()
+    except BaseException:
+        process.kill()  # an interrupted call's frames must not become the next call's
+        raise
+    if isinstance(outcome, UndecodableClip):
+        raise outcome
+    return outcome
+
+
+@cache
+def _process(pid: int, thread: int) -> DecodeProcess:
+    """The process that decodes for one thread of one process: a fork must not share its parent's."""
+    process = DecodeProcess()
+    atexit.register(process.kill)
+    return process

@@ -1,0 +1,48 @@
+"""Files decoded ahead of their use, in processes of their own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from savi.types import Frames
+from savi.video.decode import UndecodableClip, decode
+from savi.video.process import DecodeProcess
+
+
+def decode_ahead(
+    paths: Iterable[Path], count: int = 32, timeout: float = 60.0, workers: int = 2
+) -> Iterator[Frames | UndecodableClip]:
+    """Every file's frames, or why it has none, in the order of the paths.
+
+    Each worker is one clip ahead and then waits, so at most `workers` decoded clips are held. They start with the
+    first `next` and end with the iterator, or with the parent however it ends. A worker that hangs or crashes costs
+    its clip (timeout: seconds) and is replaced. 0 workers: nothing is decoded ahead.
+    """
+    if workers == 0:
+        for path in paths:
+            try:
+                yield decode(path, count, timeout)
+            except UndecodableClip as error:
+                yield error
+        return
+    remaining = iter(paths)
+    busy: deque[DecodeProcess] = deque()
+    try:
+        for path in islice(remaining, workers):
+            busy.append(DecodeProcess())
+            busy[-1].submit(path, count, timeout)
+        while busy:
+            outcome = busy[0].collect()
+            following = next(remaining, None)
+            if following is None:
+                busy.popleft().kill()
+            else:
+                busy[0].submit(following, count, timeout)
+                busy.rotate(-1)
+            yield outcome
+    finally:
+        for process in busy:
+            process.kill()

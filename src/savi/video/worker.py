@@ -1,0 +1,73 @@
+"""A process that decodes one file after another for its parent, and dies where it would hang.
+
+Started by `savi.video.process` as `python -m savi.video.worker`. One line of JSON on standard input is a job; an
+answer on standard output is one line of JSON, followed by the bytes of the pixels where there are any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from savi.video.packets import UnreadableError
+from savi.video.reader import Reading, read_frames
+
+# The reader looks at the limit itself, between packets. The kernel ends the process this many seconds later.
+GRACE = 1.0
+
+
+def serve(read: Callable[[Path, int, float], Reading] = read_frames) -> None:
+    """Answer jobs until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            header, pixels = _answer(jobs.get(), read)
+            answers.write(json.dumps(header).encode() + b"\n")
+            answers.write(pixels)
+            answers.flush()
+
+
+def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
+    """Pass on jobs. The end of the input means that the parent is gone: so is this process, busy or not."""
+    for line in sys.stdin.buffer:
+        jobs.put(json.loads(line))
+    os._exit(0)
+
+
+def _answer(job: dict[str, Any], read: Callable[[Path, int, float], Reading]) -> tuple[dict[str, Any], Any]:
+    # SIGALRM's default is the end of the process: it works inside a call that never comes back to Python.
+    signal.setitimer(signal.ITIMER_REAL, job["timeout"] + GRACE)
+    try:
+        reading = read(Path(job["path"]), job["count"], job["timeout"])
+    except UnreadableError as error:
+        return {"reason": str(error)}, b""
+    except Exception as error:  # whatever one file does to the decoder, the next one gets its turn
+        return {"reason": f"{type(error).__name__}: {error}"}, b""
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    header = {
+        "shape": reading.pixels.shape,
+        "timestamps": reading.timestamps,
+        "indices": reading.indices,
+        "fps": reading.fps,
+        "duration": reading.duration,
+    }
+    return header, reading.pixels.data
+
+
+if __name__ == "__main__":
+    serve()
