@@ -90,14 +90,16 @@ def _stretches(found: Scan, wanted: Iterable[int]) -> list[tuple[int, int]]:
     """
     positions = {sample.pts: i for i, sample in enumerate(found.samples) if sample.shown}
     keys = [i for i, sample in enumerate(found.samples) if sample.key]
-    merged: list[tuple[int, int]] = []
-    for last in sorted(positions[pts] for pts in wanted):
+    runs = []
+    for last in (positions[pts] for pts in wanted):
         at = bisect_right(keys, last) - 1
         while at > 0 and not _shown_by(found, keys[at], last):
             at -= 1
-        first = keys[at]
+        runs.append((keys[at], last))
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(runs):
         if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], last)
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
         else:
             merged.append((first, last))
     return merged
