@@ -1,0 +1,92 @@
+"""The table at the end of a run: before and after, on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PLACES = {
+    "summary.png": "pictures",
+    "results.json": "every number",
+    "metrics.csv": "training curves",
+    "pairs": "what it learnt from",
+    "traces": "every turn that was said",
+    "adapter": "the trained adapter",
+}
+"""Where to look in a run's folder, and for what."""
+
+
+def print_table(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print base -> last round, accuracy by task and errors by kind, and where to look in the run's folder.
+
+    results: the parsed results.json; a run without a benchmark has no accuracies, and gets no table.
+    """
+    console = console or Console()
+    rounds = results["rounds"]
+    measured = [entry for entry in rounds if "accuracy" in entry]
+    if measured:
+        console.print()
+        console.print(build_table(results["run"]["name"], measured[0], measured[-1]))
+    console.print(_learnt_from(rounds))
+    for name, purpose in PLACES.items():
+        if (run / name).exists():
+            console.print(f"  {purpose:<25}{run / name}", soft_wrap=True, highlight=False, markup=False)
+
+
+def build_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
+    """base, last: two entries of results.json. A task that only one of them has shows a dash for the other."""
+    table = Table(title=f"{name}: {base['items']} held-out questions", title_justify="left")
+    table.add_column("accuracy")
+    for heading in (_heading(base), _heading(last), "change"):
+        table.add_column(heading, justify="right")
+    table.add_row("overall", *_shares(base, last, "accuracy"), style="bold")
+    for task in _either(base["by_task"], last["by_task"]):
+        table.add_row(f"  {task}", *_shares(base["by_task"], last["by_task"], task))
+    table.add_row("in its own words", *_shares(base, last, "free_form_accuracy"))
+    table.add_row("malformed replies", *_shares(base, last, "malformed", better=-1), end_section=True)
+    kinds = _either(base["errors"], last["errors"])
+    if kinds:
+        totals = [{"total": sum(entry["errors"].values())} for entry in (base, last)]
+        table.add_row("errors", *_counts(totals[0], totals[1], "total"), style="bold")
+    for kind in kinds:
+        table.add_row(f"  {kind}", *_counts(base["errors"], last["errors"], kind))
+    return table
+
+
+def _heading(entry: Mapping[str, Any]) -> str:
+    return f"round {entry['round']}" if entry["round"] else "base"
+
+
+def _either(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys([*before, *after]))
+
+
+def _shares(before: Mapping[str, Any], after: Mapping[str, Any], name: str, better: int = 1) -> tuple[str, str, Text]:
+    """Two shares in percent and their difference in points. better: 1 where more is better, -1 where less is."""
+    first, second = (f"{100 * entry[name]:.1f} %" if name in entry else "-" for entry in (before, after))
+    if name not in before or name not in after:
+        return first, second, Text("")
+    change = round(100 * (after[name] - before[name]), 1)
+    return first, second, Text(f"{change:+.1f}", _color(change * better))
+
+
+def _counts(before: Mapping[str, int], after: Mapping[str, int], name: str) -> tuple[str, str, Text]:
+    first, second = before.get(name, 0), after.get(name, 0)
+    return str(first), str(second), Text(f"{second - first:+d}", _color(first - second))
+
+
+def _color(gain: float) -> str:
+    return "green" if gain > 0 else "red" if gain < 0 else "dim"
+
+
+def _learnt_from(rounds: list[dict[str, Any]]) -> str:
+    pairs = [entry["pairs"] for entry in rounds if entry["round"]]
+    if not pairs:
+        return "No round was finished."
+    each = " + ".join(map(str, pairs))
+    return f"Learnt from {sum(pairs)} pairs of its own making ({each}). Where to look:"
