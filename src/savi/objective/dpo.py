@@ -1,0 +1,127 @@
+"""Preference losses over summed log-probabilities, one number a pair. Free functions, after Mitchell's DPO code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from savi.types import SaviError
+
+LOSSES = ("sigmoid", "ipo", "hinge")
+
+
+@dataclass(frozen=True)
+class DPOSettings:
+    """The preference objective.
+
+    beta: strength of the tie to the reference; IPO's τ; what scales the hinge's margin.
+    loss: sigmoid, DPO's own (Rafailov et al. 2023, eq. 7); ipo (Azar et al. 2023, eq. 17); hinge (SLiC-HF, Zhao et
+    al. 2023, on DPO's rewards). label_smoothing: the chance that a pair is the wrong way round (conservative DPO,
+    Mitchell 2023); sigmoid only. nll_weight: of the chosen response's negative log-likelihood per token, added to
+    the loss (RPO, Pang et al. 2024, eq. 1; Llama 3). length_normalised: log-ratios per token, not per response
+    (Tülu 3, Lambert et al. 2024, eq. 6; TRL's sigmoid_norm); IPO's always are.
+    """
+
+    beta: float = 0.1
+    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    label_smoothing: float = 0.0
+    nll_weight: float = 0.0
+    length_normalised: bool = False
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise SaviError(f"dpo.loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
+        if not self.beta > 0:
+            raise SaviError(f"dpo.beta must be above 0, not {self.beta}")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise SaviError(f"dpo.label_smoothing must be from 0 to below 0.5, not {self.label_smoothing}")
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise SaviError(f"dpo.label_smoothing goes with the sigmoid loss only, not with {self.loss}")
+        if not self.nll_weight >= 0:
+            raise SaviError(f"dpo.nll_weight must not be below 0, not {self.nll_weight}")
+
+
+@dataclass(frozen=True)
+class PreferenceLosses:
+    """What became of each pair: float32 (pairs,) everywhere. Only `losses` carries a gradient.
+
+    rewards: beta · (policy - reference), in nats, of the whole response whatever the loss normalises.
+    logps: the policy's, summed over the response. nll: the chosen response's, per token. lengths: tokens.
+    """
+
+    losses: Tensor
+    chosen_rewards: Tensor
+    rejected_rewards: Tensor
+    chosen_logps: Tensor
+    rejected_logps: Tensor
+    nll: Tensor
+    chosen_lengths: Tensor
+    rejected_lengths: Tensor
+
+
+def preference_loss(
+    policy_chosen_logps: Tensor,
+    policy_rejected_logps: Tensor,
+    reference_chosen_logps: Tensor,
+    reference_rejected_logps: Tensor,
+    chosen_lengths: Tensor,
+    rejected_lengths: Tensor,
+    settings: DPOSettings,
+) -> PreferenceLosses:
+    """The loss of every pair; the caller weighs them.
+
+    logps: float (pairs,), summed over a response's tokens, the end token too. lengths: (pairs,), its tokens.
+    With h = log-ratio of chosen - log-ratio of rejected, a log-ratio being policy - reference:
+
+        sigmoid  -(1 - ε)·logsigmoid(β·h) - ε·logsigmoid(-β·h)
+        ipo      (h̄ - 1 / 2β)², h̄ from log-ratios per token, as IPO's authors have it and TRL follows
+        hinge    max(0, 1 - β·h)
+    """
+    chosen_lengths, rejected_lengths = chosen_lengths.float(), rejected_lengths.float()
+    policy_chosen, policy_rejected = policy_chosen_logps.float(), policy_rejected_logps.float()
+    chosen = policy_chosen - reference_chosen_logps.float()
+    rejected = policy_rejected - reference_rejected_logps.float()
+    if settings.length_normalised or settings.loss == "ipo":
+        gap = chosen / chosen_lengths - rejected / rejected_lengths
+    else:
+        gap = chosen - rejected
+    nll = -policy_chosen / chosen_lengths
+    return PreferenceLosses(
+        losses=_losses_of_gap(gap, settings) + settings.nll_weight * nll,
+        chosen_rewards=settings.beta * chosen.detach(),
+        rejected_rewards=settings.beta * rejected.detach(),
+        chosen_logps=policy_chosen.detach(),
+        rejected_logps=policy_rejected.detach(),
+        nll=nll.detach(),
+        chosen_lengths=chosen_lengths,
+        rejected_lengths=rejected_lengths,
+    )
+
+
+def _losses_of_gap(gap: Tensor, settings: DPOSettings) -> Tensor:
+    """The preference term from the gap between the log-ratios of chosen and rejected, float32 (pairs,)."""
+    beta, smoothing = settings.beta, settings.label_smoothing
+    if settings.loss == "ipo":
+        return (gap - 1 / (2 * beta)) ** 2
+    if settings.loss == "hinge":
+        return torch.relu(1 - beta * gap)
+    return -(1 - smoothing) * F.logsigmoid(beta * gap) - smoothing * F.logsigmoid(-beta * gap)
+
+
+def reward_metrics(losses: PreferenceLosses) -> dict[str, Tensor]:
+    """Float32 (pairs,) each, without gradient, under the names that users of other trainers know."""
+    return {
+        "rewards/chosen": losses.chosen_rewards,
+        "rewards/rejected": losses.rejected_rewards,
+        "rewards/accuracies": (losses.chosen_rewards > losses.rejected_rewards).float(),
+        "rewards/margins": losses.chosen_rewards - losses.rejected_rewards,
+        "logps/chosen": losses.chosen_logps,
+        "logps/rejected": losses.rejected_logps,
+        "nll_loss": losses.nll,
+        "lengths/chosen": losses.chosen_lengths,
+        "lengths/rejected": losses.rejected_lengths,
+    }
