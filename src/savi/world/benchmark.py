@@ -1,0 +1,96 @@
+"""A multiple-choice benchmark on held-out clips of the world, with the paper's names for each kind of error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Literal
+
+from savi.types import Item, derive_seed
+from savi.world.clips import clip
+from savi.world.questions import KINDS, NUMBERS, Kind, Query, queries
+from savi.world.scenes import COLORS, Scene, make_scene, scene_seed
+
+OPTIONS = 4
+PER_CLIP = 3
+
+
+def held_out(folder: Path, clips: int, seed: int, split: Literal["dev", "test"] = "test") -> list[Item]:
+    """PER_CLIP questions on each of `clips` held-out clips, rendered into `folder` if they aren't there.
+
+    Kinds come equally often, and within a kind its answers as equally as the scenes allow, so that neither a
+    constant answer nor a guess from the question's text is better than chance.
+    """
+    asked: Counter[tuple[str, ...]] = Counter()
+    items: list[Item] = []
+    for index in range(clips):
+        scene = make_scene(scene_seed(split, seed, index))
+        random = Random(derive_seed("benchmark", split, seed, index))
+        for query in choose(scene, asked, random):
+            options, answer = _options(query, random)
+            items.append(
+                Item(
+                    id=f"{split}_{index:05}_{query.kind}",
+                    clip=clip(split, folder, seed, index),
+                    task=query.kind,
+                    question=query.text,
+                    options=options,
+                    answer=answer,
+                    errors=tuple(error(query, option, scene) for option in options),
+                    replies=query.values,
+                )
+            )
+    return items
+
+
+def choose(scene: Scene, asked: Counter[tuple[str, ...]], random: Random) -> list[Query]:
+    """The questions of one clip: of the kinds asked least so far, the text and answer that came least often."""
+    found = queries(scene)
+    random.shuffle(found)
+    kinds = list(KINDS)
+    random.shuffle(kinds)
+    there = [kind for kind in kinds if any(query.kind == kind for query in found)]
+    chosen: list[Query] = []
+    for kind in sorted(there, key=lambda kind: asked[(kind,)])[:PER_CLIP]:
+        query = min(
+            (query for query in found if query.kind == kind),
+            key=lambda query: (asked[query.kind, query.answer], asked[query.text, query.answer]),
+        )
+        asked.update([(kind,), (kind, query.answer), (query.text, query.answer)])
+        chosen.append(query)
+    return chosen
+
+
+def _options(query: Query, random: Random) -> tuple[tuple[str, ...], int]:
+    """Answer texts in a seeded order, and the index of the right one."""
+    others = random.sample([value for value in query.values if value != query.answer], OPTIONS - 1)
+    options = [query.answer, *others]
+    random.shuffle(options)
+    return tuple(options), options.index(query.answer)
+
+
+def error(query: Query, option: str, scene: Scene) -> str:
+    """Which of the paper's kinds of error an answer is, "" for the right one. The world has no causal questions."""
+    if option == query.answer:
+        return ""
+    by_kind: dict[Kind, str] = {
+        "motion": "factual inaccuracy",
+        "order": "temporal ordering",
+        "change": "factual inaccuracy",
+        "shape": "factual inaccuracy",
+        "count": "object hallucination",
+        "spatial": "spatial relationship",
+    }
+    colors, shapes = {thing.color for thing in scene.things}, {thing.shape for thing in scene.things}
+    backwards = {("left", "right"), ("up", "down"), ("gets bigger", "gets smaller")}
+    if (option, query.answer) in backwards or (query.answer, option) in backwards:
+        return "temporal ordering"  # what a film run backwards would show
+    if query.kind == "shape" and option not in shapes:
+        return "object hallucination"
+    if option in COLORS and option not in colors:
+        return "object hallucination"
+    fewer = query.kind == "count" and NUMBERS.index(option) < NUMBERS.index(query.answer)
+    if fewer or option == "stays same":
+        return "detail omission"
+    return by_kind[query.kind]
