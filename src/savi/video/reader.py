@@ -22,6 +22,7 @@ import av.error
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from savi.video.packets import Clock, DoubtfulTimesError, Scan, UnreadableError, open_video, scan
@@ -187,9 +188,11 @@ def _gather(frames: Iterator[tuple[int, Any]], indices: list[int]) -> Pixels:
     """RGB pixels at each index. A frame of another size than the first one's is scaled to it."""
     pixels: Pixels | None = None
     size: dict[str, int] = {}
+    converter = VideoReformatter()  # one for all frames: it sets up tables, which costs more than a small frame
     for index, frame in frames:
         size = size or {"width": frame.width, "height": frame.height}
-        image = upright(frame.to_ndarray(format="rgb24", **size), frame.side_data.get(SideData.DISPLAYMATRIX))
+        rgb = np.asarray(converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray(), np.uint8)
+        image = upright(rgb, frame.side_data.get(SideData.DISPLAYMATRIX))
         if pixels is None:
             pixels = np.empty((len(indices), *image.shape), np.uint8)
         pixels[[slot for slot, wanted in enumerate(indices) if wanted == index]] = image
