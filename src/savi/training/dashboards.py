@@ -1,0 +1,73 @@
+"""What Weights & Biases shows of a round: its pairs, each beside a contact sheet of the clip it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image
+
+from savi.types import PreferencePair
+from savi.video.contact_sheet import contact_sheet
+from savi.video.decode import UndecodableClip, decode
+
+if TYPE_CHECKING:
+    import wandb
+
+COLUMNS = [
+    "clip",
+    "frames",
+    "aspect",
+    "question",
+    "rejected",
+    "critique",
+    "chosen",
+    "reference_rejected_logp",
+    "reference_chosen_logp",
+]
+
+MOST_CLIPS = 32
+"""Clips shown of a round. Each is decoded once more for its picture; all pairs are in the round's file."""
+
+
+def log_pairs(logger: WandbLogger, round_index: int, pairs: Sequence[PreferencePair], frame_count: int) -> None:
+    """Log the pairs of up to MOST_CLIPS clips, spread over the round, as the table `pairs/round_NN`.
+
+    A clip that can't be decoded any more stands there without a picture.
+    """
+    videos = {pair.clip: pair.video for pair in pairs}
+    shown = list(videos)[:: -(-len(videos) // MOST_CLIPS) or 1]
+    sheets = {clip: sheet for clip in shown if (sheet := _sheet(videos[clip], frame_count)) is not None}
+    table = pair_table([pair for pair in pairs if pair.clip in shown], sheets)
+    logger.experiment.log({f"pairs/round_{round_index:02d}": table})
+
+
+def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image]) -> wandb.Table:
+    """A row a pair, in the order of a chain's turns. sheets: contact sheets by clip id; a clip may be without."""
+    # It takes seconds to import, and most runs go without.
+    import wandb
+
+    images = {clip: wandb.Image(sheet) for clip, sheet in sheets.items()}
+    table = wandb.Table(columns=COLUMNS)
+    for pair in pairs:
+        table.add_data(
+            pair.clip,
+            images.get(pair.clip),
+            pair.aspect,
+            pair.question,
+            pair.rejected,
+            pair.critique,
+            pair.chosen,
+            pair.reference_rejected_logp,
+            pair.reference_chosen_logp,
+        )
+    return table
+
+
+def _sheet(video: str, frame_count: int) -> Image.Image | None:
+    try:
+        return contact_sheet(decode(Path(video), frame_count))
+    except UndecodableClip:
+        return None
