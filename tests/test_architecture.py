@@ -233,7 +233,5 @@ def test_the_check_sees_rings_but_not_those_of_types_alone() -> None:
         ("world__film", "from savi.world.scenes import Scene", 0),
     ],
 )
-def test_the_check_sees_what_reaches_past_the_doors_of_the_world(
-    importer: str, statement: str, leaks: int
-) -> None:
+def test_the_check_sees_what_reaches_past_the_doors_of_the_world(importer: str, statement: str, leaks: int) -> None:
     assert len(truth_leaks(example(**{importer: statement}))) == leaks

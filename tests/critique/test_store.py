@@ -172,9 +172,7 @@ def cut_or_litter(path: Path, committed: int, written: int, extra: bytes) -> Non
     batch_size=st.integers(1, 3),
     data=st.data(),
 )
-def test_a_kill_anywhere_leaves_the_same_round(
-    texts: list[str], batch_size: int, data: st.DataObject
-) -> None:
+def test_a_kill_anywhere_leaves_the_same_round(texts: list[str], batch_size: int, data: st.DataObject) -> None:
     """Both files are cut at any byte of the batch under way, then the store is reopened and finished."""
     results = [make_result(index, text) for index, text in enumerate(texts)]
     batches = [results[start : start + batch_size] for start in range(0, len(results), batch_size)]
@@ -187,9 +185,7 @@ def test_a_kill_anywhere_leaves_the_same_round(
         for name in ("pairs/round_00.jsonl", "traces/round_00.jsonl"):
             committed = (interrupted / name).stat().st_size
             extra = (ahead / name).read_bytes()[committed:]
-            cut_or_litter(
-                interrupted / name, committed, data.draw(st.integers(0, len(extra)), label=name), extra
-            )
+            cut_or_litter(interrupted / name, committed, data.draw(st.integers(0, len(extra)), label=name), extra)
         store = PairStore(interrupted, 0, "key")
         assert store.clips_done == len(results[: killed_at * batch_size])
         assert len(store.pairs()) == store.counts()["pairs"]
@@ -203,9 +199,7 @@ class KilledError(BaseException):
     """Stands in for SIGKILL: nothing may catch it."""
 
 
-def test_a_kill_at_every_system_call_leaves_the_same_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_at_every_system_call_leaves_the_same_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process dies at the n-th fsync or rename, for every n, with all writes so far on disk."""
     fill(tmp_path / "whole", BATCHES).finish()
     expected = files(tmp_path / "whole")
@@ -320,9 +314,7 @@ def test_a_complete_round_that_was_edited_is_refused_not_cut(tmp_path: Path) -> 
         ({"note": "hello"}, "missing or unknown fields ['note']"),
     ],
 )
-def test_a_damaged_pair_is_named_by_file_and_line(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_a_damaged_pair_is_named_by_file_and_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = tmp_path / "pairs.jsonl"
     good = json.dumps(asdict(make_pair("a")))
     path.write_text("\n".join([good, json.dumps(asdict(make_pair("b")) | change), good, ""]))

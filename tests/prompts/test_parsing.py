@@ -112,9 +112,7 @@ def test_no_well_formed_question_is_lost(questions: list[str], style: str) -> No
     assert parse_questions(STYLES[style](questions)) == questions
 
 
-@given(
-    words=st.lists(WORDS, min_size=1, max_size=6), style=st.sampled_from(["numbered", "q", "json", "bold"])
-)
+@given(words=st.lists(WORDS, min_size=1, max_size=6), style=st.sampled_from(["numbered", "q", "json", "bold"]))
 def test_a_marked_question_needs_no_question_mark(words: list[str], style: str) -> None:
     question = "colour " + " ".join(words)
     assert parse_questions(STYLES[style]([question])) == [question]
@@ -163,10 +161,7 @@ def test_answers_lose_their_dress_and_nothing_else(reply: str, expected: str) ->
 
 
 def test_a_revision_loses_the_remarks_below_it() -> None:
-    assert (
-        parse_revision("Answer: The cup is red.\n\n**Explanation:** I corrected the colour.")
-        == "The cup is red."
-    )
+    assert parse_revision("Answer: The cup is red.\n\n**Explanation:** I corrected the colour.") == "The cup is red."
     assert parse_revision("The cup is red.\n(Note: the critique was right.)") == "The cup is red."
     assert parse_answer("It falls.\nNote: it is red.") == "It falls.\nNote: it is red."
 

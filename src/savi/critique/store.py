@@ -34,12 +34,8 @@ class ClipResult:
 
     def __post_init__(self) -> None:
         if len(self.pairs) != sum(trace.outcome == "pair" for trace in self.traces):
-            raise ValueError(
-                f"{self.clip.id}: {len(self.pairs)} pairs, but the outcomes of its traces differ"
-            )
-        logps = [
-            logp for pair in self.pairs for logp in (pair.reference_chosen_logp, pair.reference_rejected_logp)
-        ]
+            raise ValueError(f"{self.clip.id}: {len(self.pairs)} pairs, but the outcomes of its traces differ")
+        logps = [logp for pair in self.pairs for logp in (pair.reference_chosen_logp, pair.reference_rejected_logp)]
         logps += [turn.logp for trace in self.traces for turn in trace.turns]
         for logp in logps:
             if not math.isfinite(logp):

@@ -30,9 +30,7 @@ BESIDE_QUESTION = re.compile(
     r"^(?:a|(?:correct |expected |suggested )?answer|explanation|reasoning|rationale|note|hint)\s*:",
     re.IGNORECASE,
 )
-TRAILING_ANSWER = re.compile(
-    r"(?<=\?)\s*[\[(]?(?:correct |expected )?answer\s*:.*$", re.IGNORECASE | re.DOTALL
-)
+TRAILING_ANSWER = re.compile(r"(?<=\?)\s*[\[(]?(?:correct |expected )?answer\s*:.*$", re.IGNORECASE | re.DOTALL)
 CHATTER = re.compile(
     r"^(?:sure|certainly|of course|okay|ok|here (?:are|is)|here's|below (?:are|is)|i hope|i have|let me know"
     r"|the following|these questions|based on)\b",
@@ -51,9 +49,7 @@ HEADING = re.compile(r"^(?:#{1,6}|>)\s+")
 JSON_LIST = re.compile(r"""\[\s*(?:["'{].*)?\]""", re.DOTALL)
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "«": "»", "`": "`"}
 
-ADJECTIVE = (
-    r"(?:the|my|a|an|first|initial|final|proposed|improved|revised|corrected|updated|better|new|short)"
-)
+ADJECTIVE = r"(?:the|my|a|an|first|initial|final|proposed|improved|revised|corrected|updated|better|new|short)"
 ANSWER_LABEL = re.compile(
     rf"^(?:(?:here is|here's|this is)\s+)?(?:{ADJECTIVE}\s+)*(?:answer|response|reply|revision|a)"
     r"(?:\s+to the question)?\s*(?:\s-|:)\s*",
@@ -67,9 +63,7 @@ CRITIQUE_LABEL = re.compile(
 QUESTION_ECHO = re.compile(
     r"^(?:q|question)\s*:.*\n+(?=\W{0,3}(?:\w+ ){0,2}(?:answer|a|response)\W{0,3}:)", re.IGNORECASE
 )
-REMARK = re.compile(
-    r"\n\s*[(*_]*(?:explanation|note|changes(?: made)?|reasoning|rationale)\s*[*_]*\s*:", re.IGNORECASE
-)
+REMARK = re.compile(r"\n\s*[(*_]*(?:explanation|note|changes(?: made)?|reasoning|rationale)\s*[*_]*\s*:", re.IGNORECASE)
 
 
 class Unparsable(ValueError):  # noqa: N818 (it states what the reply is)
