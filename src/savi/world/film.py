@@ -18,7 +18,7 @@ from savi.world.render import draw, encode
 from savi.world.scenes import FPS, FRAMES, Scene
 
 SAMPLED = 32
-SECONDS_PER_GRID = 2 * FRAMES / (SAMPLED * FPS)
+SECONDS_PER_GRID = float(2 * FRAMES / (SAMPLED * FPS))
 """Seconds that one visual token covers: temporal_patch_size / sampled fps, as the processor reckons it."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def encode(frames: NDArray[np.uint8], container: av.container.OutputContainer) -
     stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "18", "threads": "1"})
     stream.width = stream.height = SIZE
     stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = Fraction(1, FPS)
+    stream.codec_context.time_base = 1 / FPS
     for index, pixels in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts = index

@@ -7,15 +7,17 @@ Everything that can be asked about a clip is decided here; `render` draws it, `q
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from random import Random
 
 from savi.types import derive_seed
 
-VERSION = 1
+VERSION = 2
 """Bump it when scenes or their drawing change, or clips rendered earlier would be taken for today's."""
 
 FRAMES = 48
-FPS = 12
+FPS = Fraction(12000, 1001)
+"""Not 12: a visual token's temporal position is its time, rounded down, and would lie on the edge."""
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "cyan")
 SHAPES = ("circle", "square", "triangle", "cross")
