@@ -1,0 +1,97 @@
+"""The table at the end of a run says what changed, by how much, and where to look."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from made_up_runs import make_results, without_benchmark
+from rich.console import Console
+
+from savi.report.table import print_table
+
+GREEN, RED = "32m", "31m"
+"""The ends of the terminal's codes for colours, whatever else is set with them."""
+
+
+def printed(results: dict[str, Any], run: Path, width: int = 100, color: bool = False) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=color, color_system="standard" if color else None)
+    print_table(results, run, console)
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def row(lines: list[str], name: str) -> list[str]:
+    """The cells of the row that begins with a name."""
+    (found,) = [line for line in lines if line.strip("│ ").startswith(name + " ")]
+    return [cell.strip() for cell in found.strip("│").split("│")]
+
+
+def test_rows_go_from_the_base_to_the_last_round(tmp_path: Path) -> None:
+    lines = printed(make_results(4), tmp_path)
+    assert row(lines, "overall") == ["overall", "40.0 %", "60.0 %", "+20.0"]
+    assert row(lines, "order") == ["order", "40.0 %", "60.0 %", "+20.0"]
+    assert row(lines, "motion") == ["motion", "39.0 %", "59.0 %", "+20.0"]
+    assert row(lines, "in its own words") == ["in its own words", "35.0 %", "55.0 %", "+20.0"]
+    assert row(lines, "malformed replies") == ["malformed replies", "2.0 %", "1.2 %", "-0.8"]
+    assert row(lines, "errors") == ["errors", "255", "49", "-206"]
+    assert row(lines, "factual inaccuracy") == ["factual inaccuracy", "60", "12", "-48"]
+    heading = next(line for line in lines if "change" in line)
+    assert re.findall(r"base|round \d+|change", heading) == ["base", "round 4", "change"]
+
+
+def test_better_is_green_and_worse_is_red(tmp_path: Path) -> None:
+    results = make_results(1)
+    first, last = results["rounds"]
+    last["by_task"]["motion"] = first["by_task"]["motion"] - 0.1
+    last["by_task"]["order"] = first["by_task"]["order"]
+    last["malformed"] = first["malformed"] + 0.1
+    last["errors"]["causal reasoning"] = first["errors"]["causal reasoning"] + 1
+    lines = printed(results, tmp_path, color=True)
+
+    def line(name: str) -> str:
+        return next(line for line in lines if name in line)
+
+    assert GREEN in line("overall")
+    assert RED in line("motion")
+    assert RED not in line("order")
+    assert GREEN not in line("order")
+    assert RED in line("malformed"), "more malformed replies are worse"
+    assert RED in line("causal reasoning"), "more errors are worse"
+    assert GREEN in line("factual inaccuracy")
+
+
+def test_it_ends_with_where_to_look(tmp_path: Path) -> None:
+    run = tmp_path / ("long" * 30)
+    (run / "pairs").mkdir(parents=True)
+    (run / "summary.png").touch()
+    lines = printed(make_results(2), run, width=60)
+    assert "Learnt from 1197 pairs of its own making (599 + 598)." in " ".join(lines)
+    assert [line.split()[-1] for line in lines[-2:]] == [str(run / "summary.png"), str(run / "pairs")], "no path is cut"
+    assert "adapter" not in lines[-1] + lines[-2], "what isn't there isn't named"
+
+
+def test_a_run_without_benchmark_says_what_it_learnt_from(tmp_path: Path) -> None:
+    lines = printed(without_benchmark(make_results(1)), tmp_path)
+    assert lines == ["Learnt from 599 pairs of its own making (599). Where to look:"]
+
+
+def test_tasks_and_kinds_that_are_missing_on_one_side_are_shown(tmp_path: Path) -> None:
+    results = make_results(1)
+    del results["rounds"][0]["by_task"]["motion"]
+    results["rounds"][1]["errors"] = {"new kind": 3}
+    lines = printed(results, tmp_path)
+    assert row(lines, "motion") == ["motion", "-", "44.0 %", ""]
+    assert row(lines, "new kind") == ["new kind", "0", "3", "+3"]
+    assert row(lines, "factual inaccuracy") == ["factual inaccuracy", "60", "0", "-60"]
+
+
+def test_a_benchmark_without_kinds_of_errors_has_no_such_rows(tmp_path: Path) -> None:
+    assert not any("errors" in line for line in printed(make_results(1, kinds=()), tmp_path))
+
+
+def test_a_run_that_was_stopped_before_its_first_round_shows_the_base(tmp_path: Path) -> None:
+    lines = printed(make_results(0), tmp_path)
+    assert row(lines, "overall")[1] == "40.0 %"
+    assert lines[-1] == "No round was finished."
