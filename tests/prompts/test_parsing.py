@@ -41,6 +41,8 @@ LOWER = "which way does the blue square move"
         (f"1. (Spatial) {WHICH}", [f"(Spatial) {WHICH}"]),
         (f"1. Question: {WHICH}\n   Answer: the plate\n2. Question: {WHY}\n   Answer: fear", [WHICH, WHY]),
         (f"{WHICH} Answer: the plate", [WHICH]),
+        (f"1. {WHICH}\n   - Options: A) cup B) plate\n2. {WHY}", [WHICH, WHY]),
+        (f"1. {WHICH}\n\nWould you like more questions?", [WHICH]),
         (f"1. {WHICH} 2. {WHY}", [WHICH, WHY]),
         (f"{WHICH} {WHY}", [WHICH, WHY]),
         (f'"{WHICH}"', [WHICH]),

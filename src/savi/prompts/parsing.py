@@ -27,7 +27,7 @@ LABEL = re.compile(
     re.IGNORECASE,
 )
 BESIDE_QUESTION = re.compile(
-    r"^(?:a|(?:correct |expected |suggested )?answer|explanation|reasoning|rationale|note|hint)\s*:",
+    r"^(?:a|(?:correct |expected |suggested )?answer|explanation|reasoning|rationale|note|hint|options|choices)\s*:",
     re.IGNORECASE,
 )
 TRAILING_ANSWER = re.compile(r"(?<=\?)\s*[\[(]?(?:correct |expected )?answer\s*:.*$", re.IGNORECASE | re.DOTALL)
@@ -42,6 +42,7 @@ OPENER = re.compile(
     r"|name|describe|identify|explain|list|count|compare|tell|state|determine)\b",
     re.IGNORECASE,
 )
+CLOSING = re.compile(r"^(?:would you like|do you want me|shall i|let me know|is there anything else)\b", re.IGNORECASE)
 FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
 BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*|(?<!\w)__(?=[^\s_])(.+?)(?<=[^\s_])__(?!\w)")
 ITALIC = re.compile(r"^\*(?=[^\s*])([^*]+)(?<=[^\s*])\*$|^_(?=[^\s_])([^_]+)(?<=[^\s_])_$")
@@ -139,7 +140,7 @@ def _from_lines(text: str) -> list[str]:
             continue
         marked, marked_above = marked or marked_above, False
         line = TRAILING_ANSWER.sub("", line)
-        if BESIDE_QUESTION.match(line):
+        if BESIDE_QUESTION.match(line) or CLOSING.match(line):
             continue
         asks = "?" in line or "\uff1f" in line
         if line.endswith((":", "\uff1a")) or (CHATTER.match(line) and not asks):
