@@ -56,6 +56,8 @@ class SaviCLI(LightningCLI):
                 raise SaviError(f"--ckpt_path last: there is no run in {runs} to go on with")
             self.version = versions[-1]
             self._take_up(runs / f"version_{self.version}", config)
+        elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
         if self.subcommand == "validate":
             self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
 
@@ -157,7 +159,7 @@ def _quiet() -> None:
     for message in (
         "LightningCLI's args parameter is intended",  # we pass the command line's own
         ".*does not have many workers",
-        ".*is_gradient_checkpointing",
+        ".*gradient_checkpointing.* is deprecated",
         ".*isinstance\\(treespec, LeafSpec\\)",
         "The number of training batches .* is smaller than the logging interval",
     ):

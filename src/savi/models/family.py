@@ -39,6 +39,9 @@ class Family(Protocol):
     lora_targets: str
     """Regular expression over module names: the linear layers of the language model, never the vision tower's."""
 
+    unquantised: tuple[str, ...]
+    """Modules, by the start of their names, that stay in full precision under NF4: all but the language model."""
+
     def video_token(self, processor: Any) -> str:
         """The one placeholder that the chat template writes for a video."""
         ...

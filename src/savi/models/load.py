@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
@@ -60,13 +61,15 @@ def load_base(settings: BaseSettings) -> LoadedBase:
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=["visual", "lm_head"],
+            llm_int8_skip_modules=list(family.unquantised),
         )
     try:
         processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
         model = AutoModelForImageTextToText.from_pretrained(path, **options)
     except (OSError, ValueError) as error:
         raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
+    if settings.nf4:
+        _keep_canonical_layout(model)
     model.requires_grad_(False)
     model.eval()
     if settings.gradient_checkpointing:
@@ -89,6 +92,17 @@ def find_family(path: str, trust_remote_code: bool = False) -> Family:
             f"model.base.path: {path} is of type {config.model_type!r}, which is no video-LLM savi knows ({known})"
         )
     return family
+
+
+def _keep_canonical_layout(model: nn.Module) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights on a CPU with AVX512-BF16.
+
+    It does so in evaluation mode, for good, with coarser scales, into a layout that has no backward pass: after the
+    first evaluation such a layer would train without a gradient, and the reference would not be the same model.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _first_line(error: Exception) -> str:

@@ -102,7 +102,7 @@ def build_qwen2_5_vl(folder: Path, seed: int = 0) -> Path:
         tokenizer,
         text={
             "hidden_size": 64,
-            "intermediate_size": 96,
+            "intermediate_size": 128,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "num_key_value_heads": 2,

@@ -15,6 +15,7 @@ from savi.types import Frames
 class Qwen25VL:
     model_type = "qwen2_5_vl"
     lora_targets = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+    unquantised: tuple[str, ...] = ("model.visual", "lm_head")
 
     def video_token(self, processor: Any) -> str:
         return processor.video_token

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -21,6 +20,8 @@ from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import WORLD, Prompts
 from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.training.results import RunResults
+from savi.training.self_critique import SelfCritique
 from savi.types import Question, Sampling, SaviError
 
 
@@ -75,10 +76,6 @@ class SelfAlignment(LightningModule):
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep_mib)
 
     def configure_callbacks(self) -> list[Callback]:
-        # Imported here: the callback builds on the module's parts.
-        from savi.training.results import RunResults
-        from savi.training.self_critique import SelfCritique
-
         return [SelfCritique(), RunResults()]
 
     def configure_optimizers(self) -> Any:
@@ -148,22 +145,25 @@ class SelfAlignment(LightningModule):
         return trainable_state(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["base"] = self.base_fingerprint()
+        checkpoint["base"] = {"path": self.base_settings.path, "fingerprint": self.base_fingerprint()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if checkpoint.get("base") != self.base_fingerprint():
+        base = checkpoint.get("base", {"path": "a model savi doesn't know", "fingerprint": None})
+        if base["fingerprint"] != self.base_fingerprint():
             raise SaviError(
-                "the checkpoint belongs to another model: it was made over "
-                f"{checkpoint.get('base', 'an unknown base')}, this run is over {self.base_fingerprint()}"
+                f"the checkpoint belongs to another model: it was made over {base['path']}, "
+                f"which is not {self.base_settings.path} (model.base.path)"
             )
-        if set(checkpoint["state_dict"]) != set(trainable_state(self)):
-            raise SaviError("the checkpoint's adapter has other layers than this run's: check model.lora")
+        here, there = trainable_state(self), checkpoint["state_dict"]
+        if {k: v.shape for k, v in here.items()} != {k: v.shape for k, v in there.items()}:
+            raise SaviError("the checkpoint's adapter has another shape than this run's: check model.lora")
 
     def base_fingerprint(self) -> str:
-        """What tells one base from another: its type, its name, and a digest of its norms' weights."""
-        digest = hashlib.blake2b(digest_size=6)
+        """What tells one base from another: its type, and a digest of its first embeddings.
+
+        Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
+        """
         model = self.video_lm.model
-        for name, parameter in sorted(model.named_parameters()):
-            if "norm" in name and "lora_" not in name:
-                digest.update(parameter.detach().float().cpu().numpy().tobytes())
-        return f"{model.config.model_type} {Path(self.base_settings.path).name} {digest.hexdigest()}"
+        embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
+        digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
+        return f"{model.config.model_type}-{digest.hexdigest()}"

@@ -44,7 +44,9 @@ class RunResults(Callback):
         self._training_started = time.monotonic()
         critic = _critic(trainer)
         counts = critic.current_store.counts()
-        pl_module.log_dict({f"pairs/{k.removeprefix('pairs/')}": float(v) for k, v in counts.items()})
+        taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
+        made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
+        pl_module.log_dict({"pairs/total": float(counts["pairs"]), **made, **taken})
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_pairs(logger, critic.round, critic.current_store.pairs(), trainer.datamodule.frames)  # type: ignore[attr-defined]
@@ -85,8 +87,9 @@ class RunResults(Callback):
             self._add_round(trainer, summary)
         else:
             seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
-            rounds = self.rounds[-1]["round"] if self.rounds else 0
-            self._write(trainer, [{"round": rounds, **summary, "seconds": seconds}])
+            reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
+            self._write(trainer, [*self.rounds[:1], {**reached, **summary, "seconds": seconds}])
+            write_items(run_folder(trainer) / "items.jsonl", self._results)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rounds or self.rounds[-1]["round"] != trainer.current_epoch + 1:
