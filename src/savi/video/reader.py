@@ -60,6 +60,8 @@ def read_frames(path: Path, count: int, timeout: float) -> Reading:
             times = _counted_times(path, found, clock)
             indices = midpoint_indices(len(times), count)
             pixels = _gather(_by_counting(path, found, indices, clock), indices)
+    except OSError as error:
+        raise UnreadableError(f"can't be read: {error.strerror}") from error
     except av.error.FFmpegError as error:
         raise UnreadableError(f"can't be decoded: {error.strerror}") from error
     seconds = [(time - times[0]) * found.unit for time in times]
