@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import transformers
-import yaml
 from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from savi.data.datamodule import ClipDataModule
+from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
@@ -26,7 +28,7 @@ class SaviArgumentParser(LightningArgumentParser):
     """Says what is wrong in one line, instead of the usage of two hundred options."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:
-        raise SaviError(" ".join(message.split())) from ex
+        raise SaviError(_one_line(message)) from ex
 
 
 class SaviCLI(LightningCLI):
@@ -37,7 +39,6 @@ class SaviCLI(LightningCLI):
         return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--extends", type=str | None, default=None, help="Experiment file this one builds on.")
         parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
         parser.add_argument("--runs", type=str, default="lightning_logs", help="Folder that holds all runs.")
         parser.add_argument("--wandb", type=WandbMode, default="off", help="Weights & Biases: off, offline or online.")
@@ -92,52 +93,25 @@ class SaviCLI(LightningCLI):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console command. A user's mistake is one line on stderr and exit code 2."""
     _quiet()
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        SaviCLI(
-            SelfAlignment,
-            ClipDataModule,
-            args=expand_extends(arguments),
-            seed_everything_default=0,
-            save_config_kwargs={"overwrite": True},
-            parser_class=SaviArgumentParser,
-            parser_kwargs={"parser_mode": "omegaconf"},
-        )
+        with TemporaryDirectory() as folder:
+            SaviCLI(
+                SelfAlignment,
+                ClipDataModule,
+                args=merge_experiments(sys.argv[1:] if arguments is None else arguments, Path(folder)),
+                seed_everything_default=0,
+                save_config_kwargs={"overwrite": True},
+                parser_class=SaviArgumentParser,
+                parser_kwargs={"parser_mode": "omegaconf+"},
+            )
     except SaviError as error:
         print(f"savi: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-def expand_extends(arguments: Sequence[str]) -> list[str]:
-    """Put the files that an experiment file extends before it, so that it holds only what differs.
-
-    Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
-    """
-    expanded: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        option, equals, value = argument.partition("=")
-        if option not in ("--config", "-c"):
-            expanded.append(argument)
-            continue
-        for path in _chain(Path(value if equals else next(rest, "")), ()):
-            expanded += ["--config", str(path)]
-    return expanded
-
-
-def _chain(path: Path, seen: tuple[Path, ...]) -> list[Path]:
-    if path in seen:
-        raise SaviError(f"{path} extends itself: {' -> '.join(map(str, (*seen, path)))}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise SaviError(f"--config {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
-    parent = content.get("extends")
-    return [*(_chain(path.parent / parent, (*seen, path)) if parent else []), path]
+def _one_line(message: str) -> str:
+    """A parser's complaint without the value that it repeats, which may be a page long."""
+    return " ".join(re.split(r"\n?\s*Given value", message)[0].split())
 
 
 def _config_name(configs: Any) -> str:

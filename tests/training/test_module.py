@@ -14,6 +14,7 @@ from savi.data.batches import MicroBatch, OptimiserStep
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
+from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.training.optim import OptimiserSettings
 from savi.types import PreferencePair, Question, SaviError
@@ -30,6 +31,7 @@ def build_module(folder: Path, *, nf4: bool = False, r: int = 4, nll_weight: flo
         optimiser=OptimiserSettings(lr=1e-2, warmup_steps=0),
         chain=ChainSettings(),
         filters=FilterSettings(),
+        prompts=PromptSettings(),
     )
     module.configure_model()
     return module

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from savi.types import Aspect, SaviError
 
@@ -54,7 +56,7 @@ class Prompts:
         for name, known in FIELDS.items():
             allowed = known or {"count"}
             try:
-                used = {field for _, field, _, _ in string.Formatter().parse(getattr(self, name)) if field is not None}
+                used = {used for _, used, _, _ in string.Formatter().parse(getattr(self, name)) if used is not None}
             except ValueError as error:
                 raise SaviError(f"prompts.{name}: {error}; write {{{{ and }}}} for plain braces") from None
             if used - allowed:
@@ -77,3 +79,28 @@ WORLD = Prompts(
     revision="question : {question} answer : {answer} critique : {critique} revise",
 )
 """What the embedded miniature was taught to understand (its vocabulary is a few dozen words)."""
+
+PRESETS = {"default": Prompts(), "world": WORLD}
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """Which prompts a run uses.
+
+    preset: "default", for instruction-tuned models, or "world", for the embedded miniature. texts: prompts of your
+    own by field name, in the place of the preset's; the version that is kept with every pair then ends in their digest.
+    """
+
+    preset: Literal["default", "world"] = "default"
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def build(self) -> Prompts:
+        """Raises SaviError for a text that isn't one of FIELDS, or whose fields don't fit."""
+        preset = PRESETS[self.preset]
+        if not self.texts:
+            return preset
+        unknown = sorted(set(self.texts) - set(FIELDS))
+        if unknown:
+            raise SaviError(f"prompts.texts: {unknown[0]!r} is no prompt; they are {', '.join(FIELDS)}")
+        digest = hashlib.blake2b(repr(sorted(self.texts.items())).encode(), digest_size=4).hexdigest()
+        return replace(preset, version=f"{preset.version}+{digest}", **self.texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule
@@ -18,7 +18,7 @@ from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
-from savi.prompts.templates import WORLD, Prompts
+from savi.prompts.templates import PromptSettings
 from savi.training.optim import OptimiserSettings, build_optimiser
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
@@ -29,8 +29,7 @@ class SelfAlignment(LightningModule):
     """A video-LLM that is aligned by its own criticism (VideoSAVi).
 
     base: the frozen model. lora: its adapter, all that is trained. dpo: the objective. reference: "base", the model
-    with its adapter off, or "previous", the adapter of the round before. prompts: "default", "world" (what the
-    embedded miniature understands), or texts of your own. keep_mib: memory for clips already watched.
+    with its adapter off, or "previous", the adapter of the round before. keep_mib: memory for clips already watched.
     reply: how the free-form replies of the evaluation are decoded. seed: of the chain, the adapter, the dropout.
     """
 
@@ -42,7 +41,7 @@ class SelfAlignment(LightningModule):
         optimiser: OptimiserSettings,
         chain: ChainSettings,
         filters: FilterSettings,
-        prompts: Literal["default", "world"] | Prompts = "default",
+        prompts: PromptSettings,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         keep_mib: float = 512.0,
@@ -55,7 +54,7 @@ class SelfAlignment(LightningModule):
         self.optimiser_settings = optimiser
         self.chain_settings = chain
         self.filter_settings = filters
-        self.prompts = prompts if isinstance(prompts, Prompts) else WORLD if prompts == "world" else Prompts()
+        self.prompts = prompts.build()
         self.reference: Reference = reference
         self.reply = reply
         self.keep_mib = keep_mib

@@ -1,0 +1,57 @@
+"""Experiment files: each says what it extends and what differs, and may refer to settings as ${data.frames}."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from savi.types import SaviError
+
+REFERENCE = re.compile(r"\$\{(?=[A-Za-z_][\w.]*\})")
+
+
+def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
+    """Replace all --config files of a command by one that holds them and everything that they extend.
+
+    Later files win over earlier ones, and a file over those it extends. The merged file is written to `folder`
+    under the last one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
+    """
+    others: list[str] = []
+    paths: list[Path] = []
+    rest = iter(arguments)
+    for argument in rest:
+        option, equals, value = argument.partition("=")
+        if option in ("--config", "-c"):
+            paths.append(Path(value if equals else next(rest, "")))
+        else:
+            others.append(argument)
+    if not paths:
+        return others
+    merged = OmegaConf.merge(*(content for path in paths for content in _read(path, ())))
+    # The command line's parser resolves references below the command's name: fit.data.frames.
+    text = REFERENCE.sub("${" + others[0] + "." if others else "${", OmegaConf.to_yaml(merged))
+    target = folder / paths[-1].name
+    target.write_text(text, encoding="utf-8")
+    return [*others[:1], "--config", str(target), *others[1:]]
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
+    """The contents of a file and of what it extends, the most general first."""
+    if path in seen:
+        raise SaviError(f"{path} extends itself: {' -> '.join(map(str, (*seen, path)))}")
+    try:
+        content = OmegaConf.load(path)
+    except OSError as error:
+        raise SaviError(f"--config {path}: {error.strerror}") from None
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, DictConfig):
+        raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
+    parent = content.pop("extends", None)
+    return [*(_read(path.parent / parent, (*seen, path)) if parent else []), content]

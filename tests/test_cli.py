@@ -1,0 +1,106 @@
+"""The command line: experiment files, and one line for every user's mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from savi.cli import main
+from savi.experiment import merge_experiments
+from savi.types import SaviError
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+DEMO = EXPERIMENTS / "demo.yaml"
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a wrong call ends with. Anything more than one line fails."""
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_file_is_understood(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", str(path), "--print_config"])
+    assert stop.value.code == 0
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["trainer"]["reload_dataloaders_every_n_epochs"] == 1
+    assert resolved["trainer"]["num_sanity_val_steps"] == -1
+
+
+def test_an_experiment_holds_what_it_extends_and_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: {DEMO}\nmodel:\n  dpo:\n    beta: 0.3\ndata:\n  passes: ${{trainer.max_epochs}}\n")
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", str(path), "--model.lora.r=5", "--print_config"])
+    resolved = yaml.safe_load(capsys.readouterr().out)
+    assert resolved["model"]["dpo"]["beta"] == 0.3
+    assert resolved["model"]["lora"]["r"] == 5
+    assert resolved["model"]["prompts"]["preset"] == "world"
+    assert resolved["data"]["passes"] == resolved["trainer"]["max_epochs"] == 4
+
+
+def test_a_file_wins_over_those_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("x: {a: 1, b: 1, c: 1}\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\nx: {b: 2, c: 2}\n")
+    (tmp_path / "c.yaml").write_text("extends: b.yaml\nx: {c: '${x.a}', d: '${oc.env:HOME}'}\n")
+    target = tmp_path / "merged"
+    target.mkdir()
+    arguments = merge_experiments(["fit", f"--config={tmp_path / 'c.yaml'}", "--y", "1"], target)
+    assert arguments == ["fit", "--config", str(target / "c.yaml"), "--y", "1"]
+    merged = yaml.safe_load((target / "c.yaml").read_text())
+    assert merged == {"x": {"a": 1, "b": 2, "c": "${fit.x.a}", "d": "${oc.env:HOME}"}}
+
+
+def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(SaviError, match="extends itself"):
+        merge_experiments(["fit", "--config", str(tmp_path / "a.yaml")], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("model.lora.rank=3", "model.lora.rank"),
+        ("modle.lora.r=3", "modle.lora.r"),
+        ("model.lora.r=0", "model.lora.r must be at least 1"),
+        ("model.lora.r=many", "model.lora.r"),
+        ("model.dpo.loss=dpo", "model.dpo.loss"),
+        ("data.passes=0", "data.passes must be at least 1"),
+        ("data.clips=/nowhere/at/all", "/nowhere/at/all"),
+        ("data.benchmark=mmlu", "data.benchmark"),
+        ("data.clip_count=null", "data.clip_count"),
+        ("model.base.path=/nowhere/model", "/nowhere/model"),
+        ("model.prompts.texts.answer=hello {quest}", "prompts.answer"),
+        ("model.prompts.texts={answers: none at all}", "'answers' is no prompt"),
+        ("ckpt_path=/nowhere/x.ckpt", "/nowhere/x.ckpt"),
+        ("ckpt_path=last", "there is no run"),
+        ("seed_everything=true", "seed_everything"),
+        ("wandb=maybe", "wandb"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(
+    setting: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", "--data.benchmark=null", f"--{setting}"]
+    assert said in complaint(arguments, capsys)
+
+
+def test_a_wrong_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.yaml" in complaint(["fit", "--config", "nowhere.yaml"], capsys)
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("model: [")
+    assert "not YAML" in complaint(["fit", "--config", str(broken)], capsys)
+
+
+def test_a_text_only_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={tmp_path}"]
+    assert "'llama'" in complaint([*arguments, "--data.clip_count=1", "--data.benchmark=null"], capsys)

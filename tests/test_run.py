@@ -1,0 +1,188 @@
+"""Whole runs of the demo in small: what they leave behind, that they repeat, and that a killed one goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from datasets import load_dataset
+from PIL import Image
+
+from savi.cli import main
+
+DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
+SMALL = [
+    "--data.clip_count=24",
+    "--data.benchmark_clips=12",
+    "--data.clips_per_pass=4",
+    "--trainer.max_epochs=2",
+    "--trainer.enable_progress_bar=false",
+]
+
+
+def arguments(runs: Path, *more: str, command: str = "fit") -> list[str]:
+    return [command, "--config", str(DEMO), f"--runs={runs}", *SMALL, *more]
+
+
+def fit(runs: Path, *more: str) -> Path:
+    """Run in this process; the folder of the run."""
+    before = set(runs.glob("demo/version_*"))
+    main(arguments(runs, *more))
+    (run,) = set(runs.glob("demo/version_*")) - before
+    return run
+
+
+def timeless(path: Path) -> dict[str, Any]:
+    """results.json without the seconds, the only thing in it that two equal runs may differ in."""
+    results: dict[str, Any] = json.loads(path.read_text())
+    for entry in results["rounds"]:
+        entry.pop("seconds")
+    return results
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert timeless(one / "results.json") == timeless(other / "results.json")
+    for name in ("pairs", "traces", "items"):
+        files = sorted((one / name).glob("*.jsonl"))
+        assert files
+        for file in files:
+            assert file.read_bytes() == (other / name / file.name).read_bytes(), file.name
+    weights = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (one, other)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def run(runs: Path) -> Path:
+    """An undisturbed small run."""
+    return fit(runs)
+
+
+def test_results_tell_of_the_base_and_of_every_round(run: Path) -> None:
+    rounds = json.loads((run / "results.json").read_text())["rounds"]
+    assert [entry["round"] for entry in rounds] == [0, 1, 2]
+    for entry in rounds:
+        tasks = entry["by_task"]
+        assert 0 <= min(tasks.values()) <= entry["accuracy"] <= max(tasks.values()) <= 1
+        wrong = round((1 - entry["accuracy"]) * entry["items"])
+        assert sum(entry["errors"].values()) == wrong
+        assert entry["seconds"]["evaluating"] > 0
+    for entry in rounds[1:]:
+        pairs = (run / "pairs" / f"round_{entry['round'] - 1:02d}.jsonl").read_text().splitlines()
+        assert entry["pairs"] == len(pairs) > 0
+
+
+def test_a_run_leaves_everything_it_promises(run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["model"]["lora"]["r"] == 8
+    assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    with Image.open(run / "summary.png") as picture:
+        assert min(picture.size) > 500
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "val/accuracy", "pairs/total"):
+        assert any(row[name] for row in rows), name
+
+
+def test_checkpoints_hold_the_adapter_and_not_the_base(run: Path) -> None:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["state_dict"]
+    assert all("lora_" in name for name in checkpoint["state_dict"])
+    assert checkpoint["optimizer_states"][0]["state"]
+
+
+def test_pairs_are_read_as_a_preference_data_set(run: Path, tmp_path: Path) -> None:
+    files = [str(path) for path in sorted((run / "pairs").glob("*.jsonl"))]
+    data = load_dataset("json", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert {"prompt", "chosen", "rejected"} <= set(data.column_names)
+    assert all(row["chosen"] != row["rejected"] for row in data)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(run: Path, runs: Path) -> None:
+    assert_same_run(run, fit(runs))
+    other = fit(runs, "--seed_everything=1")
+    assert timeless(run / "results.json") != timeless(other / "results.json")
+
+
+def test_validate_gives_the_accuracy_that_the_run_ended_with(run: Path, runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "demo" / "version_0")
+    main(arguments(tmp_path, "--ckpt_path=last", command="validate"))
+    ended = timeless(run / "results.json")["rounds"][-1]
+    validated = timeless(tmp_path / "demo" / "version_0" / "validate" / "results.json")["rounds"][-1]
+    assert validated == ended
+
+
+def test_a_run_killed_while_it_builds_pairs_goes_on_to_the_same_end(run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "savi.cli", *arguments(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    progress = tmp_path / "demo" / "version_0" / "pairs" / "round_01.progress.json"
+    deadline = time.monotonic() + 300
+    while not progress.is_file() or json.loads(progress.read_text())["clips"] < 8:
+        assert process.poll() is None, process.stderr.read().decode()[-2000:] if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not json.loads(progress.read_text())["complete"]
+    # What a kill in the middle of a write would leave.
+    with (progress.parent / "round_01.jsonl").open("a") as file:
+        file.write('{"clip": "clip_000')
+
+    main(arguments(tmp_path, "--ckpt_path=last"))
+    assert_same_run(run, tmp_path / "demo" / "version_0")
+    assert not (tmp_path / "demo" / "version_1").exists()
+    with (run / "metrics.csv").open() as undisturbed, (progress.parent.parent / "metrics.csv").open() as resumed:
+        steps = [[row["step"] for row in csv.DictReader(file) if row["loss"]] for file in (undisturbed, resumed)]
+    assert steps[0] == steps[1]
+
+
+def test_a_run_killed_before_its_first_checkpoint_goes_on_from_its_first_clip(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "demo" / "version_0"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoints")
+    for path in (copy / "pairs").glob("round_01*"):
+        path.unlink()
+    (copy / "traces" / "round_01.jsonl").unlink()
+    main(arguments(tmp_path, "--ckpt_path=last"))
+    assert_same_run(run, copy)
+
+
+def test_a_round_begun_with_other_settings_is_not_gone_on_with(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "demo" / "version_0"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(SystemExit):
+        main(arguments(tmp_path, "--ckpt_path=last", "--seed_everything=5"))
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_nf4_trains_and_evaluates(runs: Path) -> None:
+    run = fit(runs, "--model.base.nf4=true", "--trainer.max_epochs=1")
+    rounds = json.loads((run / "results.json").read_text())["rounds"]
+    assert len(rounds) == 2
+    assert rounds[1]["pairs"] > 0
+
+
+def test_wandb_offline_gets_metrics_and_a_table_of_pairs(runs: Path) -> None:
+    run = fit(runs, "--wandb=offline", "--trainer.max_epochs=1")
+    (folder,) = (run / "wandb").glob("offline-run-*")
+    assert list(folder.glob("*.wandb"))
+    assert list(folder.rglob("*.table.json"))
