@@ -102,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seed_everything_default=0,
                 save_config_kwargs={"overwrite": True},
                 parser_class=SaviArgumentParser,
-                parser_kwargs={"parser_mode": "omegaconf+"},
+                parser_kwargs={
+                    "parser_mode": "omegaconf+",
+                    "description": "Video language models that align themselves by self-criticism",
+                },
             )
     except SaviError as error:
         print(f"savi: {error}", file=sys.stderr)
@@ -128,7 +131,6 @@ def _seed(value: int | bool | None) -> int:
 def _quiet() -> None:
     """Silence what a user can do nothing about."""
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
     for message in (
         "LightningCLI's args parameter is intended",  # we pass the command line's own

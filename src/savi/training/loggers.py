@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +51,8 @@ def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, r
     if wandb != "off":
         folder = root / name / f"version_{version}"
         folder.mkdir(parents=True, exist_ok=True)
+        # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.
+        os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve()))
         loggers.append(
             WandbLogger(
                 project="savi",
