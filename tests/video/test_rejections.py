@@ -55,6 +55,17 @@ def damaged(folder: Path) -> Path:
     return path
 
 
+def damaged_in_silence(folder: Path) -> Path:
+    """MPEG-2 slices that the decoder patches up without an error."""
+    path = film(folder / "patched.mp4", 100, "mpeg2video", {"g": "12", "bf": "2"})
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    for at in range(middle, middle + 400, 8):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
 def front_index(folder: Path) -> Path:
     return film(folder / "front.mp4", 100, "libx264", B_FRAMES, container={"movflags": "faststart"})
 
@@ -99,6 +110,7 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: cut(film(folder / "a.gif", 20, "gif", pixel_format="rgb8"), 0.6),
         "truncated: it has no end mark",
     ),
+    "damaged in silence": (damaged_in_silence, r"damaged: frame \d+ is incomplete"),
     "damaged in the middle": (damaged, r"damaged: decoding fails after \d+ of 100 frames"),
 }
 

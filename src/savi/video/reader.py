@@ -120,8 +120,6 @@ def _checked(frames: Iterator[Any], found: Scan, first: int, last: int) -> Itera
     expected = iter(sorted(s.pts for s in fed if s.shown and s.pts >= key.pts))  # type: ignore[operator, type-var]
     opening = key.shown
     for frame in frames:
-        if frame.pts < key.pts:
-            continue
         if frame.pts != next(expected, None) or frame.is_corrupt or (opening and not _intra(frame)):
             raise DoubtfulTimesError
         opening = False
@@ -149,16 +147,15 @@ def _counted_times(path: Path, found: Scan, clock: Clock) -> list[float]:
 
 
 def _all_frames(path: Path, found: Scan, clock: Clock) -> Iterator[Any]:
-    """Every frame from the first whole one on. Raises UnreadableError at a damaged one."""
+    """Every frame that the decoder shows. Raises UnreadableError at a damaged one."""
     everything = [(0, len(found.samples) - 1)]
     done = 0
     try:
         for _, frame in _decode(path, found, everything, clock):
-            if done or _intra(frame):
-                if frame.is_corrupt:
-                    raise UnreadableError(f"damaged: frame {done} is incomplete")
-                done += 1
-                yield frame
+            if frame.is_corrupt:
+                raise UnreadableError(f"damaged: frame {done} is incomplete")
+            done += 1
+            yield frame
     except av.error.InvalidDataError as error:
         raise UnreadableError(f"damaged: decoding fails after {done} of {len(found.samples)} frames") from error
 
