@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -47,9 +48,11 @@ def film(
     size: tuple[int, int] = (WIDTH, HEIGHT),
     rotation: int | None = None,
     pixel_format: str = "yuv420p",
+    title: str = "",
 ) -> Path:
     """Encode frames 0, 1, … . times: the milliseconds at which frame i is shown. rotation: degrees, to display."""
     with av.open(str(path), "w", options=dict(container or {})) as output:
+        output.metadata["title"] = title
         stream = output.add_stream(codec, rate=fps, options=dict(options or {}))
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format
@@ -66,10 +69,36 @@ def film(
     return path
 
 
-def sound(path: Path) -> Path:
-    """A second of silence, and no picture."""
+def remuxed(source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> Path:
+    """A copy of the packets, each as `change` gives it back; None leaves it out."""
+    with av.open(str(source)) as before, av.open(str(path), "w") as after:
+        stream = before.streams.video[0]
+        copy = after.add_stream_from_template(stream)
+        for number, packet in enumerate(packet for packet in before.demux(stream) if packet.size):
+            changed = change(number, packet)
+            if changed is not None:
+                changed.stream = copy
+                after.mux(changed)
+    return path
+
+
+def copy_of(packet: av.Packet, data: bytes | bytearray) -> av.Packet:
+    """A packet with other bytes and the same times."""
+    copy = av.Packet(bytes(data))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    return copy
+
+
+def sound(path: Path, *, cover: bool = False) -> Path:
+    """A second of silence, and no picture but that of a cover."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=8000)
+        if cover:
+            art = output.add_stream("mjpeg", rate=1)
+            art.width, art.height, art.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+            art.disposition = Disposition.attached_pic
+            output.mux(art.encode(av.VideoFrame.from_ndarray(draw(1), format="rgb24")))
+            output.mux(art.encode())
         for i in range(8):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts = 8000, i * 1024

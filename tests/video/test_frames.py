@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 import torch
-from footage import HEIGHT, WIDTH, draw, film, number_in, numbers_in
+from av.video.frame import PictureType
+from footage import HEIGHT, WIDTH, copy_of, draw, film, number_in, numbers_in, remuxed
 from real_videos import real_videos
 
 from savi.video import reader
 from savi.video.decode import decode
+from savi.video.packets import DoubtfulTimesError, Sample, Scan
 from savi.video.reader import Reading, read_frames
 from savi.video.sampling import midpoint_indices
 
@@ -136,6 +138,35 @@ def test_frame_count_of_the_header_is_not_believed(claimed: int, tmp_path: Path)
     assert shown(read_frames(path, 16, 60)) == midpoint_indices(100, 16)
 
 
+def test_stretches_reach_back_to_the_keyframe_shown_before() -> None:
+    # In the order of decoding: I0 P2 B1 | I5 B3 B4 P7 B6 | I8 P9; B3 and B4 are shown before I5 and need the group
+    # before it, B6 needs I5 only.
+    times = [0, 2, 1, 5, 3, 4, 7, 6, 8, 9]
+    samples = [Sample(time, key=time in (0, 5, 8), shown=True) for time in times]
+    found = Scan(skipped=0, samples=samples, unit=1.0, last=1.0, rate=1.0)
+
+    def stretches(*wanted: int) -> list[tuple[int, int]]:
+        return reader._stretches(found, wanted)
+
+    assert stretches(1) == [(0, 2)]
+    assert stretches(5) == [(3, 3)]
+    assert stretches(6) == [(3, 7)]
+    assert stretches(3) == [(0, 4)]
+    assert stretches(3, 5) == [(0, 4)]
+    assert stretches(0, 6) == [(0, 0), (3, 7)]
+    assert stretches(0, 2, 5, 9) == [(0, 1), (3, 3), (8, 9)]
+    assert stretches(6, 9) == [(3, 9)]
+
+
+def test_a_frame_that_stays_away_is_noticed() -> None:
+    samples = [Sample(time, key=time == 0, shown=True) for time in range(3)]
+    found = Scan(skipped=0, samples=samples, unit=1.0, last=1.0, rate=1.0)
+    frames = [SimpleNamespace(pts=time, is_corrupt=False, pict_type=PictureType.I) for time in range(3)]
+    assert list(reader._checked(iter(frames), found, 0, 2)) == frames
+    with pytest.raises(DoubtfulTimesError):
+        list(reader._checked(iter(frames[:2]), found, 0, 2))
+
+
 @pytest.mark.parametrize("codec", ["mpeg4", "libx265"])
 def test_keyframes_that_are_none_are_noticed(codec: str, tmp_path: Path, counted: list[Path]) -> None:
     # Without a sync sample table every sample of an MP4 file counts as a keyframe.
@@ -147,19 +178,6 @@ def test_keyframes_that_are_none_are_noticed(codec: str, tmp_path: Path, counted
     assert counted == [path]
 
 
-def remuxed(source: Path, path: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> Path:
-    """A copy of the packets, each as `change` gives it back; None leaves it out."""
-    with av.open(str(source)) as before, av.open(str(path), "w") as after:
-        stream = before.streams.video[0]
-        copy = after.add_stream_from_template(stream)
-        for number, packet in enumerate(packet for packet in before.demux(stream) if packet.size):
-            changed = change(number, packet)
-            if changed is not None:
-                changed.stream = copy
-                after.mux(changed)
-    return path
-
-
 def test_packets_that_show_no_frame_are_noticed(tmp_path: Path, counted: list[Path]) -> None:
     hidden = {17, 50, 51, 80}
 
@@ -168,9 +186,7 @@ def test_packets_that_show_no_frame_are_noticed(tmp_path: Path, counted: list[Pa
             return packet
         data = bytearray(bytes(packet))
         data[0] &= ~0x10  # show_frame (RFC 6386, 9.1)
-        changed = av.Packet(bytes(data))
-        changed.pts, changed.dts, changed.time_base = packet.pts, packet.dts, packet.time_base
-        return changed
+        return copy_of(packet, data)
 
     source = film(tmp_path / "a.webm", 100, "libvpx", {"deadline": "realtime", "cpu-used": "8"})
     path = remuxed(source, tmp_path / "hidden.webm", hide)
@@ -249,6 +265,14 @@ def test_colours_survive(tmp_path: Path) -> None:
 def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = film(Path("a.mp4"), 5).rename("http:élan %d.mp4")
+    assert shown(read_frames(path, 5, 60)) == midpoint_indices(5, 5)
+
+
+def test_metadata_need_not_be_utf_8(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", 5, title="café")
+    data = path.read_bytes()
+    assert "café".encode() in data
+    path.write_bytes(data.replace("café".encode(), "café ".encode("latin-1")))
     assert shown(read_frames(path, 5, 60)) == midpoint_indices(5, 5)
 
 
