@@ -83,7 +83,7 @@ def remuxed(source: Path, path: Path, change: Callable[[int, av.Packet], av.Pack
 
 
 def copy_of(packet: av.Packet, data: bytes | bytearray) -> av.Packet:
-    """A packet with other bytes and the same times."""
+    """A packet with other bytes and the same times; not a keyframe."""
     copy = av.Packet(bytes(data))
     copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
     return copy
