@@ -13,3 +13,11 @@ def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from savi.models.miniature import build_qwen2_5_vl
 
     return build_qwen2_5_vl(tmp_path_factory.mktemp("random_base"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Miniatures gain nothing from a second thread, and lose much where the cores are busy."""
+    import torch
+
+    torch.set_num_threads(1)

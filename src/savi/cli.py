@@ -21,6 +21,7 @@ from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
+from savi.training.progress import RoundProgressBar
 from savi.types import SaviError
 
 
@@ -42,11 +43,16 @@ class SaviCLI(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
         parser.add_argument("--runs", type=str, default="lightning_logs", help="Folder that holds all runs.")
         parser.add_argument("--wandb", type=WandbMode, default="off", help="Weights & Biases: off, offline or online.")
+        parser.add_argument(
+            "--threads", type=int | None, default=None, help="CPU threads of one operation; torch's choice by default."
+        )
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
 
     def before_instantiate_classes(self) -> None:
         config = self._settings
+        if config.threads:
+            torch.set_num_threads(config.threads)
         self.run_name = config.name or _config_name(config.config)
         runs = Path(config.runs) / self.run_name
         versions = sorted(int(p.name[8:]) for p in runs.glob("version_*") if p.name[8:].isdigit())
@@ -67,6 +73,7 @@ class SaviCLI(LightningCLI):
         checkpoint = run / "checkpoints" / "last.ckpt"
         if checkpoint.is_file():
             config.ckpt_path = str(checkpoint)
+            config.trainer.num_sanity_val_steps = 0  # the base was measured when the run began
             self.resume_step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
         elif self.subcommand == "validate":
             raise SaviError(f"--ckpt_path last: {run} has no checkpoint yet")
@@ -77,6 +84,10 @@ class SaviCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._settings
         loggers = build_loggers(Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step)
+        trainer = self.config_init[self.subcommand].trainer
+        if trainer.enable_progress_bar is not False:
+            # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
+            trainer.callbacks = [*(trainer.callbacks or []), RoundProgressBar()]
         return super().instantiate_trainer(logger=loggers, **kwargs)
 
     def after_fit(self) -> None:

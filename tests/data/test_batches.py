@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader
 
-from savi.data.batches import ClipPairs, ItemDataset, StepDataset, group_by_clip, plan_steps
+from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, group_by_clip, plan_steps
 from savi.types import Clip, Frames, Item, PreferencePair
+from savi.video.decode import UndecodableClip
 from tests.miniatures import noise_clip
 
 
@@ -74,3 +77,13 @@ def test_items_of_a_clip_stay_together() -> None:
     assert len(dataset) == 2
     assert [item.id for clip_items in dataset[0].items for item in clip_items] == ["0", "3", "6", "1", "4"]
     assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)
+
+
+def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: Path) -> None:
+    path = tmp_path / "gone.mp4"
+    path.write_bytes(b"")
+    group = ClipPairs(Clip("gone", path), (make_pair("gone"),))
+    steps = StepDataset([[group]], 1, FrameReader(4, 10.0, is_kept=lambda clip: False))
+    (step,) = DataLoader(steps, batch_size=None, num_workers=1, collate_fn=lambda step: step)
+    with pytest.raises(UndecodableClip, match="^gone.mp4: empty file$"):
+        step.micro_batches[0].decoded()

@@ -11,7 +11,8 @@ from typing import TypeVar
 from torch.utils.data import Dataset
 
 from savi.types import Clip, Frames, Item, PreferencePair, derive_seed
-from savi.video.decode import decode
+from savi.video.decode import UndecodableClip
+from savi.video.prefetch import decode_ahead
 
 T = TypeVar("T")
 
@@ -26,10 +27,20 @@ class ClipPairs:
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clips that go through the model in one pass. frames: None where the model has kept the clip."""
+    """Clips that go through the model in one pass.
+
+    frames: None where the model has kept the clip; the reason where a file that once was decoded can't be any more.
+    """
 
     clips: tuple[Clip, ...]
-    frames: tuple[Frames | None, ...]
+    frames: tuple[Frames | UndecodableClip | None, ...]
+
+    def decoded(self) -> tuple[Frames | None, ...]:
+        """The frames. Raises the UndecodableClip here, where it is one line, and not in a DataLoader's worker."""
+        for frames in self.frames:
+            if isinstance(frames, UndecodableClip):
+                raise frames
+        return self.frames  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -98,9 +109,10 @@ class FrameReader:
         self.timeout = timeout
         self.is_kept = is_kept
 
-    def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | None, ...]:
-        """Raises UndecodableClip if a file that was decoded before can't be any more."""
-        return tuple(None if self.is_kept(clip) else decode(clip.path, self.frames, self.timeout) for clip in clips)
+    def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
+        paths = [clip.path for clip in clips if not self.is_kept(clip)]
+        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0)
+        return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
 
 
 class StepDataset(Dataset[OptimiserStep]):

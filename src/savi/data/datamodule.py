@@ -52,11 +52,11 @@ class ClipDataModule(LightningDataModule):
     clips: a folder, a glob or a manifest of video files, or "world" for the embedded rendered clips.
     clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
     benchmark: "world", the embedded held-out set; None to go without evaluation.
-    benchmark_clips: held-out clips to render for it.
+    benchmark_clips: held-out clips to render for it. benchmark_seed: which ones; another for choices made on the way.
     frames: frames sampled from a clip. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
     which changes memory and speed, not what is learnt. passes: how often a round goes through its pairs.
-    workers: processes that decode ahead. seed: of the world's clips, the order of pairs, and the order of options.
+    workers: processes that decode ahead. seed: of the world's training clips and of the order of pairs.
     cache: folder for rendered clips; by default savi's own under the user's cache folder.
     """
 
@@ -66,6 +66,7 @@ class ClipDataModule(LightningDataModule):
         clip_count: int | None = None,
         benchmark: str | None = WORLD,
         benchmark_clips: int = 120,
+        benchmark_seed: int = 0,
         frames: int = 32,
         decode_timeout: float = 60.0,
         pairs_per_step: int = 32,
@@ -92,6 +93,7 @@ class ClipDataModule(LightningDataModule):
         self.clip_count = clip_count
         self.benchmark = benchmark
         self.benchmark_clips = benchmark_clips
+        self.benchmark_seed = benchmark_seed
         self.frames = frames
         self.decode_timeout = decode_timeout
         self.pairs_per_step = pairs_per_step
@@ -151,7 +153,8 @@ class ClipDataModule(LightningDataModule):
     def _items(self) -> list[Item]:
         if self.benchmark is None:
             return []
-        return held_out(self.cache / f"world-{self.seed}" / "held_out", self.benchmark_clips, self.seed)
+        folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
+        return held_out(folder, self.benchmark_clips, self.benchmark_seed)
 
 
 def _default_cache() -> Path:

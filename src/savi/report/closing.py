@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from savi.report.summary import draw_summary
-from savi.report.table import print_table
+from savi.report.table import print_rejected, print_table
 
 
 def close_fit(run: Path) -> None:
@@ -15,6 +15,7 @@ def close_fit(run: Path) -> None:
     results: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
     draw_summary(results, run / "metrics.csv", run / "summary.png")
     print_table(results, run)
+    print_rejected(run)
 
 
 def close_validate(run: Path) -> None:

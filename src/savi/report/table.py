@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from savi.critique.pairs import json_records
+
 PLACES = {
     "summary.png": "pictures",
     "results.json": "every number",
@@ -19,6 +21,10 @@ PLACES = {
     "adapter": "the trained adapter",
 }
 """Where to look in a run's folder, and for what."""
+
+
+LISTED = 20
+"""Most clips listed that a run left out."""
 
 
 def print_table(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
@@ -36,6 +42,24 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     for name, purpose in PLACES.items():
         if (run / name).exists():
             console.print(f"  {purpose:<25}{run / name}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_rejected(run: Path, console: Console | None = None) -> None:
+    """Count and list the clips that the run's last round left out, with the reason of each."""
+    traces = sorted((run / "traces").glob("round_*.jsonl"))
+    if not traces:
+        return
+    records = [record for _, record in json_records(traces[-1])]
+    rejected = [record for record in records if record["rejected"] is not None]
+    if not rejected:
+        return
+    console = console or Console()
+    console.print(f"{len(rejected)} of {len(records)} clips were left out:")
+    for record in rejected[:LISTED]:
+        line = f"  {record['video']}: {record['rejected']}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if len(rejected) > LISTED:
+        console.print(f"  and {len(rejected) - LISTED} more, in {traces[-1]}", soft_wrap=True, highlight=False)
 
 
 def build_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> Table:

@@ -110,7 +110,7 @@ class SelfAlignment(LightningModule):
             for index, clip_pairs in enumerate(micro.pairs)
             for pair in clip_pairs
         ]
-        scores = lm.score(lm.watch(micro.clips, micro.frames), questions)
+        scores = lm.score(lm.watch(micro.clips, micro.decoded()), questions)
         chosen, rejected = scores.logps.view(-1, 2).unbind(1)
         chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
         reference = torch.tensor(
@@ -131,7 +131,7 @@ class SelfAlignment(LightningModule):
         lm = self.video_lm
         items = [item for clip_items in batch.items for item in clip_items]
         owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
-        return evaluate(lm, lm.watch(batch.clips, batch.frames), owners, items, self.prompts, self.reply)
+        return evaluate(lm, lm.watch(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
 
     @property
     def video_lm(self) -> VideoLM:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
 from savi.evaluation.multiple_choice import ItemResult, summarise
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 class RunResults(Callback):
     """Collects the evaluation of each round, writes results.json, the items and the adapter.
 
-    Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`), which a resumed run
-    skips. Round r was trained on the pairs that the model of round r - 1 wrote.
+    Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`). Round r was trained on the pairs that the model of round r - 1 wrote.
     """
 
     def __init__(self) -> None:
@@ -67,7 +66,8 @@ class RunResults(Callback):
         self._results.extend(outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._results:
+        # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
+        if not self._results or (trainer.sanity_checking and self.rounds):
             return
         summary = summarise(self._results)
         metrics = {
@@ -124,6 +124,9 @@ class RunResults(Callback):
             }
         entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()}
         self.rounds = [*self.rounds, entry]
+        if summary:
+            name = f"Round {entry['round']}" if entry["round"] else "The base"
+            rank_zero_info(f"{name}: {100 * summary['accuracy']:.1f} % of {summary['items']} held-out questions right")
         self._write(trainer, self.rounds)
         write_items(run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl", self._results)
 

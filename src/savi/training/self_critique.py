@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from tqdm import tqdm
 
 from savi.critique.chain import CritiqueChain
@@ -124,10 +124,9 @@ class SelfCritique(Callback):
 
     def _report(self, store: PairStore, clips: Sequence[Clip]) -> None:
         rejected = store.rejected()
-        for video, reason in list(rejected.items())[:LISTED]:
-            rank_zero_warn(f"left out: {video}: {reason}")
-        if len(rejected) > LISTED:
-            rank_zero_warn(f"left out: {len(rejected) - LISTED} clips more, listed in {store.traces_path}")
+        if self.round == 0:  # the same clips every round; the run's end lists them once more
+            for video, reason in list(rejected.items())[:LISTED]:
+                rank_zero_info(f"Left out: {video}: {reason}")
         if len(rejected) == len(clips):
             raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {store.traces_path}")
         counts = store.counts()
@@ -147,6 +146,6 @@ def _run_batch(
     good = [(c, f) for c, f in zip(clips, frames, strict=True) if not isinstance(f, UndecodableClip)]
     done = iter(chain.run([c for c, _ in good], [f for _, f in good]) if good else [])
     return [
-        ClipResult(clip, (), (), str(frame)) if isinstance(frame, UndecodableClip) else next(done)
+        ClipResult(clip, rejected=frame.reason) if isinstance(frame, UndecodableClip) else next(done)
         for clip, frame in zip(clips, frames, strict=True)
     ]
