@@ -67,6 +67,7 @@ class SaviCLI(LightningCLI):
             raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
         if self.subcommand == "validate":
             self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
+            config.verbose = False  # the closing table says it better
 
     def _take_up(self, run: Path, config: Any) -> None:
         """Go on in the folder of a run: from its last checkpoint, or from its first clip if it has none yet."""

@@ -10,7 +10,7 @@ from typing import Any
 from made_up_runs import make_results, without_benchmark
 from rich.console import Console
 
-from savi.report.table import print_table
+from savi.report.table import build_table, print_table
 
 GREEN, RED = "32m", "31m"
 """The ends of the terminal's codes for colours, whatever else is set with them."""
@@ -95,3 +95,9 @@ def test_a_run_that_was_stopped_before_its_first_round_shows_the_base(tmp_path: 
     lines = printed(make_results(0), tmp_path)
     assert row(lines, "overall")[1] == "40.0 %"
     assert lines[-1] == "No round was finished."
+
+
+def test_one_measurement_stands_alone() -> None:
+    base = {"round": 0, "accuracy": 0.5, "by_task": {"motion": 0.5}, "errors": {"causal reasoning": 3}, "items": 6}
+    table = build_table("demo", base, base)
+    assert [column.header for column in table.columns] == ["accuracy", "base"]

@@ -19,6 +19,6 @@ def close_fit(run: Path) -> None:
 
 
 def close_validate(run: Path) -> None:
-    """Print the table of one evaluation."""
+    """Print the table of one evaluation, beside the base where the run measured it."""
     results: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
     print_table(results, run)

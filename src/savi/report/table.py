@@ -66,19 +66,24 @@ def build_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> 
     """base, last: two entries of results.json. A task that only one of them has shows a dash for the other."""
     table = Table(title=f"{name}: {base['items']} held-out questions", title_justify="left")
     table.add_column("accuracy")
-    for heading in (_heading(base), _heading(last), "change"):
+    columns = 2 if base is last else 4  # one measurement has nothing to be compared with
+    for heading in (_heading(base), _heading(last), "change")[: columns - 1]:
         table.add_column(heading, justify="right")
-    table.add_row("overall", *_shares(base, last, "accuracy"), style="bold")
+
+    def row(*cells: str | Text, **options: Any) -> None:
+        table.add_row(*cells[:columns], **options)
+
+    row("overall", *_shares(base, last, "accuracy"), style="bold")
     for task in _either(base["by_task"], last["by_task"]):
-        table.add_row(f"  {task}", *_shares(base["by_task"], last["by_task"], task))
-    table.add_row("in its own words", *_shares(base, last, "free_form_accuracy"))
-    table.add_row("malformed replies", *_shares(base, last, "malformed", better=-1), end_section=True)
+        row(f"  {task}", *_shares(base["by_task"], last["by_task"], task))
+    row("in its own words", *_shares(base, last, "free_form_accuracy"))
+    row("malformed replies", *_shares(base, last, "malformed", better=-1), end_section=True)
     kinds = _either(base["errors"], last["errors"])
     if kinds:
         totals = [{"total": sum(entry["errors"].values())} for entry in (base, last)]
-        table.add_row("errors", *_counts(totals[0], totals[1], "total"), style="bold")
+        row("errors", *_counts(totals[0], totals[1], "total"), style="bold")
     for kind in kinds:
-        table.add_row(f"  {kind}", *_counts(base["errors"], last["errors"], kind))
+        row(f"  {kind}", *_counts(base["errors"], last["errors"], kind))
     return table
 
 
@@ -111,6 +116,6 @@ def _color(gain: float) -> str:
 def _learnt_from(rounds: list[dict[str, Any]]) -> str:
     pairs = [entry["pairs"] for entry in rounds if entry["round"]]
     if not pairs:
-        return "No round was finished."
+        return "Where to look:"
     each = " + ".join(map(str, pairs))
     return f"Learnt from {sum(pairs)} pairs of its own making ({each}). Where to look:"
