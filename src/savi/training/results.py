@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class RunResults(Callback):
     """Collects the evaluation of each round, writes results.json, the items and the adapter.
 
-    Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`). Round r was trained on the pairs that the model of round r - 1 wrote.
+    Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`). Round r was trained on
+    the pairs that the model of round r - 1 wrote.
     """
 
     def __init__(self) -> None:
