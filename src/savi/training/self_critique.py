@@ -112,7 +112,8 @@ class SelfCritique(Callback):
         module = self._module
         parts = {
             "seed": module.seed,
-            "base": module.base_fingerprint(),
+            "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
+            "reference": module.reference,
             "prompts": asdict(module.prompts),
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
