@@ -45,12 +45,14 @@ ROPE_THETA = 10.0
 """At the usual 1,000,000 the slow frequencies of so short a sequence would hardly turn."""
 
 
-def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer of Qwen's own class: a token for each word of `texts`; any text encodes."""
+def build_tokenizer(words: Iterable[str]) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer of Qwen's own class: a token for each of `words`; any text encodes."""
     learner = Tokenizer(BPE())
     learner.pre_tokenizer = Qwen2Tokenizer()._tokenizer.pre_tokenizer
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = BpeTrainer(vocab_size=2000, min_frequency=1, initial_alphabet=alphabet, show_progress=False)
+    # At the start of a text, and behind a space; and the chat template's own.
+    texts = [*(f"{word} {word}" for word in words), "user", "assistant"]
     learner.train_from_iterator(texts, trainer)
     merges = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     return Qwen2Tokenizer(

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from random import Random
 
 from savi.prompts.templates import WORLD
-from savi.types import derive_seed
+from savi.types import ASPECTS, Aspect, derive_seed
 from savi.world.questions import Query, queries
-from savi.world.scenes import Scene, make_scene
+from savi.world.scenes import Scene, Thing, make_scene
 
-CAPTION = "describe"
 PRIOR_RANGE = (0.25, 0.7)
 
 
@@ -42,13 +41,15 @@ class Prior:
         return favourite if random.random() < probability else query.answer
 
 
-def caption(scene: Scene) -> Exchange:
-    """Every object with its properties, in the order of appearance: perception, not answers."""
-    objects = [
-        f"a {thing.color} {thing.shape} at the {thing.place} moves {thing.direction} and {thing.change}"
-        for thing in scene.things
-    ]
-    return Exchange(CAPTION, " , then ".join(objects))
+def describe(thing: Thing) -> str:
+    """An object with all its properties."""
+    return f"a {thing.color} {thing.shape} at the {thing.place} moves {thing.direction} and {thing.change}"
+
+
+def captions(scene: Scene) -> list[Exchange]:
+    """The whole clip, its objects in order of appearance, and each object by itself: perception, not answers."""
+    whole = Exchange("describe", " , then ".join(describe(thing) for thing in scene.things))
+    return [whole, *(Exchange(f"describe the {thing.color} object", describe(thing)) for thing in scene.things)]
 
 
 def criticism(query: Query, evidence: str, answer: str) -> str:
@@ -58,37 +59,46 @@ def criticism(query: Query, evidence: str, answer: str) -> str:
 
 
 def exchanges(scene: Scene, prior: Prior, random: Random) -> list[Exchange]:
-    """One lesson on a scene: for one question of each aspect asking, answering, criticising and revising.
+    """One lesson on a scene: up to four questions to answer and criticise, one to ask, one answer to revise, a caption.
 
-    Half of the answers to criticise are right. A third of the critiques to follow are mistaken, so that
-    the reviser learns to follow its critic, not to look for itself.
+    The answers to criticise tell nothing of the truth, so that the critic learns to look and not to agree. A third of
+    the critiques to follow give random evidence, so that the reviser learns to follow its critic, not to look.
     """
-    found = queries(scene)
-    lesson: list[Exchange] = []
-    for aspect in ("spatial", "temporal"):
-        kinds = sorted({query.kind for query in found if query.aspect == aspect})
-        kind = random.choice(kinds)
-        query = random.choice([query for query in found if query.kind == kind])
-        wrong = random.choice([value for value in query.values if value != query.answer])
-        proposed = random.choice((query.answer, wrong))
-        evidence = query.answer if random.random() < 0.67 else random.choice(query.values)
-        critique = criticism(query, evidence, proposed)
-        truth = criticism(query, query.answer, proposed)
+    asked = [query for aspect in ASPECTS for query in _of_different_kinds(scene, aspect, random)]
+    lesson = [random.choice(captions(scene))]
+    for query in asked:
+        proposed = prior.favourite(query)[0] if random.random() < 0.4 else random.choice(query.values)
+        criticise = WORLD.critique.format(question=query.text, answer=proposed)
         lesson += [
-            Exchange(WORLD.ask(aspect, 1), query.text),
             Exchange(WORLD.answer.format(question=query.text), prior.answer(query, random)),
-            Exchange(WORLD.critique.format(question=query.text, answer=proposed), truth),
-            Exchange(WORLD.revision.format(question=query.text, answer=proposed, critique=critique), evidence),
+            Exchange(criticise, criticism(query, query.answer, proposed)),
         ]
-    return lesson
+    query = random.choice(asked)
+    proposed = random.choice(query.values)
+    evidence = query.answer if random.random() < 0.67 else random.choice(query.values)
+    critique = criticism(query, evidence, proposed)
+    revise = WORLD.revision.format(question=query.text, answer=proposed, critique=critique)
+    return [*lesson, Exchange(WORLD.ask(query.aspect, 1), query.text), Exchange(revise, evidence)]
 
 
-def corpus(scenes: int = 400) -> list[str]:
-    """Texts that hold every word of the world where a reply or a sentence can have it: the tokenizer learns them."""
-    texts: list[str] = []
-    for index in range(scenes):
-        scene = make_scene(derive_seed("corpus", index))
-        taught = [caption(scene), *exchanges(scene, Prior(0), Random(index))]
-        texts += [text for exchange in taught for text in (exchange.prompt, exchange.reply)]
-    words = sorted({word for text in texts for word in text.split()})
-    return texts + [f"{word} {word}" for word in words]  # at the start of a text, and behind a space
+def _of_different_kinds(scene: Scene, aspect: Aspect, random: Random) -> list[Query]:
+    found = [query for query in queries(scene) if query.aspect == aspect]
+    kinds = sorted({query.kind for query in found})
+    return [
+        random.choice([query for query in found if query.kind == kind])
+        for kind in random.sample(kinds, min(2, len(kinds)))
+    ]
+
+
+def words() -> list[str]:
+    """Every word that is ever said in the world, sorted."""
+    texts = [WORLD.ask(aspect, 1) for aspect in ASPECTS]
+    for seed in range(200):
+        scene = make_scene(seed)
+        texts += [text for exchange in captions(scene) for text in (exchange.prompt, exchange.reply)]
+        for query in queries(scene):
+            for answer in query.values:
+                critique = criticism(query, query.answer, answer)
+                texts.append(WORLD.revision.format(question=query.text, answer=answer, critique=critique))
+                texts.append(WORLD.critique.format(question=query.text, answer=answer))
+    return sorted({word for text in texts for word in text.split()})

@@ -27,6 +27,8 @@ RGB = {
 TRAVEL = 0.2
 """How far an object moves between its appearance and the end, in widths of the picture."""
 BIGGER, SMALLER = 1.6, 0.5
+TINT = 22
+"""How far the backdrop's red and blue go up and down, in grey levels."""
 CHANGE_LENGTH = 3
 """Frames that a change takes."""
 
@@ -37,11 +39,23 @@ _ROWS, _COLUMNS = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) + 0.5
 
 def draw(scene: Scene) -> NDArray[np.uint8]:
     """The clip's frames, RGB, (FRAMES, SIZE, SIZE, 3)."""
-    frames = np.full((FRAMES, SIZE, SIZE, 3), float(scene.background), dtype=np.float32)
+    frames = np.repeat(backdrop(scene.background)[None], FRAMES, axis=0)
     for thing in scene.things:
         for index in range(thing.appears, FRAMES):
             _paint(frames[index], thing, index)
     return frames.round().astype(np.uint8)
+
+
+def backdrop(level: int) -> NDArray[np.float32]:
+    """An empty frame, (SIZE, SIZE, 3): warmer to the right, bluer to the top.
+
+    Without it a patch of an empty frame would look alike everywhere, and a model that knows positions only
+    relative to each other could hardly learn where anything is.
+    """
+    frame = np.full((SIZE, SIZE, 3), float(level), dtype=np.float32)
+    frame[..., 0] += TINT * (2 * _COLUMNS / SIZE - 1)
+    frame[..., 2] -= TINT * (2 * _ROWS / SIZE - 1)
+    return frame
 
 
 def _paint(frame: NDArray[np.float32], thing: Thing, index: int) -> None:

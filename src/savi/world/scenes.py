@@ -12,7 +12,7 @@ from random import Random
 
 from savi.types import derive_seed
 
-VERSION = 2
+VERSION = 3
 """Bump it when scenes or their drawing change, or clips rendered earlier would be taken for today's."""
 
 FRAMES = 48
@@ -81,7 +81,7 @@ def make_scene(seed: int) -> Scene:
         )
         for color, place, start in zip(colors, places, starts, strict=True)
     )
-    return Scene(things, background=random.randint(25, 65))
+    return Scene(things, background=random.randint(40, 70))
 
 
 def scene_seed(split: str, seed: int, index: int) -> int:

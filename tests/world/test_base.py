@@ -1,0 +1,85 @@
+"""The base model that ships in the package: an ordinary Hugging Face folder that speaks the world's words."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2Tokenizer,
+)
+
+from savi.world import BASE
+from savi.world.lessons import Prior, captions, exchanges
+from savi.world.measure import Asked, Speaker, chain
+from savi.world.questions import queries
+from savi.world.scenes import make_scene, scene_seed
+
+
+@pytest.fixture(scope="module")
+def processor() -> Any:
+    return AutoProcessor.from_pretrained(BASE, local_files_only=True)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return AutoModelForImageTextToText.from_pretrained(BASE, local_files_only=True)
+
+
+def test_the_classes_are_the_genuine_ones(model: Any, processor: Any) -> None:
+    assert type(model) is Qwen2_5_VLForConditionalGeneration
+    assert type(processor) is Qwen2_5_VLProcessor
+    assert type(processor.tokenizer) is Qwen2Tokenizer
+    assert sum(path.stat().st_size for path in BASE.iterdir()) < 8e6
+
+
+def test_nothing_is_missing_from_the_weights() -> None:
+    _, notes = AutoModelForImageTextToText.from_pretrained(BASE, local_files_only=True, output_loading_info=True)
+    assert not any(notes[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+
+
+def test_every_word_of_the_world_is_one_token(processor: Any) -> None:
+    for seed in range(100):
+        scene = make_scene(seed)
+        for exchange in captions(scene) + exchanges(scene, Prior(seed), Random(seed)):
+            for text in (exchange.prompt, exchange.reply):
+                assert len(processor.tokenizer.encode(text)) == len(text.split())
+
+
+@pytest.mark.parametrize("text", ["A dog, running: 42 km/h!", "Zażółć 日本語 🎬", "  tabs\tand\nlines "])
+def test_any_text_comes_back_as_it_was(processor: Any, text: str) -> None:
+    assert processor.tokenizer.decode(processor.tokenizer.encode(text)) == text
+
+
+def test_the_chat_template_puts_the_clip_first(processor: Any) -> None:
+    content = [{"type": "video"}, {"type": "text", "text": "describe"}]
+    row = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    assert row == (
+        "<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>describe<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@torch.no_grad()
+def test_it_goes_through_the_chain_in_well_formed_words(model: Any, processor: Any) -> None:
+    scenes = [make_scene(scene_seed("dev", 1, index)) for index in range(6)]
+    asked = [Asked(index, query) for index, scene in enumerate(scenes) for query in queries(scene)[::4]]
+    for one, (answer, critique, revision) in zip(
+        asked, chain(Speaker(model, processor, scenes), asked, 0), strict=True
+    ):
+        assert answer in one.query.values
+        assert revision in one.query.values
+        assert critique.endswith(("correct", "wrong"))
+
+
+def test_the_card_says_how_the_gap_was_made() -> None:
+    card = (BASE / "README.md").read_text()
+    assert "favourite answer" in card
+    assert "python -m savi.world.train --seed" in card
