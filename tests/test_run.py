@@ -20,6 +20,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from savi.cli import main
+from tests.real_videos import real_videos
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
@@ -186,3 +187,37 @@ def test_wandb_offline_gets_metrics_and_a_table_of_pairs(runs: Path) -> None:
     (folder,) = (run / "wandb").glob("offline-run-*")
     assert list(folder.glob("*.wandb"))
     assert list(folder.rglob("*.table.json"))
+
+
+def test_a_folder_of_ordinary_videos_goes_round_and_broken_files_are_named(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for video in real_videos():
+        shutil.copy(video, tmp_path / video.name)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "text.mp4").write_text("not a video")
+    run = fit(runs, f"--data.clips={tmp_path}", "--data.clip_count=null", "--trainer.max_epochs=1")
+    (entry,) = json.loads((run / "results.json").read_text())["rounds"][1:]
+    assert entry["pairs"] > 0
+    assert entry["filters"]["undecodable"] == 2
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0
+    said = capsys.readouterr().out
+    assert "2 of 6 clips were left out" in said
+    assert f"{tmp_path / 'empty.mp4'}: empty file" in said
+
+
+def test_a_round_without_a_pair_says_which_filter_took_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments(runs, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null"))
+    assert stop.value.code == 2
+    assert "unfinished" in capsys.readouterr().err
+
+
+def test_a_folder_without_one_good_video_is_one_line(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    with pytest.raises(SystemExit) as stop:
+        main(arguments(runs, f"--data.clips={tmp_path}", "--data.benchmark=null"))
+    assert stop.value.code == 2
+    assert "none of the 1 clips could be decoded" in capsys.readouterr().err
