@@ -150,6 +150,8 @@ def _quiet() -> None:
         ".*gradient_checkpointing.* is deprecated",
         ".*isinstance\\(treespec, LeafSpec\\)",
         "The number of training batches .* is smaller than the logging interval",
+        "Total length of `list` across ranks is zero",  # data.benchmark: null
+        "Checkpoint directory .* exists and is not empty",  # a resumed run's own
     ):
         warnings.filterwarnings("ignore", message=message)
 
