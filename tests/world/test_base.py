@@ -15,8 +15,10 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
+from savi.prompts.templates import WORLD
 from savi.world import BASE
-from savi.world.lessons import Prior, captions, exchanges
+from savi.world.lessons import Exchange, Prior, captions, exchanges
+from savi.world.look import read
 from savi.world.measure import Asked, Speaker, chain
 from savi.world.questions import queries
 from savi.world.scenes import make_scene, scene_seed
@@ -77,6 +79,19 @@ def test_it_goes_through_the_chain_in_well_formed_words(model: Any, processor: A
         assert answer in one.query.values
         assert revision in one.query.values
         assert critique.endswith(("correct", "wrong"))
+
+
+@torch.no_grad()
+def test_the_preferred_option_has_the_highest_log_probability(model: Any, processor: Any) -> None:
+    scene = make_scene(scene_seed("dev", 1, 0))
+    speaker, query = Speaker(model, processor, [scene]), queries(scene)[0]
+    prompt = WORLD.answer.format(question=query.text)
+    scores = []
+    for value in query.values:
+        page = speaker.typesetter.set([[Exchange(prompt, value)]])
+        logits = model.lm_head(read(model, speaker.tokens, page)[page.targets >= 0])
+        scores.append(-torch.nn.functional.cross_entropy(logits, page.targets[page.targets >= 0], reduction="sum"))
+    assert speaker.prefer(0, prompt, query.values) == int(torch.stack(scores).argmax())
 
 
 def test_the_card_says_how_the_gap_was_made() -> None:

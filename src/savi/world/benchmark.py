@@ -28,7 +28,7 @@ def held_out(folder: Path, clips: int, seed: int, split: Literal["dev", "test"] 
         scene = make_scene(scene_seed(split, seed, index))
         random = Random(derive_seed("benchmark", split, seed, index))
         for query in choose(scene, asked, random):
-            options, answer = _options(query, random)
+            options, answer = make_options(query, random)
             items.append(
                 Item(
                     id=f"{split}_{index:05}_{query.kind}",
@@ -62,7 +62,7 @@ def choose(scene: Scene, asked: Counter[tuple[str, ...]], random: Random) -> lis
     return chosen
 
 
-def _options(query: Query, random: Random) -> tuple[tuple[str, ...], int]:
+def make_options(query: Query, random: Random) -> tuple[tuple[str, ...], int]:
     """Answer texts in a seeded order, and the index of the right one."""
     others = random.sample([value for value in query.values if value != query.answer], OPTIONS - 1)
     options = [query.answer, *others]

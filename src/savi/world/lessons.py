@@ -13,7 +13,7 @@ from savi.types import ASPECTS, Aspect, derive_seed
 from savi.world.questions import Query, queries
 from savi.world.scenes import Scene, Thing, make_scene
 
-PRIOR_RANGE = (0.25, 0.7)
+PRIOR_RANGE = (0.3, 0.75)
 
 
 @dataclass(frozen=True)

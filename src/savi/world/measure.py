@@ -12,7 +12,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from savi.prompts.templates import WORLD
 from savi.types import ASPECTS
-from savi.world.benchmark import choose
+from savi.world.benchmark import choose, make_options
 from savi.world.film import prepare, shoot
 from savi.world.look import Typesetter, patches, read, see
 from savi.world.questions import KINDS, Query, queries
@@ -56,6 +56,17 @@ class Speaker:
             going = [row for row in going if rows[row][-1] != self.tokenizer.eos_token_id]
         replies = [row[start:] for row, start in zip(rows, starts, strict=True)]
         return [self.tokenizer.decode(reply).removesuffix("<|im_end|>") for reply in replies]
+
+    @torch.no_grad()
+    def prefer(self, clip: int, prompt: str, options: Sequence[str]) -> int:
+        """Index of the option with the highest log-probability, the end token counted in."""
+        asked, replies = self.typesetter.prompt(prompt), [self.tokenizer.encode(f"{o}<|im_end|>") for o in options]
+        page = self.typesetter.lay([[(asked, reply) for reply in replies]])
+        hidden = read(self.model, self.tokens[[clip]], page)[page.targets >= 0]
+        logps = self.model.lm_head(hidden).log_softmax(-1)
+        said = logps.gather(1, page.targets[page.targets >= 0][:, None])[:, 0]
+        sums = [part.sum() for part in said.split([len(reply) for reply in replies])]
+        return int(torch.stack(sums).argmax())
 
     def _next(self, going: list[int], clips: Sequence[int], rows: list[list[int]]) -> torch.Tensor:
         """Logits of the next token of some rows, (rows, vocabulary)."""
@@ -102,7 +113,12 @@ def measure(
     speaker, random, counts = Speaker(model, processor, watched), Random(seed), Counter[tuple[str, ...]]()
     asked = [Asked(i, query) for i, scene in enumerate(watched) for query in choose(scene, counts, random)]
     greedy, sampled = chain(speaker, asked, 0), chain(speaker, asked, 1.0, seed)
+    preferred = []
+    for one in asked:
+        options, answer = make_options(one.query, random)
+        preferred.append(speaker.prefer(one.clip, WORLD.answer.format(question=one.query.text), options) == answer)
     numbers = {
+        "multiple choice": _share(preferred),
         "greedy": _share(one.query.answer == answer for one, (answer, _, _) in zip(asked, greedy, strict=True)),
         "greedy revised": _share(one.query.answer == end for one, (_, _, end) in zip(asked, greedy, strict=True)),
         "sampled": _share(one.query.answer == answer for one, (answer, _, _) in zip(asked, sampled, strict=True)),
