@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,3 +33,9 @@ def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) 
         Clip(f"noise_{index}", Path(f"noise_{index}.mp4")),
         Frames(pixels, times, tuple(range(0, 2 * frames, 2)), fps=16.0, duration=2 * frames / 16),
     )
+
+
+def still_clip(index: int, height: int, width: int, frames: int = 32) -> tuple[Clip, Frames]:
+    """A clip of noise whose frames are all alike."""
+    clip, moving = noise_clip(index, height, width, frames)
+    return clip, replace(moving, pixels=moving.pixels[:1].expand(frames, -1, -1, -1).contiguous())

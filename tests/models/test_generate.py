@@ -41,7 +41,7 @@ def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
 def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
     """The trap: positions that differ between generation and scoring give other log-probabilities."""
     watched = watch(lm, [0, 1, 2])
-    prompts = [lm._prompt_ids(branch.prompt) for branch in BRANCHES]
+    prompts = [lm._prompt_ids(branch.prompt, watched.prefixes[branch.clip]) for branch in BRANCHES]
     owners = [branch.clip for branch in BRANCHES]
     end = lm.processor.tokenizer.eos_token_id
     written = continue_branches(

@@ -1,59 +1,127 @@
-"""What differs between the families of video-LLMs, and nothing else. One small file a family implements it."""
+"""What differs between the families of video-LLMs, and nothing else. One small file a family fills it in."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
+from transformers.video_utils import VideoMetadata
 
 from savi.types import Frames
 
 
 @dataclass(frozen=True)
 class ClipPrefix:
-    """Everything before a clip's branches: the start of the chat, then the clip's visual tokens.
+    """Everything before a clip's branches: the start of the chat, then all up to the clip's last visual token.
 
     It is a function of frozen weights only, so it may be kept as long as the clip is the same.
 
     embeds: (prefix, width) in the model's dtype. positions: int64 (axes, prefix); 3 axes for M-RoPE, 1 otherwise.
-    next_position: position, on every axis, of the first token behind the prefix.
+    next_position: position, on every axis, of the first token behind the prefix. deep: (layers, prefix, width), what
+    the first decoder layers' outputs are raised by (DeepStack), None for a family without. tail: text that the
+    processor writes behind the last visual token. It is read with each prompt, as a tokeniser may join the two.
     """
 
     embeds: Tensor
     positions: Tensor
     next_position: int
+    deep: Tensor | None = None
+    tail: str = ""
 
     def __len__(self) -> int:
         return self.embeds.shape[0]
 
     @property
     def nbytes(self) -> int:
-        return self.embeds.nbytes + self.positions.nbytes
+        return self.embeds.nbytes + self.positions.nbytes + (0 if self.deep is None else self.deep.nbytes)
 
 
-class Family(Protocol):
-    """How one family of Hugging Face classes is watched and tuned."""
+@dataclass(frozen=True)
+class Family:
+    """How one family of Hugging Face classes is watched and tuned.
+
+    model_type: what its configurations say they are. unquantised: modules, by the start of their names, that stay in
+    full precision under NF4: all but the decoder. decoder: where the language model stands in it. visual: the
+    attribute of its processor that holds the token of one visual feature. required: processor outputs without which
+    the model would compute other hidden states without a word.
+    """
 
     model_type: str
-    lora_targets: str
-    """Regular expression over module names: the linear layers of the language model, never the vision tower's."""
-
     unquantised: tuple[str, ...]
-    """Modules, by the start of their names, that stay in full precision under NF4: all but the language model."""
+    decoder: str = "model.language_model"
+    visual: str = "video_token"
+    required: frozenset[str] = frozenset()
 
-    def video_token(self, processor: Any) -> str:
-        """The one placeholder that the chat template writes for a video."""
-        ...
-
-    def video_inputs(self, processor: Any, text: str, frames: Frames) -> dict[str, Tensor]:
-        """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder."""
-        ...
-
-    def prefix(self, model: nn.Module, inputs: dict[str, Tensor]) -> ClipPrefix:
-        """Run the vision tower over the inputs of a prefix text, and lay out its embeddings and positions."""
-        ...
+    @property
+    def lora_targets(self) -> str:
+        """Regular expression over module names: the linear layers of the decoder, never the vision tower's."""
+        return rf".*{re.escape(self.decoder)}\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
     def language_model(self, model: nn.Module) -> nn.Module:
         """The decoder: takes inputs_embeds, a 4-D attention_mask, position_ids, past_key_values."""
-        ...
+        return model.get_submodule(self.decoder)
+
+    def video_token(self, processor: Any) -> str:
+        """The one placeholder that the chat template writes for a video."""
+        token: str = processor.video_token
+        return token
+
+    def visual_token(self, processor: Any) -> str:
+        """The token that the processor writes once for each visual feature."""
+        token: str = getattr(processor, self.visual)
+        return token
+
+    def video_inputs(self, processor: Any, text: str, frames: Frames) -> dict[str, Tensor]:
+        """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder."""
+        total = max(frames.indices[-1] + 1, round(frames.duration * frames.fps))
+        metadata = VideoMetadata(
+            total_num_frames=total, fps=frames.fps, duration=frames.duration, frames_indices=list(frames.indices)
+        )
+        inputs = processor(
+            text=[text],
+            videos=[[frames.pixels.permute(0, 3, 1, 2)]],
+            video_metadata=[metadata],
+            do_sample_frames=False,
+            return_tensors="pt",
+        )
+        missing = self.required - set(inputs)
+        if missing:
+            raise RuntimeError(f"the processor returned no {sorted(missing)}: this transformers is not supported")
+        return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
+
+    def deep_features(self, given: dict[str, Any], length: int) -> Tensor | None:
+        """ClipPrefix.deep of a row, taken out of what the model hands its decoder. length: of the prefix."""
+        return None
+
+    def decoder_extras(self, prefixes: Sequence[ClipPrefix], width: int) -> dict[str, Any]:
+        """What the decoder takes beside embeddings, mask and positions, for rows that start with these prefixes."""
+        return {}
+
+
+def decoder_inputs(model: nn.Module, decoder: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
+    """What a model hands its decoder for a row of processor outputs. The decoder itself doesn't run.
+
+    Embeddings with the visual features in their places, positions and all else come out of the model's own forward,
+    so that nothing of it is written a second time here.
+    """
+    given: dict[str, Any] = {}
+
+    def intercept(_: nn.Module, __: tuple[Any, ...], arguments: dict[str, Any]) -> None:
+        given.update(arguments)
+        raise _InterceptedError
+
+    handle = decoder.register_forward_pre_hook(intercept, with_kwargs=True)
+    try:
+        model(**inputs, use_cache=False)
+    except _InterceptedError:
+        pass
+    finally:
+        handle.remove()
+    return given
+
+
+class _InterceptedError(Exception):
+    """Ends a forward pass where its decoder would start."""

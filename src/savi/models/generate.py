@@ -60,6 +60,7 @@ def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix])
         position_ids=position_ids(positions),
         past_key_values=cache,
         use_cache=True,
+        **family.decoder_extras(prefixes, width),
     )
     return PrefixCache(
         layers=[(layer.keys, layer.values) for layer in cache.layers],

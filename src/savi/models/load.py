@@ -12,11 +12,31 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
 from savi.models.family import Family
-from savi.models.qwen2_5_vl import Qwen25VL
+from savi.models.generic import generic_family, takes_video
+from savi.models.internvl import INTERNVL
+from savi.models.llava_next_video import LLAVA_NEXT_VIDEO
+from savi.models.llava_onevision import LLAVA_ONEVISION
+from savi.models.qwen2_5_vl import QWEN2_5_VL
+from savi.models.qwen2_vl import QWEN2_VL
+from savi.models.qwen3_vl import QWEN3_VL
+from savi.models.smolvlm import SMOLVLM
+from savi.models.video_llama_3 import VIDEO_LLAMA_3
 from savi.types import SaviError
 from savi.world import BASE
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (Qwen25VL(),)}
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (
+        QWEN2_VL,
+        QWEN2_5_VL,
+        QWEN3_VL,
+        INTERNVL,
+        LLAVA_ONEVISION,
+        LLAVA_NEXT_VIDEO,
+        SMOLVLM,
+        VIDEO_LLAMA_3,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -45,10 +65,17 @@ class LoadedBase:
 def load_base(settings: BaseSettings) -> LoadedBase:
     """Load a base model, frozen and in evaluation mode.
 
-    Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, and a type savi has no family for.
+    Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type savi has no family for, a
+    decoder with sliding windows and a processor that can't put a video into a chat.
     """
     path = str(BASE) if settings.path == "world" else settings.path
-    family = find_family(path, settings.trust_remote_code)
+    config = read_config(path, settings.trust_remote_code)
+    try:
+        processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
+    chat = _video_chat(processor, settings.path)
+    family = FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
@@ -64,9 +91,8 @@ def load_base(settings: BaseSettings) -> LoadedBase:
             llm_int8_skip_modules=list(family.unquantised),
         )
     try:
-        processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
         model = AutoModelForImageTextToText.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
     if settings.nf4:
         _keep_canonical_layout(model)
@@ -77,21 +103,41 @@ def load_base(settings: BaseSettings) -> LoadedBase:
     return LoadedBase(model, processor, family)
 
 
-def find_family(path: str, trust_remote_code: bool = False) -> Family:
-    """The family of a checkpoint, by its configuration's model type."""
+def read_config(path: str, trust_remote_code: bool = False) -> Any:
+    """A checkpoint's configuration, if it is of a video-LLM that can share a prefix; else SaviError."""
     if path.startswith((".", "/", "~")) and not (Path(path).expanduser() / "config.json").is_file():
         raise SaviError(f"model.base.path: {path} is not a model folder (it has no config.json)")
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise SaviError(f"model.base.path: {path} could not be read: {_first_line(error)}") from None
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        known = ", ".join(sorted(FAMILIES))
+    if config.model_type not in FAMILIES and not takes_video(config):
         raise SaviError(
-            f"model.base.path: {path} is of type {config.model_type!r}, which is no video-LLM savi knows ({known})"
+            f"model.base.path: {path} is of type {config.model_type!r}, which takes no video "
+            f"(types that savi is tested with: {', '.join(sorted(FAMILIES))})"
         )
-    return family
+    text = config.get_text_config()
+    windowed = set(getattr(text, "layer_types", None) or ()) - {"full_attention"}
+    if windowed or getattr(text, "sliding_window", None):
+        # A branch's mask is given to every layer as it is: the window would be ignored, and the scores be others.
+        raise SaviError(
+            f"model.base.path: {path} has layers without full attention ({', '.join(sorted(windowed)) or 'windows'}), "
+            "so its clips can't be read once for all their questions"
+        )
+    return config
+
+
+def _video_chat(processor: Any, path: str) -> str:
+    """A chat with one video, asked for before the weights are read: a checkpoint may lack the template."""
+    message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}
+    placeholder = getattr(processor, "video_token", None)
+    try:
+        chat: str = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+    except (ValueError, AttributeError) as error:
+        raise SaviError(f"model.base.path: {path} has no chat template: {_first_line(error)}") from None
+    if placeholder is None or chat.count(placeholder) != 1:
+        raise SaviError(f"model.base.path: the chat template of {path} has no place for a video")
+    return chat
 
 
 def _keep_canonical_layout(model: nn.Module) -> None:

@@ -35,6 +35,7 @@ def score_packed(
         attention_mask=mask.unsqueeze(1),
         position_ids=position_ids(positions),
         use_cache=False,
+        **family.decoder_extras(prefixes, width),
     ).last_hidden_state
 
     row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])

@@ -14,6 +14,7 @@ from torch import Tensor
 from savi.models.family import ClipPrefix
 from savi.models.generate import PrefixCache, continue_branches, fill_cache
 from savi.models.load import LoadedBase
+from savi.models.prefix import read_prefix
 from savi.models.score import score_packed, score_plain
 from savi.models.tree import TokenisedQuestion
 from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling, SaviError
@@ -76,7 +77,8 @@ class VideoLM:
         tokenizer = base.processor.tokenizer
         # Longest first, so that a token that contains another is taken out whole.
         special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
-        self._special_tokens = sorted(special, key=len, reverse=True)
+        placeholder = base.family.video_token(base.processor)
+        self._special_tokens = sorted(special | {placeholder}, key=len, reverse=True)
         self._end_ids = _end_ids(self.model, tokenizer)
         special_ids = {tokenizer.convert_tokens_to_ids(token) for token in special} - self._end_ids
         embedded = self.model.get_output_embeddings().weight.shape[0]
@@ -121,7 +123,7 @@ class VideoLM:
             self.family,
             watched.cache,
             clips=[branch.clip for branch in branches],
-            prompts=[self._prompt_ids(branch.prompt) for branch in branches],
+            prompts=[self._prompt_ids(branch.prompt, watched.prefixes[branch.clip]) for branch in branches],
             seeds=[branch.seed for branch in branches],
             sampling=sampling,
             end_ids=frozenset(self._end_ids),
@@ -154,16 +156,15 @@ class VideoLM:
         rows, lengths = [], []
         for question in questions:
             for response in question.responses:
-                text = self._chat(question.prompt) + self._plain(response) + self._end_token
-                inputs = self.family.video_inputs(self.processor, text, frames[question.clip])
-                rows.append(self._to_device(inputs))
-                lengths.append(len(self._response_ids(response)))
+                chat = self._chat(question.prompt)
+                inputs = self.family.video_inputs(self.processor, chat, frames[question.clip])
+                ids = self._response_ids(response)
+                rows.append(self._to_device(_append(inputs, ids)))
+                lengths.append(len(ids))
         return score_plain(self.model, self.family, rows, lengths)
 
     def _prefix(self, frames: Frames) -> ClipPrefix:
-        before, token, _ = self._chat("").partition(self.family.video_token(self.processor))
-        inputs = self.family.video_inputs(self.processor, before + token, frames)
-        return self.family.prefix(self.model, self._to_device(inputs))
+        return read_prefix(self.model, self.processor, self.family, self._chat(""), frames)
 
     def _by_clip(
         self, watched: WatchedClips, questions: Sequence[Question]
@@ -173,7 +174,8 @@ class VideoLM:
         asked: list[tuple[int, int]] = []
         for question in questions:
             tokenised = TokenisedQuestion(
-                self._prompt_ids(question.prompt), tuple(self._response_ids(r) for r in question.responses)
+                self._prompt_ids(question.prompt, watched.prefixes[question.clip]),
+                tuple(self._response_ids(r) for r in question.responses),
             )
             asked.append((question.clip, len(grouped[question.clip])))
             grouped[question.clip].append(tokenised)
@@ -192,12 +194,16 @@ class VideoLM:
         )
         return text
 
-    def _prompt_ids(self, prompt: str) -> tuple[int, ...]:
-        """Token ids behind the clip's visual tokens, up to where the assistant's reply starts."""
+    def _prompt_ids(self, prompt: str, prefix: ClipPrefix) -> tuple[int, ...]:
+        """Token ids behind the clip's visual tokens, up to where the assistant's reply starts.
+
+        A visual token is put in front and taken off again: some tokenisers treat the start of a text differently.
+        """
         _, token, behind = self._chat(prompt).partition(self.family.video_token(self.processor))
         if not token:
             raise SaviError(f"the chat template of {self.family.model_type} wrote no placeholder for the video")
-        return tuple(self.processor.tokenizer(behind, add_special_tokens=False).input_ids)
+        text = self.family.visual_token(self.processor) + prefix.tail + behind
+        return tuple(self.processor.tokenizer(text, add_special_tokens=False).input_ids[1:])
 
     def _response_ids(self, response: str) -> tuple[int, ...]:
         text = self._plain(response) + self._end_token
@@ -216,6 +222,16 @@ class VideoLM:
 
     def _to_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value.to(self.device) for name, value in inputs.items()}
+
+
+def _append(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
+    """A row of processor outputs with text tokens behind it."""
+    row = inputs["input_ids"]
+    more = {name: torch.zeros(1, len(ids), dtype=v.dtype) for name, v in inputs.items() if v.shape == row.shape}
+    more["input_ids"] = torch.tensor([ids], dtype=row.dtype)
+    if "attention_mask" in more:
+        more["attention_mask"] += 1
+    return {name: torch.cat([value, more[name]], 1) if name in more else value for name, value in inputs.items()}
 
 
 def _end_ids(model: Any, tokenizer: Any) -> set[int]:

@@ -1,0 +1,64 @@
+"""From a clip's frames to its prefix: one pass of the frozen vision tower, laid out as the model itself does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from savi.models.family import ClipPrefix, Family, decoder_inputs
+from savi.types import Frames, SaviError
+
+KEPT = {"inputs_embeds", "position_ids"}
+IDLE = {"attention_mask", "cache_position"}
+"""What says nothing of a row that is read alone and from its start: that nothing is padded, and where it starts."""
+
+
+def read_prefix(model: Any, processor: Any, family: Family, chat: str, frames: Frames) -> ClipPrefix:
+    """Watch a clip. chat: a text with the video's placeholder and, behind it, what every prompt has.
+
+    Raises SaviError for a model whose decoder is handed more than a prefix keeps, and for a tokeniser that doesn't
+    give back the text behind the clip: its prompts could not be told from what the processor wrote.
+    """
+    inputs = family.video_inputs(processor, chat, frames)
+    ids = inputs["input_ids"][0]
+    visual = family.visual_token(processor)
+    length = int((ids == processor.tokenizer.convert_tokens_to_ids(visual)).nonzero()[-1]) + 1
+    behind = processor.tokenizer.decode(ids[length - 1 :], clean_up_tokenization_spaces=False).removeprefix(visual)
+    written = chat.partition(family.video_token(processor))[2]
+    if not behind.endswith(written):
+        raise SaviError(f"the tokeniser of {family.model_type} turns {written!r} into {behind!r}")
+    given = decoder_inputs(model, family.language_model(model), {k: v.to(model.device) for k, v in inputs.items()})
+    deep = family.deep_features(given, length)
+    _check_kept(given, family)
+    positions = _positions(given)
+    return ClipPrefix(
+        embeds=given["inputs_embeds"][0, :length],
+        positions=positions[:, :length],
+        next_position=int(positions[0, length]),
+        deep=deep,
+        tail=behind.removesuffix(written),
+    )
+
+
+def _check_kept(given: dict[str, Any], family: Family) -> None:
+    """What is handed to the decoder and not kept would be missing from packed rows without a word."""
+    lost = {name for name, value in given.items() if isinstance(value, Tensor | list | tuple | dict)} - KEPT - IDLE
+    mask = given.get("attention_mask")
+    if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
+        lost.add("attention_mask")
+    if lost:
+        raise SaviError(
+            f"models of type {family.model_type!r} can't share a clip between questions: their decoder takes "
+            f"{', '.join(sorted(lost))} too"
+        )
+
+
+def _positions(given: dict[str, Any]) -> Tensor:
+    """int64 (axes, row). A model that hands its decoder none lets it count."""
+    positions: Tensor | None = given.get("position_ids")
+    if positions is None:
+        row = given["inputs_embeds"]
+        return torch.arange(row.shape[1], device=row.device)[None]
+    return positions[:, 0] if positions.ndim == 3 else positions

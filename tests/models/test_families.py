@@ -1,0 +1,277 @@
+"""The conformance suite: what every family has to do, on its miniature, with its real processor and tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+import transformers as hf
+from bitsandbytes.nn import Linear4bit
+from torch import Tensor
+
+from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.filters import FilterSettings
+from savi.models.adapters import trainable_state
+from savi.models.generate import continue_branches, fill_cache
+from savi.models.load import FAMILIES
+from savi.models.miniature import MINIATURES
+from savi.models.score import score_packed
+from savi.models.tree import TokenisedQuestion
+from savi.models.video_lm import VideoLM, WatchedClips
+from savi.prompts.templates import Prompts
+from savi.types import Branch, Question, Reply, ResponseScores, Sampling
+from tests.miniatures import build_lm, noise_clip, still_clip
+
+CLIPS = [noise_clip(0), noise_clip(1, 40, 90), still_clip(2, 90, 40), noise_clip(3, frames=7)]
+"""32 frames of three shapes, one clip whose frames are all alike, and one with an odd number of them."""
+
+QUESTIONS = [
+    Question(1, "what is it?", ("a cat", "no")),
+    Question(0, "\n\nwhere", ("on the mat", "in the garden behind the house")),
+    Question(2, "and a longer question about this and that, which goes on?", ("z", "")),
+    Question(3, "w", ("yes",)),
+]
+BRANCHES = [Branch(i % 4, "question " + "x" * i, seed=100 + i) for i in range(6)]
+
+
+@pytest.fixture(scope="module", params=list(FAMILIES))
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return MINIATURES[request.param](tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def lm(folder: Path) -> VideoLM:
+    return build_lm(folder)
+
+
+@pytest.fixture(scope="module")
+def oracle(lm: VideoLM) -> tuple[ResponseScores, dict[str, Tensor]]:
+    """Plain scores of QUESTIONS, and the adapter's gradients through them."""
+    scores = lm.score_one_by_one([frames for _, frames in CLIPS], QUESTIONS)
+    return scores, adapter_gradients(lm, scores)
+
+
+def watch(lm: VideoLM) -> WatchedClips:
+    clips, frames = zip(*CLIPS, strict=True)
+    return lm.watch(clips, frames)
+
+
+def adapter_gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, Tensor]:
+    lm.peft_model.zero_grad()
+    (scores.logps * torch.linspace(-1, 1, len(scores.logps))).sum().backward()
+    return {n: p.grad.clone() for n, p in lm.peft_model.named_parameters() if p.grad is not None}
+
+
+def row(lm: VideoLM, branch: Branch) -> dict[str, Any]:
+    """What the processor makes of a branch's whole chat."""
+    return lm.family.video_inputs(lm.processor, lm._chat(branch.prompt), CLIPS[branch.clip][1])
+
+
+def test_there_is_a_miniature_of_every_family() -> None:
+    assert MINIATURES.keys() == FAMILIES.keys()
+
+
+def test_the_clip_comes_first_in_the_chat(lm: VideoLM) -> None:
+    before, token, behind = lm._chat("what is it?").partition(lm.family.video_token(lm.processor))
+    assert token
+    assert "what is it?" in behind
+    assert "what is it?" not in before
+
+
+def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) -> None:
+    """Timestamps between frames, markers around them and what a tokeniser joins: none may be lost or doubled."""
+    prefixes = watch(lm).prefixes
+    for branch in [*BRANCHES, Branch(0, "\n\nwhere"), Branch(2, " a space"), Branch(1, "")]:
+        prompt = lm._prompt_ids(branch.prompt, prefixes[branch.clip])
+        ids = row(lm, branch)["input_ids"][0].tolist()
+        assert tuple(ids[len(prefixes[branch.clip]) :]) == prompt
+
+
+def test_clips_of_any_shape_are_watched(lm: VideoLM) -> None:
+    prefixes = watch(lm).prefixes
+    assert len(prefixes) == len(CLIPS)
+    assert all(torch.isfinite(prefix.embeds).all() for prefix in prefixes)
+    assert not torch.equal(prefixes[0].embeds[: len(prefixes[3])], prefixes[3].embeds)
+
+
+def test_packed_scores_equal_plain_ones(lm: VideoLM, oracle: tuple[ResponseScores, dict[str, Tensor]]) -> None:
+    packed = lm.score(watch(lm), QUESTIONS)
+    torch.testing.assert_close(packed.logps, oracle[0].logps, atol=1e-4, rtol=0)
+    assert packed.lengths.tolist() == oracle[0].lengths.tolist()
+
+
+def test_packed_gradients_equal_plain_ones(lm: VideoLM, oracle: tuple[ResponseScores, dict[str, Tensor]]) -> None:
+    ours, plain = adapter_gradients(lm, lm.score(watch(lm), QUESTIONS)), oracle[1]
+    assert ours.keys() == plain.keys()
+    largest = max(gradient.abs().max() for gradient in plain.values())
+    for name in plain:
+        assert (ours[name] - plain[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_checkpointing_changes_nothing(
+    folder: Path, lm: VideoLM, oracle: tuple[ResponseScores, dict[str, Tensor]]
+) -> None:
+    checkpointed = build_lm(folder, checkpointing=True)
+    checkpointed.model.train()
+    scores = checkpointed.score(watch(checkpointed), QUESTIONS)
+    torch.testing.assert_close(scores.logps, oracle[0].logps, atol=1e-4, rtol=0)
+    ours, plain = adapter_gradients(checkpointed, scores), oracle[1]
+    largest = max(gradient.abs().max() for gradient in plain.values())
+    for name in plain:
+        assert (ours[name] - plain[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_a_kept_clip_scores_as_a_fresh_one(folder: Path, lm: VideoLM) -> None:
+    watch(lm)
+    kept = lm.watch([clip for clip, _ in CLIPS], [None] * len(CLIPS))
+    fresh = build_lm(folder)
+    theirs = fresh.score(watch(fresh), QUESTIONS).logps
+    torch.testing.assert_close(lm.score(kept, QUESTIONS).logps, theirs, atol=1e-5, rtol=0)
+
+
+def test_the_scores_hang_on_the_clip(lm: VideoLM) -> None:
+    prompts = [Question(clip, "what is it?", ("a cat",)) for clip in range(len(CLIPS))]
+    logps = lm.score(watch(lm), prompts).logps
+    assert len({round(logp, 2) for logp in logps.tolist()}) == len(CLIPS)
+
+
+def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
+    replies = lm.generate(watch(lm), BRANCHES, Sampling(temperature=0, max_new_tokens=12))
+    banned = [[token] for token in lm._banned]
+    for branch, reply in zip(BRANCHES, replies, strict=True):
+        inputs = row(lm, branch)
+        ids = lm.model.generate(**inputs, max_new_tokens=12, do_sample=False, bad_words_ids=banned)
+        written = ids[0, inputs["input_ids"].shape[1] :]
+        assert reply.text == lm.processor.tokenizer.decode(written, skip_special_tokens=True).strip()
+
+
+def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
+    watched = watch(lm)
+    owners = [branch.clip for branch in BRANCHES]
+    prompts = [lm._prompt_ids(branch.prompt, watched.prefixes[branch.clip]) for branch in BRANCHES]
+    end = lm.processor.tokenizer.eos_token_id
+    written = continue_branches(
+        lm.model,
+        lm.family,
+        fill_cache(lm.model, lm.family, watched.prefixes),
+        owners,
+        prompts,
+        seeds=range(len(BRANCHES)),
+        sampling=Sampling(temperature=0.7, top_p=0.9, max_new_tokens=10),
+        end_ids=frozenset({end}),
+        banned_ids=torch.tensor(lm._banned),
+    )
+    for owner, prompt, reply in zip(owners, prompts, written, strict=True):
+        response = (*reply.ids, end) if reply.finished else reply.ids
+        scored = score_packed(
+            lm.model, lm.family, [watched.prefixes[owner]], [[TokenisedQuestion(prompt, (response,))]]
+        )
+        assert scored.logps.item() == pytest.approx(reply.logp, abs=1e-4)
+
+
+class Legible:
+    """A random model writes noise: its replies are genuine, and then replaced by text that the chain can read."""
+
+    def __init__(self, lm: VideoLM) -> None:
+        self.lm = lm
+        self.prompts: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lm, name)
+
+    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
+        self.prompts += [branch.prompt for branch in branches]
+        replies = self.lm.generate(watched, branches, sampling)
+        says = {"ask": "1. what is it?", "answer": "red", "criticise": "it is blue", "revise": "blue"}
+        return [
+            dataclasses.replace(reply, text=says[branch.prompt.split()[0]], finished=True)
+            for branch, reply in zip(branches, replies, strict=True)
+        ]
+
+
+def test_the_chain_runs(lm: VideoLM) -> None:
+    short = Sampling(max_new_tokens=4)
+    texts = Prompts(
+        version="t",
+        spatial_question="ask {count} spatial",
+        temporal_question="ask {count} temporal",
+        answer="answer {question}",
+        critique="criticise {question} {answer}",
+        revision="revise {question} {answer} {critique}",
+    )
+    settings = ChainSettings(questions_per_aspect=1, question=short, answer=short, critique=short, revision=short)
+    model = Legible(lm)
+    clips, frames = zip(*CLIPS[:2], strict=True)
+    results = CritiqueChain(model, texts, settings, FilterSettings(), run_seed=0, round_index=0).run(clips, frames)
+    pairs = [pair for result in results for pair in result.pairs]
+    assert [(pair.chosen, pair.rejected) for pair in pairs] == [("blue", "red")] * 2
+    assert {prompt.split()[0] for prompt in model.prompts} == {"ask", "answer", "criticise", "revise"}
+    with lm.peft_model.disable_adapter():
+        plain = lm.score_one_by_one(frames, [Question(i, p.prompt, ("blue", "red")) for i, p in enumerate(pairs)])
+    ours = [logp for pair in pairs for logp in (pair.reference_chosen_logp, pair.reference_rejected_logp)]
+    torch.testing.assert_close(torch.tensor(ours), plain.logps, atol=1e-4, rtol=0)
+
+
+def test_lora_reaches_every_linear_layer_of_the_decoder_and_nothing_else(lm: VideoLM) -> None:
+    adapted = {name.partition(".lora_")[0] for name in trainable_state(lm.peft_model)}
+    decoder = lm.family.language_model(lm.model)
+    inside = {name for name, module in decoder.named_modules() if hasattr(module, "lora_A")}
+    assert len(adapted) == len(inside) == 7 * len(decoder.layers)
+    assert all(f".{lm.family.decoder}." in name for name in adapted)
+
+
+def test_four_bits_train_a_step_and_leave_the_base_alone(folder: Path) -> None:
+    lm = build_lm(folder, nf4=True)
+    quantised = {name for name, module in lm.model.named_modules() if isinstance(module, Linear4bit)}
+    decoder = lm.family.language_model(lm.model)
+    assert len(quantised) == 7 * len(decoder.layers)
+    assert all(name.startswith(lm.family.decoder) for name in quantised)
+    adapter = [p for p in lm.peft_model.parameters() if p.requires_grad]
+    frozen = {n: p.detach().clone() for n, p in lm.peft_model.named_parameters() if not p.requires_grad}
+    before = [p.detach().clone() for p in adapter]
+    loss = -lm.score(watch(lm), QUESTIONS).logps.mean()
+    loss.backward()
+    torch.optim.SGD(adapter, lr=1e-3).step()
+    assert all(not torch.equal(a, b) for a, b in zip(adapter, before, strict=True))
+    for name, parameter in lm.peft_model.named_parameters():
+        if name in frozen:
+            assert torch.equal(parameter, frozen[name]), name
+    with torch.no_grad():
+        assert -lm.score(watch(lm), QUESTIONS).logps.mean() < loss
+
+
+def test_a_saved_adapter_opens_in_plain_peft(folder: Path, lm: VideoLM, tmp_path: Path) -> None:
+    """The same scores in savi, and the same logits without it."""
+    lm.peft_model.save_pretrained(tmp_path)
+    plain = peft.PeftModel.from_pretrained(hf.AutoModelForImageTextToText.from_pretrained(folder), tmp_path)
+    inputs = row(lm, BRANCHES[0])
+    with torch.no_grad():
+        torch.testing.assert_close(plain(**inputs).logits, lm.model(**inputs).logits, atol=1e-5, rtol=0)
+    again = build_lm(folder)
+    for parameter in again.peft_model.parameters():
+        if parameter.requires_grad:
+            parameter.data.zero_()
+    state = peft.utils.load_peft_weights(str(tmp_path), device="cpu")
+    peft.set_peft_model_state_dict(again.peft_model, state)
+    watched = watch(lm)
+    torch.testing.assert_close(again.score(watched, QUESTIONS).logps, lm.score(watched, QUESTIONS).logps)
+
+
+def test_timestamps_stand_in_the_prefix_where_the_family_writes_them(lm: VideoLM) -> None:
+    """Frames are sampled by savi: a processor that counted them itself would write other times."""
+    prefixes = watch(lm).prefixes
+    ids = row(lm, Branch(3, ""))["input_ids"][0, : len(prefixes[3])]
+    text = lm.processor.tokenizer.decode(ids)
+    written = {
+        "qwen3_vl": [f"<{t:.1f} seconds>" for t in (0.0625, 0.3125, 0.5625, 0.75)],
+        "video_llama_3": [f"Time {i / 8:.1f}s:" for i in range(7)],
+        "smolvlm": ["seven frames", "0:00:00", *["Frame from 00:00:"] * 7],
+        "internvl": [f"Frame{i + 1}: " for i in range(7)],
+    }.get(lm.family.model_type, [])
+    assert re.findall("|".join(map(re.escape, sorted(set(written)))) or r"(?!)", text) == written

@@ -1,0 +1,101 @@
+"""Models that savi has no record of, or can't use: the generic path, or one line that says why not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+from savi.models.family import Family
+from savi.models.load import BaseSettings, load_base, read_config
+from savi.models.miniature import build_qwen3_vl
+from savi.models.miniature.llava import VICUNA_TEMPLATE, llama_tokenizer
+from savi.models.miniature.parts import decoder_config, write
+from savi.types import Question, SaviError
+from tests.miniatures import build_lm, noise_clip
+
+
+def change_config(folder: Path, target: Path, part: str, **changes: Any) -> Path:
+    """A copy of a checkpoint with other values in its config.json, in one part of it or ("") at its top."""
+    shutil.copytree(folder, target)
+    config = json.loads((target / "config.json").read_text())
+    (config[part] if part else config).update(changes)
+    (target / "config.json").write_text(json.dumps(config))
+    return target
+
+
+@pytest.mark.parametrize("model_type", ["qwen2", "llava", "clip"])
+def test_text_and_image_models_are_refused_in_one_line(model_type: str, tmp_path: Path) -> None:
+    hf.AutoConfig.for_model(model_type).save_pretrained(tmp_path)
+    with pytest.raises(SaviError, match=f"'{model_type}', which takes no video .*smolvlm") as refusal:
+        read_config(str(tmp_path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_type_that_this_transformers_lacks_is_refused_in_one_line(random_base: Path, tmp_path: Path) -> None:
+    future = change_config(random_base, tmp_path / "future", "", model_type="qwen9_vl")
+    with pytest.raises(SaviError, match="qwen9_vl") as refusal:
+        read_config(str(future))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_decoder_with_windows_is_refused(random_base: Path, tmp_path: Path) -> None:
+    changes = {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1, "layer_types": None}
+    windowed = change_config(random_base, tmp_path / "windowed", "text_config", **changes)
+    with pytest.raises(SaviError, match=r"without full attention \(sliding_attention\)"):
+        read_config(str(windowed))
+
+
+@pytest.mark.parametrize("template", ["", "{{ messages[0]['content'][1]['text'] }}"])
+def test_a_processor_without_a_place_for_a_video_is_refused(template: str, random_base: Path, tmp_path: Path) -> None:
+    silent = tmp_path / "silent"
+    shutil.copytree(random_base, silent)
+    (silent / "chat_template.jinja").write_text(template)
+    with pytest.raises(SaviError, match="chat template"):
+        load_base(BaseSettings(path=str(silent)))
+
+
+def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="no family for 'video_llava'"):
+        lm = build_lm(build_video_llava(tmp_path))
+    clips, frames = zip(noise_clip(0), noise_clip(1, 40, 90), strict=True)
+    questions = [Question(1, "what is it?", ("a cat", "no")), Question(0, "where", ("on the mat",))]
+    ours, plain = lm.score(lm.watch(clips, frames), questions).logps, lm.score_one_by_one(frames, questions).logps
+    torch.testing.assert_close(ours, plain, atol=1e-4, rtol=0)
+    assert lm.family.unquantised[-1] == "lm_head"
+    assert "model.multi_modal_projector" in lm.family.unquantised
+    assert lm.family.decoder == "model.language_model"
+
+
+def test_an_unknown_family_whose_decoder_takes_more_is_refused(tmp_path: Path) -> None:
+    """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost without a word."""
+    lm = build_lm(build_qwen3_vl(tmp_path))
+    lm.family = Family("qwen3_vl", lm.family.unquantised)
+    clip, frames = noise_clip(0)
+    with pytest.raises(SaviError, match=r"takes deepstack_visual_embeds, visual_pos_masks too"):
+        lm.watch([clip], [frames])
+
+
+def build_video_llava(folder: Path) -> Path:
+    """A random Video-LLaVA, which savi has no record of."""
+    tokenizer = llama_tokenizer()
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = hf.VideoLlavaConfig(
+        text_config={"model_type": "llama", **decoder_config(tokenizer)},
+        vision_config={"model_type": "clip_vision_model", "image_size": 56, "patch_size": 14, **vision},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+    )
+    size = {"size": {"shortest_edge": 56}, "crop_size": {"height": 56, "width": 56}}
+    processor = hf.VideoLlavaProcessor(
+        image_processor=hf.VideoLlavaImageProcessor(**size),
+        video_processor=hf.VideoLlavaVideoProcessor(**size),
+        tokenizer=tokenizer,
+        chat_template=VICUNA_TEMPLATE,
+    )
+    return write(folder, lambda: hf.VideoLlavaForConditionalGeneration(config), processor, seed=0)
