@@ -9,7 +9,7 @@ ARGS ?=
 RESUME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate test test-slow lint format base clean
+.PHONY: help setup train validate test lint format base clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -33,11 +33,8 @@ train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
 validate: $(READY) ## Evaluate the last run of an experiment: make validate EXP=demo
 	@$(BIN)/savi validate --config experiments/$(EXP).yaml --ckpt_path last $(ARGS)
 
-test: lint ## Lint, types, and every test that is not marked slow
+test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest
-
-test-slow: $(READY) ## The long tests alone
-	@$(BIN)/python -m pytest -m slow
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check src tests && $(BIN)/ruff format --check --quiet src tests && $(BIN)/mypy
