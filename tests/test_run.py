@@ -124,8 +124,9 @@ def test_validate_gives_the_accuracy_that_the_run_ended_with(run: Path, runs: Pa
     shutil.copytree(run, tmp_path / "demo" / "version_0")
     main(arguments(tmp_path, "--ckpt_path=last", command="validate"))
     ended = timeless(run / "results.json")["rounds"][-1]
-    validated = timeless(tmp_path / "demo" / "version_0" / "validate" / "results.json")["rounds"][-1]
-    assert validated == ended
+    validated = timeless(tmp_path / "demo" / "version_0" / "validate" / "results.json")
+    assert validated["rounds"][-1] == ended
+    assert validated["run"]["name"] == "demo"
 
 
 def test_a_run_killed_while_it_builds_pairs_goes_on_to_the_same_end(run: Path, tmp_path: Path) -> None:

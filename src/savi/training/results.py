@@ -135,7 +135,8 @@ class RunResults(Callback):
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
         module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
         folder = run_folder(trainer)
-        run = {"name": folder.parent.name, "seed": module.seed, "base": module.base_settings.path}
+        name = trainer.loggers[0].name if trainer.loggers else folder.name
+        run = {"name": name, "seed": module.seed, "base": module.base_settings.path}
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
 
 
