@@ -101,6 +101,10 @@ class RunResults(Callback):
             module: SelfAlignment = pl_module  # type: ignore[assignment]
             module.peft_model.save_pretrained(str(run_folder(trainer) / "adapter"))
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) goes on from here.")
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.rounds:
             self._write(trainer, self.rounds)
