@@ -22,7 +22,7 @@ from savi.prompts.templates import PromptSettings
 from savi.training.optim import OptimiserSettings, build_optimiser
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.types import Question, Sampling, SaviError
+from savi.types import Question, Sampling, SaviError, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -86,6 +86,8 @@ class SelfAlignment(LightningModule):
         """One optimiser step: the loss is the mean over the step's pairs, summed up pass by pass."""
         optimiser: Any = self.optimizers()
         optimiser.zero_grad()
+        # A step's dropout hangs on the run and the step, so that a resumed run draws the same.
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step))
         means: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
         for micro in batch.micro_batches:
             metrics = self._pair_losses(micro)
