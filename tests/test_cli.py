@@ -104,12 +104,3 @@ def test_a_text_only_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={tmp_path}"]
     assert "'llama'" in complaint([*arguments, "--data.clip_count=1", "--data.benchmark=null"], capsys)
-
-
-def test_wandb_online_without_an_account_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", "--data.benchmark=null", "--wandb=online"]
-    assert "wandb login" in complaint(arguments, capsys)

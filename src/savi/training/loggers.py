@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from savi.types import SaviError
-
 WandbMode = Literal["off", "offline", "online"]
 
 
@@ -48,12 +46,7 @@ class ResumableCSVLogger(CSVLogger):
 
 
 def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, resume_step: int | None) -> list[Logger]:
-    """The loggers of a run, the one that names its folder first.
-
-    Raises SaviError where W&B is wanted online and knows no account.
-    """
-    if wandb == "online" and not _has_account():
-        raise SaviError("wandb: no account is set up on this machine; run `wandb login`, or use --wandb offline")
+    """The loggers of a run, the one that names its folder first."""
     loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
     if wandb != "off":
         folder = root / name / f"version_{version}"
@@ -71,12 +64,6 @@ def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, r
             )
         )
     return loggers
-
-
-def _has_account() -> bool:
-    import wandb  # takes seconds, and only this needs it
-
-    return wandb.api.api_key is not None
 
 
 def _birth(folder: Path) -> str:
