@@ -38,7 +38,6 @@ def test_names_are_distinct_and_complete() -> None:
         "degenerate repetition",
         "unchanged revision",
         "length imbalance",
-        "too long",
     }
     assert len(set(FILTERS)) == len(FILTERS)
 

@@ -92,7 +92,7 @@ def gradients(module: SelfAlignment, step: OptimiserStep) -> dict[str, Tensor]:
 
 
 def take_steps(module: SelfAlignment, step: OptimiserStep, count: int) -> None:
-    """The module's own steps under a real trainer's optimiser, without its loops."""
+    """Plain steps of AdamW on the module's losses, without a trainer."""
     optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(count):
         optimiser.zero_grad()

@@ -21,7 +21,6 @@ DUPLICATE_QUESTION = "duplicate question"
 DEGENERATE_REPETITION = "degenerate repetition"
 UNCHANGED_REVISION = "unchanged revision"
 LENGTH_IMBALANCE = "length imbalance"
-TOO_LONG = "too long"
 UNDECODABLE = "undecodable"
 
 FILTERS = (
@@ -32,7 +31,6 @@ FILTERS = (
     DEGENERATE_REPETITION,
     UNCHANGED_REVISION,
     LENGTH_IMBALANCE,
-    TOO_LONG,
 )
 """Every name, in the order in which the chain meets them. "undecodable" counts clips, the rest questions."""
 
