@@ -18,7 +18,8 @@ from torch import Tensor
 from savi.critique.chain import ChainSettings, CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.models.adapters import trainable_state
-from savi.models.generate import continue_branches, fill_cache
+from savi.models.cache import fill_cache
+from savi.models.generate import continue_branches
 from savi.models.load import FAMILIES
 from savi.models.miniature import MINIATURES
 from savi.models.score import score_packed

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from savi.models.generate import _draw, continue_branches, fill_cache
+from savi.models.cache import fill_cache
+from savi.models.generate import _draw, continue_branches
 from savi.models.score import score_packed
 from savi.models.tree import TokenisedQuestion
 from savi.models.video_lm import VideoLM

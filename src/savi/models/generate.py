@@ -1,7 +1,9 @@
 """Generation that branches from kept prefixes: each clip's key-value cache is filled once, all turns start from it.
 
-Positions are explicit, so that the log-probability a token is sampled with is the one it is scored with. Every row
-draws from a random stream of its own, so that a reply hangs on its seed and not on its neighbours in the batch.
+The branches of a clip stand behind its prefix as they do when they are scored: in one row, under a tree mask, at
+explicit positions. So the prefix is never copied, and the log-probability a token is sampled with is the one it is
+scored with. Every branch draws from a random stream of its own, so that a reply hangs on its seed and not on its
+neighbours in the batch.
 """
 
 from __future__ import annotations
@@ -12,26 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import DynamicCache
+from torch import Tensor
+from transformers import Cache
 
-from savi.models.family import ClipPrefix, Family
+from savi.models.cache import GrowingLayer, PrefixCache
+from savi.models.family import Family
 from savi.models.score import position_ids
+from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
 from savi.types import Sampling
-
-
-@dataclass(frozen=True)
-class PrefixCache:
-    """Keys and values of a batch of prefixes under one adapter, padded on the right.
-
-    layers: (keys, values) a layer, each (clips, heads, width, head_dim). valid: bool (clips, width).
-    next_positions: int64 (clips,). axes: how many position axes the family has.
-    """
-
-    layers: list[tuple[Tensor, Tensor]]
-    valid: Tensor
-    next_positions: Tensor
-    axes: int
 
 
 @dataclass(frozen=True)
@@ -41,33 +31,6 @@ class Continuation:
     ids: tuple[int, ...]
     logp: float
     finished: bool
-
-
-@torch.no_grad()
-def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
-    """Read every prefix once, in one batch."""
-    lengths = torch.tensor([len(prefix) for prefix in prefixes])
-    width = int(lengths.max())
-    embeds = torch.stack([nn.functional.pad(p.embeds, (0, 0, 0, width - len(p))) for p in prefixes])
-    positions = torch.stack([nn.functional.pad(p.positions, (0, width - len(p))) for p in prefixes])
-    valid = (torch.arange(width) < lengths[:, None]).to(embeds.device)
-    causal = torch.ones(width, width, dtype=torch.bool, device=embeds.device).tril()
-    cache = DynamicCache()
-    family.language_model(model)(
-        inputs_embeds=embeds,
-        # Padding sits on the right, where a causal mask hides it from every real token already.
-        attention_mask=causal.expand(len(prefixes), 1, width, width),
-        position_ids=position_ids(positions),
-        past_key_values=cache,
-        use_cache=True,
-        **family.decoder_extras(prefixes, width),
-    )
-    return PrefixCache(
-        layers=[(layer.keys, layer.values) for layer in cache.layers],
-        valid=valid,
-        next_positions=torch.tensor([p.next_position for p in prefixes], device=embeds.device),
-        axes=positions.shape[1],
-    )
 
 
 @torch.no_grad()
@@ -84,91 +47,137 @@ def continue_branches(
 ) -> list[Continuation]:
     """Continue prompts behind their clips' prefixes until an end token or the limit.
 
-    clips: index into the prefixes, one a row. banned_ids: int64, tokens never sampled (special tokens, which would
-    break the next turn's prompt). Rows that are done leave the batch.
+    clips: index into the prefixes, one a branch. banned_ids: int64, tokens never sampled (special tokens, which would
+    break the next turn's prompt). Branches that are done leave the batch, and clips with them.
     """
-    state = _Rows.start(prefixes, clips, prompts)
-    draws = np.stack([np.random.default_rng(seed).random(sampling.max_new_tokens) for seed in seeds])
-    uniforms = torch.from_numpy(draws)
-    ends = torch.tensor(sorted(end_ids), device=state.device)
-    ids: list[list[int]] = [[] for _ in clips]
-    logps = [0.0] * len(clips)
+    device = prefixes.next_positions.device
+    limit = sampling.max_new_tokens
+    draws = np.stack([np.random.default_rng(seed).random(limit) for seed in seeds])
+    uniforms = torch.from_numpy(draws).to(device)
+    ends = torch.tensor(sorted(end_ids), device=device)
+    ids = torch.zeros(len(clips), limit, dtype=torch.int64, device=device)
+    logps = torch.zeros(len(clips), dtype=torch.float64, device=device)
+    lengths = [limit] * len(clips)
     finished = [False] * len(clips)
-    alive = list(range(len(clips)))
-    hidden = state.read_prompts(model, family, prompts)
-    for step in range(sampling.max_new_tokens):
+    growth = _Growth(model, family, prefixes, clips, prompts)
+    hidden = growth.read_prompts()
+    for step in range(limit):
         logits = model.get_output_embeddings()(hidden).float()
+        alive = growth.alive
         tokens = _draw(logits, uniforms[alive, step], sampling, banned_ids)
-        token_logps = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+        ids[alive, step] = tokens
+        logps[alive] += logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
         done = torch.isin(tokens, ends).tolist()
-        for row, token, logp, is_end in zip(alive, tokens.tolist(), token_logps.tolist(), done, strict=True):
-            logps[row] += logp
-            finished[row] = is_end
-            if not is_end:
-                ids[row].append(token)
-        keep = [index for index, is_end in enumerate(done) if not is_end]
-        if not keep or step + 1 == sampling.max_new_tokens:
+        for branch, is_end in zip(growth.alive_list, done, strict=True):
+            if is_end:
+                finished[branch] = True
+                lengths[branch] = step
+        if all(done) or step + 1 == limit:
             break
-        alive = [alive[index] for index in keep]
-        if len(keep) < len(done):
-            state.select(torch.tensor(keep, device=state.device))
-            tokens = tokens[keep]
-        hidden = state.read_tokens(model, family, tokens)
-    return [Continuation(tuple(i), p, f) for i, p, f in zip(ids, logps, finished, strict=True)]
+        if any(done):
+            tokens = tokens[~torch.tensor(done, device=device)]
+            growth.drop(done)
+        hidden = growth.read_tokens(tokens)
+    written = zip(ids.tolist(), lengths, logps.tolist(), finished, strict=True)
+    return [Continuation(tuple(row[:length]), logp, ended) for row, length, logp, ended in written]
 
 
-class _Rows:
-    """The growing cache of the branches that are still being written."""
+class _Growth:
+    """The branches that are still being written, in slots behind their clips.
 
-    def __init__(self, cache: DynamicCache, valid: Tensor, positions: Tensor, axes: int) -> None:
-        self.cache = cache
-        self.valid = valid  # bool (rows, cached tokens)
-        self.positions = positions  # int64 (rows,), of the next token
-        self.axes = axes
-        self.device = valid.device
+    slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. visible: bool (clips, slots, keys), what
+    its next token sees. positions: int64 (clips, slots), where that token stands.
+    """
 
-    @classmethod
-    def start(cls, prefixes: PrefixCache, clips: Sequence[int], prompts: Sequence[Sequence[int]]) -> _Rows:
-        index = torch.tensor(clips, device=prefixes.valid.device)
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(prefixes.layers):
-            cache.update(keys[index], values[index], layer)
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=index.device)
-        steps = torch.arange(int(lengths.max()), device=index.device)
-        valid = torch.cat([prefixes.valid[index], steps < lengths[:, None]], dim=1)
-        return cls(cache, valid, prefixes.next_positions[index], prefixes.axes)
+    def __init__(
+        self, model: Any, family: Family, prefixes: PrefixCache, clips: Sequence[int], prompts: Sequence[Sequence[int]]
+    ) -> None:
+        self.model = model
+        self.decoder = family.language_model(model)
+        self.axes = prefixes.axes
+        self.prompts = prompts
+        self.prefixes = prefixes
+        self.owners = sorted(set(clips))
+        branches = [[branch for branch, clip in enumerate(clips) if clip == owner] for owner in self.owners]
+        most = max(len(own) for own in branches)
+        self.slots = torch.tensor([[*own, *[-1] * (most - len(own))] for own in branches])
+        prefixes.rewind()
+        self.cache = prefixes.cache
+        if len(self.owners) < len(prefixes.lengths):
+            self._keep_clips(torch.tensor(self.owners))
+        self._find_alive()
 
-    def read_prompts(self, model: Any, family: Family, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Hidden state (rows, d) of each prompt's last token. Prompts are padded on the right."""
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
-        width = int(lengths.max())
-        ids = torch.tensor([[*prompt, *[0] * (width - len(prompt))] for prompt in prompts], device=self.device)
-        prefix = self.valid.shape[1] - width
-        causal = torch.ones(width, width, dtype=torch.bool, device=self.device).tril()
-        mask = self.valid[:, None, :].repeat(1, width, 1)
-        mask[:, :, prefix:] &= causal
-        positions = self.positions[:, None] + torch.arange(width, device=self.device)
-        hidden = self._forward(model, family, ids, positions, mask)
-        self.positions = self.positions + lengths
-        return hidden[torch.arange(len(prompts), device=self.device), lengths - 1]
+    @property
+    def device(self) -> torch.device:
+        return self.prefixes.next_positions.device
 
-    def read_tokens(self, model: Any, family: Family, tokens: Tensor) -> Tensor:
-        """Append one token a row; hidden state (rows, d) that predicts the next."""
-        self.valid = torch.cat([self.valid, self.valid.new_ones(len(tokens), 1)], dim=1)
-        hidden = self._forward(model, family, tokens[:, None], self.positions[:, None], self.valid[:, None, :])
+    def read_prompts(self) -> Tensor:
+        """Hidden state (alive, d) of each prompt's last token."""
+        trees = [
+            build_tree([TokenisedQuestion(tuple(self.prompts[branch]), ()) for branch in own if branch >= 0])
+            for own in self.slots.tolist()
+        ]
+        lengths = [self.prefixes.lengths[owner] for owner in self.owners]
+        packed = pack_trees(trees, lengths, self.prefixes.width)
+        mask = packed.mask.to(self.device)
+        start = self.prefixes.next_positions[torch.tensor(self.owners, device=self.device), None]
+        positions = start + packed.offsets.to(self.device)
+        hidden = self._forward(packed.ids.to(self.device), positions, mask)
+        sizes = torch.tensor([len(prompt) for prompt in self.prompts])[self.slots] * (self.slots >= 0)
+        last = (sizes.cumsum(1) - 1).to(self.device)
+        rows = torch.arange(len(last), device=self.device)[:, None]
+        self.visible = mask[rows, 0, last]
+        self.positions = positions[rows, last] + 1
+        return hidden[rows, last][self.cells]
+
+    def read_tokens(self, tokens: Tensor) -> Tensor:
+        """Append a token to each branch that is alive; hidden state (alive, d) that predicts the next."""
+        clips, slots = self.slots.shape
+        ids = tokens.new_zeros(clips, slots)
+        ids[self.cells] = tokens
+        own = torch.eye(slots, dtype=torch.bool, device=self.device)
+        self.visible = torch.cat([self.visible, own.expand(clips, -1, -1)], dim=2)
+        hidden = self._forward(ids, self.positions, self.visible[:, None])
         self.positions = self.positions + 1
-        return hidden[:, 0]
+        return hidden[self.cells]
 
-    def select(self, rows: Tensor) -> None:
-        self.cache.batch_select_indices(rows)
-        self.valid = self.valid[rows]
-        self.positions = self.positions[rows]
+    def drop(self, done: Sequence[bool]) -> None:
+        """Let go of branches that are done, one bool for each that was alive, and of slots and clips that are idle."""
+        ended = torch.tensor([branch for branch, is_end in zip(self.alive_list, done, strict=True) if is_end])
+        self.slots[torch.isin(self.slots, ended)] = -1
+        counts = (self.slots >= 0).sum(1)
+        # A clip's prefix is moved when that halves the batch, not each time that one is done.
+        if int((counts > 0).sum()) * 2 <= len(counts):
+            kept = counts.nonzero()[:, 0]
+            self._keep_clips(kept)
+            self._keep(kept.to(self.device))
+            self.slots, counts = self.slots[kept], counts[kept]
+        if int(counts.max()) < self.slots.shape[1]:
+            order = (self.slots < 0).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
+            self.slots = self.slots.gather(1, order)
+            self._keep(torch.arange(len(order), device=self.device)[:, None], order.to(self.device))
+        self._find_alive()
 
-    def _forward(self, model: Any, family: Family, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        output = family.language_model(model)(
-            inputs_embeds=model.get_input_embeddings()(ids),
-            attention_mask=mask[:, None],
-            position_ids=position_ids(positions[:, None, :].expand(-1, self.axes, -1)),
+    def _keep_clips(self, clips: Tensor) -> None:
+        """Go on with some clips in a cache of their own: the next turn finds the prefixes as they were."""
+        index = clips.to(self.device)
+        self.cache = Cache(layers=[GrowingLayer(layer.keys[index], layer.values[index]) for layer in self.cache.layers])
+
+    def _keep(self, *index: Tensor) -> None:
+        self.visible, self.positions = self.visible[index], self.positions[index]
+
+    def _find_alive(self) -> None:
+        """Which branches are alive, and in which cells of (clips, slots), in the same order."""
+        rows, columns = (self.slots >= 0).nonzero(as_tuple=True)
+        self.cells = rows.to(self.device), columns.to(self.device)
+        self.alive_list: list[int] = self.slots[rows, columns].tolist()
+        self.alive = torch.tensor(self.alive_list, device=self.device)
+
+    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        output = self.decoder(
+            inputs_embeds=self.model.get_input_embeddings()(ids),
+            attention_mask=mask,
+            position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
             past_key_values=self.cache,
             use_cache=True,
         )

@@ -11,6 +11,7 @@ from bitsandbytes.nn import Linear4bit
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
+from savi.models.attention import TREE_ATTENTION
 from savi.models.family import Family
 from savi.models.generic import generic_family, takes_video
 from savi.models.internvl import INTERNVL
@@ -96,6 +97,7 @@ def load_base(settings: BaseSettings) -> LoadedBase:
         raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
     if settings.nf4:
         _keep_canonical_layout(model)
+    family.language_model(model).set_attn_implementation(TREE_ATTENTION)  # type: ignore[operator]
     model.requires_grad_(False)
     model.eval()
     if settings.gradient_checkpointing:

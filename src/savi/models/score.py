@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from savi.models.family import ClipPrefix, Family
-from savi.models.tree import TokenisedQuestion, Tree, build_tree
+from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
 from savi.objective.logps import segment_logps
 from savi.types import ResponseScores
 
@@ -26,25 +26,26 @@ def score_packed(
     positions only. The responses come in the order of the clips, their questions, and the questions' responses.
     """
     trees = [build_tree(clip_questions) for clip_questions in questions]
-    width = max(len(prefix) + len(tree) for prefix, tree in zip(prefixes, trees, strict=True))
-    embedding = _embedding(model)
-    rows = [_row(prefix, tree, embedding, width) for prefix, tree in zip(prefixes, trees, strict=True)]
-    embeds, positions, mask = (torch.stack(parts) for parts in zip(*rows, strict=True))
+    embeds, positions = pad_prefixes(prefixes)
+    device, width = embeds.device, embeds.shape[1]
+    packed = pack_trees(trees, [len(prefix) for prefix in prefixes], width)
+    start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
+    behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
+    branches = model.get_input_embeddings()(packed.ids.to(device))  # type: ignore[operator]
     hidden = family.language_model(model)(
-        inputs_embeds=embeds,
-        attention_mask=mask.unsqueeze(1),
-        position_ids=position_ids(positions),
+        inputs_embeds=torch.cat([embeds, branches], dim=1),
+        attention_mask=packed.mask.to(device),
+        position_ids=position_ids(torch.cat([positions, behind], dim=2)),
         use_cache=False,
-        **family.decoder_extras(prefixes, width),
+        **family.decoder_extras(prefixes, width + branches.shape[1]),
     ).last_hidden_state
 
     row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])
-    column = torch.cat([tree.sources + len(prefix) for prefix, tree in zip(prefixes, trees, strict=True)])
+    column = torch.cat([tree.sources + width for tree in trees])
     counts = [sum(len(question.responses) for question in clip) for clip in questions]
     first = torch.tensor([0, *counts]).cumsum(0)
     segments = torch.cat([tree.segments + first[index] for index, tree in enumerate(trees)])
     targets = torch.cat([tree.targets for tree in trees])
-    device = hidden.device
     logps = segment_logps(
         hidden[row.to(device), column.to(device)],
         model.get_output_embeddings(),  # type: ignore[operator]
@@ -76,27 +77,9 @@ def position_ids(positions: Tensor) -> Tensor:
     return positions[:, 0] if positions.shape[1] == 1 else positions.transpose(0, 1)
 
 
-def _embedding(model: nn.Module) -> nn.Module:
-    return model.get_input_embeddings()  # type: ignore[operator]
-
-
-def _row(prefix: ClipPrefix, tree: Tree, embedding: nn.Module, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Embeddings (width, d), positions (axes, width) and mask (width, width) of one clip, padded on the right."""
-    device = prefix.embeds.device
-    before, branches = len(prefix), len(tree)
-    spare = width - before - branches
-    embeds = torch.cat([prefix.embeds, embedding(tree.ids.to(device))])
-    positions = torch.cat(
-        [
-            prefix.positions,
-            (tree.offsets.to(device) + prefix.next_position).expand(prefix.positions.shape[0], -1),
-        ],
-        dim=1,
-    )
-    mask = torch.zeros(width, width, dtype=torch.bool, device=device)
-    mask[:before, :before] = torch.ones(before, before, dtype=torch.bool, device=device).tril()
-    mask[before : before + branches, :before] = True
-    mask[before : before + branches, before : before + branches] = tree.visible.to(device)
-    # A padded row that saw nothing would be a softmax over nothing: NaN, and NaN gradients.
-    mask[before + branches :, 0] = True
-    return pad(embeds, (0, 0, 0, spare)), pad(positions, (0, spare)), mask
+def pad_prefixes(prefixes: Sequence[ClipPrefix]) -> tuple[Tensor, Tensor]:
+    """Embeddings (clips, width, d) and positions (clips, axes, width), padded on the right."""
+    width = max(len(prefix) for prefix in prefixes)
+    embeds = torch.stack([pad(prefix.embeds, (0, 0, 0, width - len(prefix))) for prefix in prefixes])
+    positions = torch.stack([pad(prefix.positions, (0, width - len(prefix))) for prefix in prefixes])
+    return embeds, positions

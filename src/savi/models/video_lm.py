@@ -11,8 +11,9 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from savi.models.cache import PrefixCache, fill_cache
 from savi.models.family import ClipPrefix
-from savi.models.generate import PrefixCache, continue_branches, fill_cache
+from savi.models.generate import continue_branches
 from savi.models.load import LoadedBase
 from savi.models.prefix import read_prefix
 from savi.models.score import score_packed, score_plain

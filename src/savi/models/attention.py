@@ -1,0 +1,66 @@
+"""Attention over a clip with its branches: causal in the prefix, a tree in what hangs behind it.
+
+One dense mask over a whole row would spend most of its work on the prefix's upper half, which no token sees, and would
+cost the decoder its grouped-query path. So the prefix goes through the causal kernel, which needs no mask, and only the
+branches, a few hundred tokens, bring one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+TREE_ATTENTION = "savi_tree"
+"""The name under which a decoder's configuration asks for it."""
+
+
+def tree_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers' decoders call it: query (batch, heads, n, d) to output (batch, n, heads, d).
+
+    attention_mask: bool (batch, 1, branches, keys), what the last `branches` queries see. The queries before them are
+    the row's first tokens, each of which sees itself and those before it. Without a mask it is transformers' own.
+    """
+    if attention_mask is None:
+        return sdpa_attention_forward(module, query, key, value, None, dropout=dropout, scaling=scaling, **kwargs)
+    before = query.shape[2] - attention_mask.shape[2]
+    parts = []
+    if before:
+        prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])
+        parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
+    if attention_mask.shape[2]:
+        parts.append(_masked(query[:, :, before:], key, value, attention_mask, dropout, scaling))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), None
+
+
+def _masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scaling: float | None) -> Tensor:
+    """The queries that share a key-value head stand below each other, so that no key is copied for them."""
+    batch, heads, length, width = query.shape
+    groups = heads // key.shape[1]
+    output = scaled_dot_product_attention(
+        query.reshape(batch, key.shape[1], groups * length, width),
+        key,
+        value,
+        attn_mask=mask.repeat(1, 1, groups, 1),
+        dropout_p=dropout,
+        scale=scaling,
+    )
+    return output.reshape(batch, heads, length, -1).transpose(1, 2)
+
+
+AttentionInterface.register(TREE_ATTENTION, tree_attention)
+AttentionMaskInterface.register(TREE_ATTENTION, sdpa_mask)

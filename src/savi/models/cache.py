@@ -1,0 +1,107 @@
+"""A clip's keys and values: filled once, and grown by whatever branches from the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from transformers import Cache, DynamicCache, DynamicLayer
+
+from savi.models.family import ClipPrefix, Family
+from savi.models.score import pad_prefixes, position_ids
+
+ROOM = 256
+"""Tokens that a cache is enlarged by when it is full."""
+
+
+class GrowingLayer(DynamicLayer):
+    """One layer's keys and values, (clips, heads, tokens, head_dim), in buffers with room behind them.
+
+    A token that is appended doesn't copy what stands before it, as it does in transformers' own dynamic layer.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self._buffers = keys, values
+        self.keys, self.values = keys, values
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append (clips, heads, n, head_dim) each; all that is held, these last."""
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if end > self._buffers[0].shape[-2]:
+            room = end - start + ROOM
+            self._buffers = pad(self.keys, (0, 0, 0, room)), pad(self.values, (0, 0, 0, room))
+        keys, values = self._buffers
+        keys[..., start:end, :] = key_states
+        values[..., start:end, :] = value_states
+        self.keys, self.values = keys[..., :end, :], values[..., :end, :]
+        return self.keys, self.values
+
+
+@dataclass(frozen=True)
+class PrefixCache:
+    """Keys and values of a batch of prefixes under one adapter, padded on the right to the longest.
+
+    cache: of GrowingLayer. lengths: of the prefixes, in tokens. next_positions: int64 (clips,). axes: how many
+    position axes the family has.
+    """
+
+    cache: Cache
+    lengths: tuple[int, ...]
+    next_positions: Tensor
+    axes: int
+
+    @property
+    def width(self) -> int:
+        """Columns that the prefixes take; behind them stand the branches of the turn."""
+        return max(self.lengths)
+
+    def rewind(self) -> None:
+        """Drop what the last turn has written behind the prefixes."""
+        self.cache.crop(self.width - self.cache.get_seq_length())
+
+
+@torch.no_grad()
+def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
+    """Read every prefix once. Those of one length are read together, so that none is padded."""
+    by_length: dict[int, list[int]] = {}
+    for index, prefix in enumerate(prefixes):
+        by_length.setdefault(len(prefix), []).append(index)
+    caches = [_read(model, family, [prefixes[i] for i in indices]) for indices in by_length.values()]
+    width = max(by_length)
+    place = torch.tensor([index for indices in by_length.values() for index in indices]).argsort()
+    layers = []
+    for parts in zip(*(cache.layers for cache in caches), strict=True):
+        keys = torch.cat([pad(layer.keys, (0, 0, 0, width - layer.keys.shape[-2])) for layer in parts])
+        values = torch.cat([pad(layer.values, (0, 0, 0, width - layer.values.shape[-2])) for layer in parts])
+        layers.append(GrowingLayer(keys, values) if len(parts) == 1 else GrowingLayer(keys[place], values[place]))
+    device = prefixes[0].embeds.device
+    return PrefixCache(
+        cache=Cache(layers=layers),
+        lengths=tuple(len(prefix) for prefix in prefixes),
+        next_positions=torch.tensor([prefix.next_position for prefix in prefixes], device=device),
+        axes=prefixes[0].positions.shape[0],
+    )
+
+
+def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> DynamicCache:
+    """One pass over prefixes of one length."""
+    embeds, positions = pad_prefixes(prefixes)
+    clips, width = embeds.shape[:2]
+    cache = DynamicCache()
+    family.language_model(model)(
+        inputs_embeds=embeds,
+        # No branch: all of a row is prefix.
+        attention_mask=torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device),
+        position_ids=position_ids(positions),
+        past_key_values=cache,
+        use_cache=True,
+        **family.decoder_extras(prefixes, width),
+    )
+    return cache
