@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -13,9 +14,16 @@ from savi.models.video_lm import Reference, VideoLM
 from savi.types import Clip, Frames
 
 
-def build_lm(folder: Path, *, nf4: bool = False, checkpointing: bool = False, reference: Reference = "base") -> VideoLM:
+def build_lm(
+    folder: Path,
+    *,
+    nf4: bool = False,
+    checkpointing: bool = False,
+    reference: Reference = "base",
+    dtype: Literal["float32", "bfloat16"] = "float32",
+) -> VideoLM:
     """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
-    base = load_base(BaseSettings(path=str(folder), nf4=nf4, gradient_checkpointing=checkpointing))
+    base = load_base(BaseSettings(path=str(folder), dtype=dtype, nf4=nf4, gradient_checkpointing=checkpointing))
     adapted = attach_lora(base.model, base.family, LoraSettings(r=4, alpha=8))
     generator = torch.Generator().manual_seed(7)
     for parameter in adapted.parameters():

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from savi.models.cache import fill_cache
-from savi.models.generate import _draw, continue_branches
+from savi.models.generate import Continuation, _draw, continue_branches
 from savi.models.score import score_packed
 from savi.models.tree import TokenisedQuestion
 from savi.models.video_lm import VideoLM
@@ -71,6 +73,50 @@ def test_a_reply_hangs_on_its_seed_and_not_on_its_neighbours(lm: VideoLM) -> Non
         assert alone.text == reply.text
     other = lm.generate(watch(lm, [0]), [Branch(0, BRANCHES[0].prompt, seed=1)], sampling)[0]
     assert other.text != together[0].text
+
+
+branch = st.builds(Branch, st.integers(0, 2), st.text(alphabet="abc ?", max_size=40), st.integers(0, 10**6))
+
+
+@given(st.lists(branch, min_size=1, max_size=13))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_batch_writes_what_each_of_its_branches_writes_alone(lm: VideoLM, branches: list[Branch]) -> None:
+    """One branch beside twelve, clips without any, prompts of unlike lengths; every fourth token ends a reply."""
+    watched = watch(lm, [0, 1, 2])
+    cache = fill_cache(lm.model, lm.family, watched.prefixes)
+    ends = frozenset(range(0, lm.model.get_output_embeddings().weight.shape[0], 4))
+
+    def write(batch: list[Branch]) -> list[Continuation]:
+        return continue_branches(
+            lm.model,
+            lm.family,
+            cache,
+            [branch.clip for branch in batch],
+            [lm._prompt_ids(branch.prompt, watched.prefixes[branch.clip]) for branch in batch],
+            [branch.seed for branch in batch],
+            Sampling(temperature=1.0, max_new_tokens=8),
+            ends,
+            torch.tensor(lm._banned),
+        )
+
+    for branch, together in zip(branches, write(branches), strict=True):
+        (alone,) = write([branch])
+        assert (together.ids, together.finished) == (alone.ids, alone.finished)
+        assert together.logp == pytest.approx(alone.logp, abs=1e-4)
+
+
+def test_a_turn_leaves_the_prefixes_as_it_found_them(lm: VideoLM) -> None:
+    cache = fill_cache(lm.model, lm.family, watch(lm, [0, 1, 2]).prefixes)
+    before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.cache.layers]
+    prompts = [[5, 6, 7], [8], [9] * 300, [5]]  # more than a cache has room for
+    sampling = Sampling(temperature=1.0, max_new_tokens=4)
+    continue_branches(
+        lm.model, lm.family, cache, [0, 1, 1, 2], prompts, range(4), sampling, frozenset(), torch.tensor(lm._banned)
+    )
+    cache.rewind()
+    for layer, (keys, values) in zip(cache.cache.layers, before, strict=True):
+        assert torch.equal(layer.keys, keys)
+        assert torch.equal(layer.values, values)
 
 
 def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from savi.models.video_lm import VideoLM
+from savi.models.video_lm import VideoLM, WatchedClips
 from savi.types import Question, ResponseScores
 from tests.miniatures import build_lm, noise_clip
 
@@ -106,6 +106,37 @@ def test_any_tree_equals_plain_scoring(lm: VideoLM, questions: list[Question]) -
     with torch.no_grad():
         ours, oracle = packed(lm, questions), plain(lm, questions)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
+
+
+side = st.integers(28, 150)
+
+
+@given(
+    st.lists(st.tuples(side, side, st.integers(2, 33)), min_size=1, max_size=3), st.lists(text, min_size=1, max_size=3)
+)
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_clips_of_any_shape_equal_plain_scoring(
+    lm: VideoLM, shapes: list[tuple[int, int, int]], responses: list[str]
+) -> None:
+    made = [noise_clip(100 + index, *shape) for index, shape in enumerate(shapes)]
+    questions = [Question(index, "what is it?", tuple(responses)) for index in range(len(made))]
+    with torch.no_grad():
+        # Straight from the frames: a kept clip of the same name might have another shape.
+        prefixes = [lm._prefix(frames) for _, frames in made]
+        ours = lm.score(WatchedClips(prefixes), questions)
+        oracle = lm.score_one_by_one([frames for _, frames in made], questions)
+    torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
+
+
+def test_bfloat16_is_as_exact_packed_as_plain(random_base: Path, lm: VideoLM) -> None:
+    """Neither is exact: packing must not add to what the precision costs."""
+    half = build_lm(random_base, dtype="bfloat16")
+    with torch.no_grad():
+        exact = plain(lm, QUESTIONS).logps
+        cost = (plain(half, QUESTIONS).logps - exact).abs()
+        ours = (packed(half, QUESTIONS).logps - exact).abs()
+    assert 0 < ours.max() < 2 * cost.max()
+    assert ours.max() < 0.02 * exact.abs().max()
 
 
 def test_reference_is_the_model_without_its_adapter(random_base: Path, lm: VideoLM) -> None:

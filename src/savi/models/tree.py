@@ -29,6 +29,8 @@ class Tree:
     ids: int64 (n,). offsets: int64 (n,), position behind the prefix. visible: bool (n, n), which branch tokens each
     branch token sees; all of them see the whole prefix. sources: int64 (m,), index of the token that predicts each
     response token. targets: int64 (m,), the response tokens. segments: int64 (m,), response each belongs to.
+
+    A response's last token is a target only: nothing is predicted from it, so it isn't read.
     """
 
     ids: Tensor
@@ -57,11 +59,11 @@ def build_tree(questions: Sequence[TokenisedQuestion]) -> Tree:
         offsets.extend(range(len(question.prompt)))
         responses = []
         for response in question.responses:
-            start = len(ids)
-            ids.extend(response)
-            offsets.extend(range(len(question.prompt), len(question.prompt) + len(response)))
-            responses.append(range(start, len(ids)))
-            sources.extend([prompt[-1], *range(start, len(ids) - 1)])
+            read = range(len(ids), len(ids) + len(response) - 1)
+            ids.extend(response[:-1])
+            offsets.extend(range(len(question.prompt), len(question.prompt) + len(read)))
+            responses.append(read)
+            sources.extend([prompt[-1], *read])
             targets.extend(response)
             segments.extend([response_count] * len(response))
             response_count += 1

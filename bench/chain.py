@@ -1,0 +1,103 @@
+"""The critique chain of a clip, four turns, against transformers' `generate` turn by turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.workload import QUESTIONS, letters
+from savi.models.video_lm import VideoLM
+from savi.types import Branch, Clip, Frames, Sampling
+
+
+@dataclass(frozen=True)
+class ChainTurn:
+    """branches: prompts of a turn. prompt: characters, growing as the turns quote each other. reply: tokens at most."""
+
+    name: str
+    branches: int
+    prompt: int
+    reply: int
+
+
+TURNS = (
+    ChainTurn("question", 2, 64, 64),
+    ChainTurn("answer", QUESTIONS, 32, 32),
+    ChainTurn("critique", QUESTIONS, 96, 64),
+    ChainTurn("revision", QUESTIONS, 160, 32),
+)
+
+Replies = list[list[int]]
+
+
+def prompts(turn: ChainTurn, seed: int) -> list[str]:
+    """Fixed, so that a reply that differed would not change the next turn's work; their lengths are a real chain's."""
+    return [letters(turn.prompt - index, seed, turn.name, index) for index in range(turn.branches)]
+
+
+def savi(lm: VideoLM, clip: Clip, frames: Frames, synchronise: Callable[[], None]) -> tuple[float, list[list[str]]]:
+    """Seconds from the frames on, and the replies of each turn."""
+    synchronise()
+    started = time.perf_counter()
+    watched = lm.watch([clip], [frames])
+    replies = []
+    for turn in TURNS:
+        branches = [Branch(0, prompt) for prompt in prompts(turn, 0)]
+        written = lm.generate(watched, branches, Sampling(temperature=0.0, max_new_tokens=turn.reply))
+        replies.append([reply.text for reply in written])
+    synchronise()
+    return time.perf_counter() - started, replies
+
+
+class Generate:
+    """`generate` on the same model without an adapter of ours in between, its inputs made beforehand.
+
+    batched: one call a turn, over the clip's questions. Otherwise one call a question and turn.
+    """
+
+    def __init__(self, lm: VideoLM, frames: Frames, batched: bool) -> None:
+        self.lm = lm
+        self.turns = [(turn, self._inputs(turn, frames, batched)) for turn in TURNS]
+
+    def run(self, synchronise: Callable[[], None]) -> tuple[float, list[list[str]]]:
+        """Seconds from the processor's outputs on, and the replies of each turn."""
+        synchronise()
+        started = time.perf_counter()
+        written = [[self._generate(inputs, turn.reply) for inputs in calls] for turn, calls in self.turns]
+        synchronise()
+        seconds = time.perf_counter() - started
+        decode = self.lm.processor.tokenizer.decode
+        return seconds, [
+            [decode(r, skip_special_tokens=True).strip() for ids in calls for r in ids] for calls in written
+        ]
+
+    def _generate(self, inputs: dict[str, Tensor], limit: int) -> Tensor:
+        with torch.no_grad():
+            ids: Tensor = self.lm.model.generate(
+                **inputs, do_sample=False, max_new_tokens=limit, suppress_tokens=self.lm._banned
+            )
+        return ids[:, inputs["input_ids"].shape[1] :]
+
+    def _inputs(self, turn: ChainTurn, frames: Frames, batched: bool) -> list[dict[str, Tensor]]:
+        lm = self.lm
+        rows = [lm.family.video_inputs(lm.processor, lm._chat(prompt), frames) for prompt in prompts(turn, 0)]
+        calls = [rows] if batched else [[row] for row in rows]
+        return [lm._to_device(_left_padded(call, lm.processor.tokenizer.pad_token_id)) for call in calls]
+
+
+def _left_padded(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
+    """Rows of processor outputs in one batch, as `processor(..., padding=True, padding_side="left")` makes it."""
+    width = max(row["input_ids"].shape[1] for row in rows)
+    batch = {}
+    for name, first in rows[0].items():
+        parts = [row[name] for row in rows]
+        if first.shape == rows[0]["input_ids"].shape:
+            fill = pad_id if name == "input_ids" else 0
+            parts = [torch.nn.functional.pad(part, (width - part.shape[1], 0), value=fill) for part in parts]
+        batch[name] = torch.cat(parts)
+    return batch

@@ -1,0 +1,103 @@
+"""A DPO step of savi, as its LightningModule takes it: packed scores, the loss, one backward pass, AdamW."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from bench.workload import Shape
+from savi.models.tree import build_tree
+from savi.models.video_lm import VideoLM
+from savi.objective.dpo import DPOSettings, preference_loss
+from savi.types import Clip, Frames, Question
+
+
+def reference(lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question]) -> Tensor:
+    """What the pair store keeps: (pairs, 2), under the frozen reference."""
+    return lm.score_reference(lm.watch([clip], [frames]), questions).logps.view(-1, 2)
+
+
+def take(
+    lm: VideoLM,
+    optimiser: torch.optim.Optimizer,
+    clip: Clip,
+    frames: Frames,
+    questions: Sequence[Question],
+    reference_logps: Tensor,
+) -> float:
+    """One optimiser step on a clip's pairs; the loss before it."""
+    optimiser.zero_grad()
+    scores = lm.score(lm.watch([clip], [frames]), questions)
+    chosen, rejected = scores.logps.view(-1, 2).unbind(1)
+    chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
+    losses = preference_loss(
+        policy_chosen_logps=chosen,
+        policy_rejected_logps=rejected,
+        reference_chosen_logps=reference_logps[:, 0],
+        reference_rejected_logps=reference_logps[:, 1],
+        chosen_lengths=chosen_lengths,
+        rejected_lengths=rejected_lengths,
+        settings=DPOSettings(beta=0.1),
+    )
+    loss = losses.losses.mean()
+    loss.backward()
+    optimiser.step()
+    return loss.item()
+
+
+def train(
+    lm: VideoLM,
+    clip: Clip,
+    frames: Frames,
+    steps: Sequence[Sequence[Question]],
+    lr: float,
+    synchronise: Callable[[], None],
+) -> tuple[list[float], list[float]]:
+    """Seconds and the loss of each step, over one clip that is kept, as it is in a round."""
+    optimiser = torch.optim.AdamW([p for p in lm.peft_model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
+    references = [reference(lm, clip, frames, questions) for questions in steps]
+    seconds, losses = [], []
+    for questions, logps in zip(steps, references, strict=True):
+        synchronise()
+        started = time.perf_counter()
+        losses.append(take(lm, optimiser, clip, frames, questions, logps))
+        synchronise()
+        seconds.append(time.perf_counter() - started)
+    return seconds, losses
+
+
+def once_a_round(
+    lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question], synchronise: Callable[[], None]
+) -> float:
+    """Seconds of what a step finds done: the pass of the vision tower and the pass of the reference."""
+    unkept = replace_id(clip)
+    synchronise()
+    started = time.perf_counter()
+    reference(lm, unkept, frames, questions)
+    synchronise()
+    return time.perf_counter() - started
+
+
+def replace_id(clip: Clip) -> Clip:
+    """The same clip under a name that the model hasn't seen."""
+    return replace(clip, id=f"{clip.id}'")
+
+
+def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, questions: Sequence[Question]) -> float:
+    """Floating-point operations of one pass over a clip and its branches, by the formula.
+
+    2 N n for the linear layers, 4 L d for each (token, token it sees), 2 d vocabulary for each position that is scored.
+    """
+    watched = lm.watch([clip], [frames])
+    _, grouped = lm._by_clip(watched, questions)
+    tree = build_tree(grouped[0])
+    prefix, branches = len(watched.prefixes[0]), len(tree)
+    seen = prefix * (prefix + 1) / 2 + branches * prefix + int(tree.visible.sum())
+    linear = 2 * shape.linear_weights * (prefix + branches)
+    attention = 4 * shape.layers * shape.width * seen
+    head = 2 * shape.width * shape.vocabulary * len(tree.targets)
+    return linear + attention + head
