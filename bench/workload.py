@@ -12,6 +12,7 @@ import torch
 import transformers as hf
 
 from savi.models.adapters import LoraSettings, attach_lora
+from savi.models.kept import KeepSettings
 from savi.models.load import BaseSettings, load_base
 from savi.models.miniature.parts import qwen_tokenizer
 from savi.models.miniature.qwen import CHAT_TEMPLATE, VISUAL_TOKENS
@@ -124,14 +125,14 @@ def settings(shape: Shape, folder: Path, checkpointing: bool) -> BaseSettings:
     return BaseSettings(str(folder), shape.dtype, shape.nf4, checkpointing)  # type: ignore[arg-type]
 
 
-def load(shape: Shape, folder: Path, checkpointing: bool, device: str, keep_mib: float = 512.0) -> VideoLM:
+def load(shape: Shape, folder: Path, checkpointing: bool, device: str, keep: bool = True) -> VideoLM:
     """The model as savi trains it: its adapter's output layers are drawn too, or policy and reference were one."""
     base = load_base(settings(shape, folder, checkpointing))
     base.model.to(device)
     torch.manual_seed(1)
     peft_model = attach_lora(base.model, base.family, LoraSettings())
     peft_model.train(checkpointing)
-    return VideoLM(base, peft_model, keep_mib=keep_mib)
+    return VideoLM(base, peft_model, keep=KeepSettings(mib=512.0 if keep else 0.0))
 
 
 def clip(visual_tokens: int, seed: int = 0) -> tuple[Clip, Frames]:

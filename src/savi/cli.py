@@ -48,6 +48,7 @@ class SaviCLI(LightningCLI):
         )
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
+        parser.link_arguments("data.frames", "model.frames")
 
     def before_instantiate_classes(self) -> None:
         config = self._settings

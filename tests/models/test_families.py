@@ -20,6 +20,7 @@ from savi.critique.filters import FilterSettings
 from savi.models.adapters import trainable_state
 from savi.models.cache import fill_cache
 from savi.models.generate import continue_branches
+from savi.models.kept import KeepSettings
 from savi.models.load import FAMILIES
 from savi.models.miniature import MINIATURES
 from savi.models.score import score_packed
@@ -128,12 +129,19 @@ def test_checkpointing_changes_nothing(
         assert (ours[name] - plain[name]).abs().max() <= 1e-5 * largest, name
 
 
-def test_a_kept_clip_scores_as_a_fresh_one(folder: Path, lm: VideoLM) -> None:
+def test_a_kept_clip_scores_as_a_fresh_one(folder: Path, lm: VideoLM, tmp_path: Path) -> None:
+    """From memory, and from the disk after another model object has put it there."""
     watch(lm)
-    kept = lm.watch([clip for clip, _ in CLIPS], [None] * len(CLIPS))
-    fresh = build_lm(folder)
-    theirs = fresh.score(watch(fresh), QUESTIONS).logps
-    torch.testing.assert_close(lm.score(kept, QUESTIONS).logps, theirs, atol=1e-5, rtol=0)
+    kept = lm.score(lm.watch([clip for clip, _ in CLIPS], [None] * len(CLIPS)), QUESTIONS).logps
+    disk = KeepSettings(mib=0.0, folder=str(tmp_path / "kept"))
+    files = [dataclasses.replace(clip, path=tmp_path / clip.path.name) for clip, _ in CLIPS]
+    for clip in files:
+        clip.path.write_bytes(b"only its name, size and date are looked at")
+    fresh = build_lm(folder, keep=disk)
+    theirs = fresh.score(fresh.watch(files, [frames for _, frames in CLIPS]), QUESTIONS).logps
+    torch.testing.assert_close(kept, theirs, atol=1e-5, rtol=0)
+    again = build_lm(folder, keep=disk)
+    assert torch.equal(again.score(again.watch(files, [None] * len(files)), QUESTIONS).logps, theirs)
 
 
 def test_the_scores_hang_on_the_clip(lm: VideoLM) -> None:

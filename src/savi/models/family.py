@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.video_utils import VideoMetadata
 
@@ -33,6 +34,11 @@ class ClipPrefix:
 
     def __len__(self) -> int:
         return self.embeds.shape[0]
+
+    def to(self, device: torch.device) -> ClipPrefix:
+        """The same on a device."""
+        deep = None if self.deep is None else self.deep.to(device)
+        return replace(self, embeds=self.embeds.to(device), positions=self.positions.to(device), deep=deep)
 
     @property
     def nbytes(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from savi.models.cache import PrefixCache, fill_cache
 from savi.models.family import ClipPrefix
 from savi.models.generate import continue_branches
+from savi.models.kept import KeepSettings, KeptPrefixes, watcher_key
 from savi.models.load import LoadedBase
 from savi.models.prefix import read_prefix
 from savi.models.score import score_packed, score_plain
@@ -36,45 +37,27 @@ class WatchedClips:
         return len(self.prefixes)
 
 
-class KeptPrefixes:
-    """Prefixes of clips seen before, up to a size, so that the frozen vision tower runs once a clip.
-
-    When it is full it takes no more, and never lets go: clips come round in a cycle, where the least recently used
-    one is the next one needed.
-    """
-
-    def __init__(self, limit_mib: float) -> None:
-        self._room = int(limit_mib * 2**20)
-        self._prefixes: dict[Clip, ClipPrefix] = {}
-
-    def __contains__(self, clip: Clip) -> bool:
-        return clip in self._prefixes
-
-    def __getitem__(self, clip: Clip) -> ClipPrefix:
-        return self._prefixes[clip]
-
-    def add(self, clip: Clip, prefix: ClipPrefix) -> None:
-        if clip not in self._prefixes and prefix.nbytes <= self._room:
-            self._prefixes[clip] = prefix
-            self._room -= prefix.nbytes
-
-
 class VideoLM:
     """Watches, generates and scores with one adapted model (implements :class:`savi.types.VideoModel`).
 
     peft_model: the base with its LoRA adapter. reference: which frozen model score_reference stands for.
-    keep_mib: memory for the prefixes of clips already seen.
+    keep: where the prefixes of clips already seen are kept. frames: sampled from a clip; what is kept hangs on it.
     """
 
     def __init__(
-        self, base: LoadedBase, peft_model: PeftModel, reference: Reference = "base", keep_mib: float = 512.0
+        self,
+        base: LoadedBase,
+        peft_model: PeftModel,
+        reference: Reference = "base",
+        keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
+        frames: int = 32,
     ) -> None:
         self.peft_model = peft_model
         self.model: Any = peft_model.get_base_model()
         self.processor = base.processor
         self.family = base.family
         self.reference = reference
-        self.kept = KeptPrefixes(keep_mib)
+        self.kept = KeptPrefixes(keep, watcher_key(self.model, base.processor, base.family, frames))
         tokenizer = base.processor.tokenizer
         # Longest first, so that a token that contains another is taken out whole.
         special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
@@ -103,14 +86,13 @@ class VideoLM:
         """
         prefixes = []
         for clip, clip_frames in zip(clips, frames, strict=True):
-            if clip not in self.kept:
+            prefix = self.kept.get(clip)
+            if prefix is None:
                 if clip_frames is None:
                     raise ValueError(f"clip {clip.id} is not kept, so its frames are needed")
                 prefix = self._prefix(clip_frames)
                 self.kept.add(clip, prefix)
-            else:
-                prefix = self.kept[clip]
-            prefixes.append(prefix)
+            prefixes.append(prefix.to(self.device))
         return WatchedClips(prefixes)
 
     def generate(self, watched: WatchedClips, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:

@@ -15,6 +15,7 @@ from savi.critique.filters import FilterSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
+from savi.models.kept import KeepSettings
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
@@ -29,8 +30,9 @@ class SelfAlignment(LightningModule):
     """A video-LLM that is aligned by its own criticism (VideoSAVi).
 
     base: the frozen model. lora: its adapter, all that is trained. dpo: the objective. reference: "base", the model
-    with its adapter off, or "previous", the adapter of the round before. keep_mib: memory for clips already watched.
-    reply: how the free-form replies of the evaluation are decoded. seed: of the chain, the adapter, the dropout.
+    with its adapter off, or "previous", the adapter of the round before. keep: where clips already watched are kept.
+    reply: how the free-form replies of the evaluation are decoded. frames: the data's, see there. seed: of the chain,
+    the adapter, the dropout.
     """
 
     def __init__(
@@ -44,7 +46,8 @@ class SelfAlignment(LightningModule):
         prompts: PromptSettings,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
-        keep_mib: float = 512.0,
+        keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
+        frames: int = 32,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -57,7 +60,8 @@ class SelfAlignment(LightningModule):
         self.prompts = prompts.build()
         self.reference: Reference = reference
         self.reply = reply
-        self.keep_mib = keep_mib
+        self.keep = keep
+        self.frames = frames
         self.seed = seed
         # One Lightning batch is one optimiser step, cut into passes of unlike size: the accumulation is our own.
         self.automatic_optimization = False
@@ -72,7 +76,7 @@ class SelfAlignment(LightningModule):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
-        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep_mib)
+        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.frames)
 
     def configure_callbacks(self) -> list[Callback]:
         return [SelfCritique(), RunResults()]
