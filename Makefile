@@ -9,7 +9,7 @@ ARGS ?=
 RESUME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate test lint format base clean
+.PHONY: help setup train validate test lint format bench base clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -37,10 +37,13 @@ test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest
 
 lint: $(READY) ## ruff and mypy
-	@$(BIN)/ruff check src tests && $(BIN)/ruff format --check --quiet src tests && $(BIN)/mypy
+	@$(BIN)/ruff check src tests bench && $(BIN)/ruff format --check --quiet src tests bench && $(BIN)/mypy
 
 format: $(READY) ## Let ruff rewrite the sources
-	@$(BIN)/ruff check --fix --quiet src tests; $(BIN)/ruff format --quiet src tests
+	@$(BIN)/ruff check --fix --quiet src tests bench; $(BIN)/ruff format --quiet src tests bench
+
+bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make bench [ARGS='--tokens 64']
+	@$(BIN)/python -m bench $(ARGS)
 
 base: $(READY) ## Teach the miniature base model anew (tens of minutes): make base [SEED=0]
 	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) $(ARGS)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from bench.meters import Meter
 from bench.workload import QUESTIONS, letters
+from savi.models.attention import TREE_ATTENTION
 from savi.models.video_lm import VideoLM
 from savi.types import Branch, Clip, Frames, Sampling
 
@@ -32,30 +32,26 @@ TURNS = (
     ChainTurn("revision", QUESTIONS, 160, 32),
 )
 
-Replies = list[list[int]]
-
 
 def prompts(turn: ChainTurn, seed: int) -> list[str]:
     """Fixed, so that a reply that differed would not change the next turn's work; their lengths are a real chain's."""
     return [letters(turn.prompt - index, seed, turn.name, index) for index in range(turn.branches)]
 
 
-def savi(lm: VideoLM, clip: Clip, frames: Frames, synchronise: Callable[[], None]) -> tuple[float, list[list[str]]]:
-    """Seconds from the frames on, and the replies of each turn."""
-    synchronise()
-    started = time.perf_counter()
-    watched = lm.watch([clip], [frames])
+def run(lm: VideoLM, clip: Clip, frames: Frames, meter: Meter) -> list[list[str]]:
+    """savi's way, from the frames on: the replies of each turn."""
     replies = []
-    for turn in TURNS:
-        branches = [Branch(0, prompt) for prompt in prompts(turn, 0)]
-        written = lm.generate(watched, branches, Sampling(temperature=0.0, max_new_tokens=turn.reply))
-        replies.append([reply.text for reply in written])
-    synchronise()
-    return time.perf_counter() - started, replies
+    with meter:
+        watched = lm.watch([clip], [frames])
+        for turn in TURNS:
+            branches = [Branch(0, prompt) for prompt in prompts(turn, 0)]
+            written = lm.generate(watched, branches, Sampling(temperature=0.0, max_new_tokens=turn.reply))
+            replies.append([reply.text for reply in written])
+    return replies
 
 
 class Generate:
-    """`generate` on the same model without an adapter of ours in between, its inputs made beforehand.
+    """transformers' way, its inputs made beforehand.
 
     batched: one call a turn, over the clip's questions. Otherwise one call a question and turn.
     """
@@ -64,17 +60,15 @@ class Generate:
         self.lm = lm
         self.turns = [(turn, self._inputs(turn, frames, batched)) for turn in TURNS]
 
-    def run(self, synchronise: Callable[[], None]) -> tuple[float, list[list[str]]]:
-        """Seconds from the processor's outputs on, and the replies of each turn."""
-        synchronise()
-        started = time.perf_counter()
-        written = [[self._generate(inputs, turn.reply) for inputs in calls] for turn, calls in self.turns]
-        synchronise()
-        seconds = time.perf_counter() - started
+    def run(self, meter: Meter) -> list[list[str]]:
+        """From the processor's outputs on, with transformers' own attention: the replies of each turn."""
+        decoder: Any = self.lm.family.language_model(self.lm.model)
+        decoder.set_attn_implementation("sdpa")
+        with meter:
+            written = [[self._generate(inputs, turn.reply) for inputs in calls] for turn, calls in self.turns]
+        decoder.set_attn_implementation(TREE_ATTENTION)
         decode = self.lm.processor.tokenizer.decode
-        return seconds, [
-            [decode(r, skip_special_tokens=True).strip() for ids in calls for r in ids] for calls in written
-        ]
+        return [[decode(r, skip_special_tokens=True).strip() for ids in calls for r in ids] for calls in written]
 
     def _generate(self, inputs: dict[str, Tensor], limit: int) -> Tensor:
         with torch.no_grad():

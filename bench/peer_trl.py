@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
+from bench.meters import Meter
 from bench.workload import Shape, settings
 from savi.models.adapters import LoraSettings
+from savi.models.family import Family
 from savi.models.load import load_base
 from savi.models.video_lm import VideoLM
 from savi.types import Frames, Question
@@ -26,14 +28,13 @@ from savi.types import Frames, Question
 class VideoCollator:
     """Pairs to the batch that TRL's own collators make, chosen responses first, with the clip as a video."""
 
-    def __init__(self, lm: VideoLM, frames: Frames, questions: Sequence[Question]) -> None:
+    def __init__(self, lm: VideoLM, frames: Frames) -> None:
         self.lm = lm
         self.frames = frames
-        self.questions = questions
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         lm = self.lm
-        pairs = [self.questions[example["index"]] for example in examples]
+        pairs = [example["question"] for example in examples]
         rows, responses = [], []
         for side in (0, 1):
             for question in pairs:
@@ -56,38 +57,32 @@ class VideoCollator:
         return batch | {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
-def image_rows(
-    lm: VideoLM, frames: Frames, questions: Sequence[Question], order: Sequence[int]
-) -> list[dict[str, Any]]:
+def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[Question]) -> list[dict[str, Any]]:
     """The rows that TRL's own collator takes: every frame is an image with its own place in the prompt."""
-    images = [to_pil_image(frame.permute(2, 0, 1)) for frame in frames.pixels]
+    images = [Image.fromarray(frame.numpy()) for frame in frames.pixels]
     end = lm.processor.tokenizer.eos_token
     picture = "<|vision_start|><|image_pad|><|vision_end|>"
     rows = []
-    for index in order:
-        question = questions[index]
+    for question in questions:
         clip = lm._chat(question.prompt).replace("<|vision_start|><|video_pad|><|vision_end|>", picture * len(images))
         chosen, rejected = (response + end for response in question.responses)
         rows.append({"images": images, "prompt": clip, "chosen": chosen, "rejected": rejected})
     return rows
 
 
-class _Stopwatch(TrainerCallback):
-    """Seconds of every optimiser step, without the making of its batch."""
+class _Metered(TrainerCallback):
+    """Around every optimiser step, without the making of its batch."""
 
-    def __init__(self, synchronise: Any) -> None:
-        self.seconds: list[float] = []
-        self.synchronise = synchronise
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.synchronise()
-        self.started = time.perf_counter()
+        self.meter.start()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.synchronise()
-        self.seconds.append(time.perf_counter() - self.started)
+        self.meter.stop()
 
 
 class _Recorded(DPOTrainer):
@@ -100,67 +95,84 @@ class _Recorded(DPOTrainer):
 
 
 def train(
+    lm: VideoLM,
     shape: Shape,
     folder: Path,
-    work: Path,
-    lm: VideoLM,
     frames: Frames,
-    questions: Sequence[Question],
-    steps: int,
+    steps: Sequence[Sequence[Question]],
     lr: float,
-    pairs_per_batch: int,
     checkpointing: bool,
     as_images: bool,
-    synchronise: Any,
-) -> tuple[list[float], list[float]]:
-    """Train over the pairs in order, len(questions) / steps pairs a step: seconds and the loss of each step."""
+    meter: Meter,
+) -> list[float]:
+    """Train a model of TRL's own, from the adapter that `lm` has; the loss of each step.
+
+    A pair a batch, accumulated: on the machines tried the faster of its batchings, and the one that takes least memory.
+    """
+    disable_progress_bars()
     base = load_base(settings(shape, folder, checkpointing=False))
+    base.model.set_attn_implementation("sdpa")  # type: ignore[operator]
     base.model.to(lm.device)
-    lora = LoraSettings()
-    pairs_per_step = len(questions) // steps
-    order = list(range(len(questions)))
-    rows = image_rows(lm, frames, questions, order) if as_images else [{"index": i} for i in order]
-    collate = DataCollatorForVisionPreference(lm.processor) if as_images else VideoCollator(lm, frames, questions)
-    dummy = [{"prompt": "a", "chosen": "b", "rejected": "c", "index": i} for i in order]
-    watch = _Stopwatch(synchronise)
-    trainer = _Recorded(
-        model=base.model,
-        args=DPOConfig(
-            output_dir=str(work),
-            max_steps=steps,
-            per_device_train_batch_size=pairs_per_batch,
-            gradient_accumulation_steps=pairs_per_step // pairs_per_batch,
-            gradient_checkpointing=checkpointing,
-            gradient_checkpointing_kwargs={"use_reentrant": False},
-            learning_rate=lr,
-            lr_scheduler_type="constant",
-            warmup_steps=0,
-            max_grad_norm=0.0,
-            beta=0.1,
-            max_length=None,
-            bf16=shape.dtype == "bfloat16",
-            use_cpu=lm.device.type == "cpu",
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-            report_to=[],
-            save_strategy="no",
-            disable_tqdm=True,
-            train_sampling_strategy="sequential",
-        ),
-        train_dataset=Dataset.from_list(dummy),
-        processing_class=lm.processor,
-        peft_config=LoraConfig(
-            r=lora.r, lora_alpha=lora.alpha, target_modules=base.family.lora_targets, task_type="CAUSAL_LM"
-        ),
-        callbacks=[watch],
+    questions = [question for step in steps for question in step]
+    if as_images:
+        rows, collate = image_rows(lm, frames, questions), DataCollatorForVisionPreference(lm.processor)
+    else:
+        rows, collate = [{"question": question} for question in questions], VideoCollator(lm, frames)
+    with TemporaryDirectory() as output:
+        trainer = _Recorded(
+            model=base.model,
+            args=_arguments(output, shape, lm, len(steps), len(steps[0]), lr, checkpointing),
+            # Tokenised by TRL as text, and not used: the collator below makes the batches.
+            train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(questions)),
+            processing_class=lm.processor,
+            peft_config=_lora(base.family),
+            callbacks=[_Metered(meter)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        _copy_adapter(lm, trainer.model)
+        trainer.losses = []
+        remaining = iter(rows)
+        trainer.data_collator = lambda examples: collate([next(remaining) for _ in examples])
+        trainer.train()
+    size = len(steps[0])
+    return [sum(trainer.losses[i : i + size]) / size for i in range(0, len(trainer.losses), size)]
+
+
+def _arguments(
+    output: str, shape: Shape, lm: VideoLM, steps: int, pairs: int, lr: float, checkpointing: bool
+) -> DPOConfig:
+    return DPOConfig(
+        output_dir=output,
+        max_steps=steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=pairs,
+        gradient_checkpointing=checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        learning_rate=lr,
+        lr_scheduler_type="constant",
+        warmup_steps=0,
+        max_grad_norm=0.0,
+        beta=0.1,
+        max_length=None,
+        bf16=shape.dtype == "bfloat16",
+        use_cpu=lm.device.type == "cpu",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        train_sampling_strategy="sequential",
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
     )
-    trainer.losses = []
-    adapter = {n.removeprefix("base_model."): p for n, p in lm.peft_model.named_parameters() if p.requires_grad}
-    for name, parameter in trainer.model.named_parameters():
+
+
+def _lora(family: Family) -> LoraConfig:
+    ours = LoraSettings()
+    return LoraConfig(r=ours.r, lora_alpha=ours.alpha, target_modules=family.lora_targets, task_type="CAUSAL_LM")
+
+
+def _copy_adapter(lm: VideoLM, peft_model: Any) -> None:
+    ours = {name: parameter for name, parameter in lm.peft_model.named_parameters() if parameter.requires_grad}
+    for name, parameter in peft_model.named_parameters():
         if parameter.requires_grad:
-            parameter.data.copy_(adapter[name.removeprefix("base_model.")])
-    trainer.data_collator = lambda examples: collate([rows[example["index"]] for example in examples])
-    trainer.train()
-    per_step = pairs_per_step // pairs_per_batch
-    losses = [sum(trainer.losses[i : i + per_step]) / per_step for i in range(0, len(trainer.losses), per_step)]
-    return watch.seconds, losses
+            parameter.data.copy_(ours[name])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from bench.meters import Meter
 from bench.workload import Shape
 from savi.models.tree import build_tree
 from savi.models.video_lm import VideoLM
@@ -19,6 +19,11 @@ from savi.types import Clip, Frames, Question
 def reference(lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question]) -> Tensor:
     """What the pair store keeps: (pairs, 2), under the frozen reference."""
     return lm.score_reference(lm.watch([clip], [frames]), questions).logps.view(-1, 2)
+
+
+def adamw(lm: VideoLM, lr: float) -> torch.optim.Optimizer:
+    """As TRL configures it by default."""
+    return torch.optim.AdamW([p for p in lm.peft_model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
 
 
 def take(
@@ -50,41 +55,23 @@ def take(
 
 
 def train(
-    lm: VideoLM,
-    clip: Clip,
-    frames: Frames,
-    steps: Sequence[Sequence[Question]],
-    lr: float,
-    synchronise: Callable[[], None],
-) -> tuple[list[float], list[float]]:
-    """Seconds and the loss of each step, over one clip that is kept, as it is in a round."""
-    optimiser = torch.optim.AdamW([p for p in lm.peft_model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
+    lm: VideoLM, clip: Clip, frames: Frames, steps: Sequence[Sequence[Question]], lr: float, meter: Meter
+) -> list[float]:
+    """The loss of each step, over one clip that is kept and pairs whose reference is, as they are in a round."""
+    optimiser = adamw(lm, lr)
     references = [reference(lm, clip, frames, questions) for questions in steps]
-    seconds, losses = [], []
+    losses = []
     for questions, logps in zip(steps, references, strict=True):
-        synchronise()
-        started = time.perf_counter()
-        losses.append(take(lm, optimiser, clip, frames, questions, logps))
-        synchronise()
-        seconds.append(time.perf_counter() - started)
-    return seconds, losses
+        with meter:
+            losses.append(take(lm, optimiser, clip, frames, questions, logps))
+    return losses
 
 
-def once_a_round(
-    lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question], synchronise: Callable[[], None]
-) -> float:
-    """Seconds of what a step finds done: the pass of the vision tower and the pass of the reference."""
-    unkept = replace_id(clip)
-    synchronise()
-    started = time.perf_counter()
-    reference(lm, unkept, frames, questions)
-    synchronise()
-    return time.perf_counter() - started
-
-
-def replace_id(clip: Clip) -> Clip:
-    """The same clip under a name that the model hasn't seen."""
-    return replace(clip, id=f"{clip.id}'")
+def prepare(lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question], meter: Meter) -> None:
+    """What a step finds done once a round: the pass of the vision tower and the pass of the reference."""
+    unseen = replace(clip, id=f"{clip.id}, unseen")
+    with meter:
+        reference(lm, unseen, frames, questions)
 
 
 def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, questions: Sequence[Question]) -> float:

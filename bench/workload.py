@@ -57,8 +57,8 @@ SHAPES = {
 }
 
 
-def build(shape: Shape, visual_tokens: int, folder: Path, device: str) -> Path:
-    """Write the model, random, to a folder as `save_pretrained` does."""
+def build(shape: Shape, folder: Path, device: str) -> Path:
+    """Write the model, random, to a folder as `save_pretrained` does. Its weights are drawn on the device."""
     tokenizer = qwen_tokenizer(VISUAL_TOKENS)
     ids = tokenizer.convert_tokens_to_ids
     half = shape.width // shape.heads // 2
@@ -95,12 +95,10 @@ def build(shape: Shape, visual_tokens: int, folder: Path, device: str) -> Path:
         vision_end_token_id=ids("<|vision_end|>"),
         tie_word_embeddings=False,
     )
-    side = side_of(visual_tokens)
-    size = {"shortest_edge": side**2, "longest_edge": side**2}
     processor = hf.Qwen2_5_VLProcessor(
-        image_processor=hf.Qwen2VLImageProcessor(size=size),
+        image_processor=hf.Qwen2VLImageProcessor(),
         tokenizer=tokenizer,
-        video_processor=hf.Qwen2VLVideoProcessor(size=size, do_sample_frames=False, cap_pixels_per_frame=False),
+        video_processor=hf.Qwen2VLVideoProcessor(do_sample_frames=False, cap_pixels_per_frame=False),
         chat_template=CHAT_TEMPLATE,
     )
     torch.manual_seed(0)
@@ -125,10 +123,15 @@ def settings(shape: Shape, folder: Path, checkpointing: bool) -> BaseSettings:
     return BaseSettings(str(folder), shape.dtype, shape.nf4, checkpointing)  # type: ignore[arg-type]
 
 
-def load(shape: Shape, folder: Path, checkpointing: bool, device: str, keep: bool = True) -> VideoLM:
-    """The model as savi trains it: its adapter's output layers are drawn too, or policy and reference were one."""
+def load(
+    shape: Shape, folder: Path, visual_tokens: int, checkpointing: bool, device: str, keep: bool = True
+) -> VideoLM:
+    """The model as savi trains it, with a fresh adapter, and a processor that makes so many tokens of a clip."""
     base = load_base(settings(shape, folder, checkpointing))
     base.model.to(device)
+    pixels = side_of(visual_tokens) ** 2
+    for processor in (base.processor.video_processor, base.processor.image_processor):
+        processor.size = type(processor.size)(shortest_edge=pixels, longest_edge=pixels)
     torch.manual_seed(1)
     peft_model = attach_lora(base.model, base.family, LoraSettings())
     peft_model.train(checkpointing)
