@@ -104,14 +104,17 @@ def chunks(sequence: Sequence[T], size: int) -> list[Sequence[T]]:
 class FrameReader:
     """Decodes the clips that the model hasn't kept; usable in a worker process of a DataLoader."""
 
-    def __init__(self, frames: int, timeout: float, is_kept: Callable[[Clip], bool]) -> None:
+    def __init__(
+        self, frames: int, timeout: float, is_kept: Callable[[Clip], bool], most_pixels: int | None = None
+    ) -> None:
         self.frames = frames
         self.timeout = timeout
         self.is_kept = is_kept
+        self.most_pixels = most_pixels
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
         paths = [clip.path for clip in clips if not self.is_kept(clip)]
-        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0)
+        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
         return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
 
 

@@ -53,7 +53,8 @@ class ClipDataModule(LightningDataModule):
     clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
     benchmark: "world", the embedded held-out set; None to go without evaluation.
     benchmark_clips: held-out clips to render for it. benchmark_seed: which ones; another for choices made on the way.
-    frames: frames sampled from a clip. decode_timeout: seconds a file may take.
+    frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
+    visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
     which changes memory and speed, not what is learnt. passes: how often a round goes through its pairs.
     workers: processes that decode ahead. seed: of the world's training clips and of the order of pairs.
@@ -68,6 +69,7 @@ class ClipDataModule(LightningDataModule):
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         frames: int = 32,
+        frame_pixels: int | None = None,
         decode_timeout: float = 60.0,
         pairs_per_step: int = 32,
         clips_per_pass: int = 8,
@@ -79,6 +81,7 @@ class ClipDataModule(LightningDataModule):
         super().__init__()
         for name, value in (
             ("frames", frames),
+            ("frame_pixels", 1 if frame_pixels is None else frame_pixels),
             ("pairs_per_step", pairs_per_step),
             ("clips_per_pass", clips_per_pass),
             ("passes", passes),
@@ -95,6 +98,7 @@ class ClipDataModule(LightningDataModule):
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
         self.frames = frames
+        self.frame_pixels = frame_pixels
         self.decode_timeout = decode_timeout
         self.pairs_per_step = pairs_per_step
         self.clips_per_pass = clips_per_pass
@@ -142,7 +146,7 @@ class ClipDataModule(LightningDataModule):
 
     def _reader(self) -> FrameReader:
         is_kept = self.pair_source.is_kept if self.pair_source else _never
-        return FrameReader(self.frames, self.decode_timeout, is_kept)
+        return FrameReader(self.frames, self.decode_timeout, is_kept, self.frame_pixels)
 
     def _training_clips(self) -> list[Clip]:
         if self.source != WORLD:

@@ -91,7 +91,8 @@ class SelfCritique(Callback):
         remaining = clips[store.clips_done :]
         missing = {clip for clip in remaining if not self.is_kept(clip)}
         paths = [clip.path for clip in remaining if clip in missing]
-        decoded = decode_ahead(paths, self._data.frames, self._data.decode_timeout, self._data.workers)
+        data = self._data
+        decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
         bar = tqdm(
             total=len(clips),
             initial=store.clips_done,
@@ -117,7 +118,7 @@ class SelfCritique(Callback):
             "prompts": asdict(module.prompts),
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
-            "frames": self._data.frames,
+            "frames": [self._data.frames, self._data.frame_pixels],
             "clips_per_pass": self._data.clips_per_pass,
             "clips": [clip.id for clip in clips],
         }
