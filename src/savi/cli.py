@@ -1,4 +1,4 @@
-"""The command line: `savi fit` and `savi validate`, with experiment files that say what differs from base.yaml."""
+"""The command line: `fit` and `validate` take experiment files; `ask` and `export` take what a run has made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import re
 import sys
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import transformers
@@ -19,6 +20,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from savi.data.datamodule import ClipDataModule
 from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
+from savi.runs.ask import ask
+from savi.runs.export import export_adapter, export_merged
+from savi.runs.read import newest_run, read_run
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.progress import RoundProgressBar
@@ -105,23 +109,66 @@ class SaviCLI(LightningCLI):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console command. A user's mistake is one line on stderr and exit code 2."""
     _quiet()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with TemporaryDirectory() as folder:
-            SaviCLI(
-                SelfAlignment,
-                ClipDataModule,
-                args=merge_experiments(sys.argv[1:] if arguments is None else arguments, Path(folder)),
-                seed_everything_default=0,
-                save_config_kwargs={"overwrite": True},
-                parser_class=SaviArgumentParser,
-                parser_kwargs={
-                    "parser_mode": "omegaconf+",
-                    "description": "Video language models that align themselves by self-criticism",
-                },
-            )
+        command = {"ask": _ask, "export": _export}.get(given[0] if given else "")
+        if command:
+            command(given[1:])
+        else:
+            _run_experiment(given)
     except SaviError as error:
         print(f"savi: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _run_experiment(arguments: Sequence[str]) -> None:
+    with TemporaryDirectory() as folder:
+        SaviCLI(
+            SelfAlignment,
+            ClipDataModule,
+            args=merge_experiments(arguments, Path(folder)),
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=SaviArgumentParser,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "description": "Video language models that align themselves by self-criticism. Beside the subcommands "
+                "below: `savi ask VIDEO QUESTION` asks base and aligned model about a clip; `savi export RUN --to "
+                "FOLDER` writes a run's model for use without savi (each has its own --help).",
+            },
+        )
+
+
+class CommandParser(ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SaviError(f"{message}; see {self.prog} --help")
+
+
+def _ask(arguments: Sequence[str]) -> None:
+    parser = CommandParser("savi ask", description="Ask base and aligned model about one clip, greedily.")
+    parser.add_argument("video", type=Path)
+    parser.add_argument("question")
+    parser.add_argument("--run", type=Path, help="a run's folder; the newest in lightning_logs by default")
+    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    given = parser.parse_args(arguments)
+    run = read_run(given.run or newest_run(Path("lightning_logs")), given.base)
+    base, aligned = ask(run, given.video, given.question)
+    print(f"run      {run.folder}\nbase     {base}\naligned  {aligned}")
+
+
+def _export(arguments: Sequence[str]) -> None:
+    parser = CommandParser("savi export", description="Write a run's model for use without savi, with a model card.")
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--to", type=Path, required=True, help="an empty folder")
+    parser.add_argument("--merged", action="store_true", help="base and adapter in one, not the adapter alone")
+    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    given = parser.parse_args(arguments)
+    run = read_run(given.run, given.base)
+    for warning in (export_merged if given.merged else export_adapter)(run, given.to):
+        print(warning)
+    print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
 
 
 def _one_line(message: str) -> str:

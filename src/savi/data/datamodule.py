@@ -150,7 +150,10 @@ class ClipDataModule(LightningDataModule):
 
     def _training_clips(self) -> list[Clip]:
         if self.source != WORLD:
-            return find_clips(self.source, self.clip_count)
+            try:
+                return find_clips(self.source, self.clip_count)
+            except SaviError as error:
+                raise SaviError(f"data.clips: {error}") from None
         count = self.clip_count or 0
         return training_clips(self.cache / f"world-{self.seed}" / "train", count, self.seed)
 

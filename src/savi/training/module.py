@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from typing import Any
 
@@ -15,7 +14,7 @@ from savi.critique.filters import FilterSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
-from savi.models.load import BaseSettings, load_base
+from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
@@ -160,11 +159,5 @@ class SelfAlignment(LightningModule):
             raise SaviError("the checkpoint's adapter has another shape than this run's: check model.lora")
 
     def base_fingerprint(self) -> str:
-        """What tells one base from another: its type, and a digest of its first embeddings.
-
-        Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
-        """
-        model = self.video_lm.model
-        embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
-        digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
-        return f"{model.config.model_type}-{digest.hexdigest()}"
+        """See :func:`savi.models.load.fingerprint`."""
+        return fingerprint(self.video_lm.model)

@@ -140,7 +140,12 @@ class RunResults(Callback):
         module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
         folder = run_folder(trainer)
         name = trainer.loggers[0].name if trainer.loggers else folder.name
-        run = {"name": name, "seed": module.seed, "base": module.base_settings.path}
+        run = {
+            "name": name,
+            "seed": module.seed,
+            "base": module.base_settings.path,
+            "base_fingerprint": module.base_fingerprint(),
+        }
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
 
 
