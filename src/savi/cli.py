@@ -28,6 +28,11 @@ from savi.training.module import SelfAlignment
 from savi.training.progress import RoundProgressBar
 from savi.types import SaviError
 
+LESS_MEMORY = (
+    "the GPU's memory is full; in this order: model.base.nf4=true, model.base.gradient_checkpointing=true, "
+    "data.clips_per_pass=1, a lower data.frame_pixels, fewer data.frames, model.keep_mib=0; docs/models.md has sizes"
+)
+
 
 class SaviArgumentParser(LightningArgumentParser):
     """Says what is wrong in one line, instead of the usage of two hundred options."""
@@ -116,9 +121,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command(given[1:])
         else:
             _run_experiment(given)
+    except torch.OutOfMemoryError as error:
+        _stop(f"{LESS_MEMORY} ({str(error).partition('. ')[0]})")
     except SaviError as error:
-        print(f"savi: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error))
+
+
+def _stop(line: str) -> NoReturn:
+    print(f"savi: {line}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _run_experiment(arguments: Sequence[str]) -> None:
