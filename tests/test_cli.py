@@ -85,6 +85,9 @@ def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
         ("ckpt_path=last", "there is no run"),
         ("seed_everything=true", "seed_everything"),
         ("wandb=maybe", "wandb"),
+        ("trainer.strategy=fsdp", "take ddp"),
+        ("trainer.strategy=deepspeed_stage_2", "take ddp"),
+        ("trainer.strategy=lightning.pytorch.strategies.ModelParallelStrategy", "take ddp"),
     ],
 )
 def test_a_wrong_setting_is_one_line(

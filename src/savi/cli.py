@@ -25,7 +25,9 @@ from savi.runs.export import export_adapter, export_merged
 from savi.runs.read import newest_run, read_run
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
+from savi.training.processes import is_first
 from savi.training.progress import RoundProgressBar
+from savi.training.run_folder import run_folder
 from savi.types import SaviError
 
 LESS_MEMORY = (
@@ -60,6 +62,7 @@ class SaviCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._settings
+        _refuse_shards(config.trainer.strategy)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.run_name = config.name or _config_name(config.config)
@@ -98,13 +101,16 @@ class SaviCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
             trainer.callbacks = [*(trainer.callbacks or []), RoundProgressBar()]
-        return super().instantiate_trainer(logger=loggers, **kwargs)
+        # Each process takes its share of the work by itself, and not of a sampler's.
+        return super().instantiate_trainer(logger=loggers, use_distributed_sampler=False, **kwargs)
 
     def after_fit(self) -> None:
-        close_fit(Path(self.trainer.log_dir or "."))
+        if self.trainer.is_global_zero:
+            close_fit(run_folder(self.trainer))
 
     def after_validate(self) -> None:
-        close_validate(Path(self.trainer.log_dir or "."))
+        if self.trainer.is_global_zero:
+            close_validate(run_folder(self.trainer))
 
     @property
     def _settings(self) -> Any:
@@ -128,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _stop(line: str) -> NoReturn:
-    print(f"savi: {line}", file=sys.stderr)
+    """End with a line. Before several processes meet, all find the same mistake: then the first says it for all."""
+    if is_first() or torch.distributed.is_initialized():
+        print(f"savi: {line}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -198,6 +206,16 @@ def _seed(value: int | bool | None) -> int:
     return value
 
 
+def _refuse_shards(strategy: Any) -> None:
+    """Refuse strategies whose every forward pass needs all processes: each writes texts of its own length."""
+    name = str(getattr(strategy, "class_path", strategy)).lower().replace("_", "")
+    if any(sharding in name for sharding in ("fsdp", "deepspeed", "modelparallel")):
+        raise SaviError(
+            f"trainer.strategy: {name} cuts the model up over processes, which wait for each other in every pass; savi "
+            "gives each its own clips and needs the whole model in each: take ddp, and model.base.nf4=true for space"
+        )
+
+
 def _quiet() -> None:
     """Silence what a user can do nothing about."""
     transformers.utils.logging.disable_progress_bar()
@@ -210,6 +228,7 @@ def _quiet() -> None:
         "The number of training batches .* is smaller than the logging interval",
         "Total length of `list` across ranks is zero",  # data.benchmark: null
         "Checkpoint directory .* exists and is not empty",  # a resumed run's own
+        "It is recommended to use .*sync_dist=True",  # what is logged has been gathered
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -130,12 +130,12 @@ class ClipDataModule(LightningDataModule):
         pairs = self.pair_source.pairs(self.clips)
         seed = derive_seed(self.seed, "steps", self.pair_source.round)
         steps = plan_steps(group_by_clip(pairs), self.pairs_per_step, self.passes, seed)
-        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader()))
+        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
         if not self.items:
             return []
-        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader()))
+        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader(), *self._place))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""
@@ -143,6 +143,11 @@ class ClipDataModule(LightningDataModule):
 
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
         return DataLoader(dataset, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is)
+
+    @property
+    def _place(self) -> tuple[int, int]:
+        """This process's rank, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _reader(self) -> FrameReader:
         is_kept = self.pair_source.is_kept if self.pair_source else _never

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
 from savi.critique.chain import ChainSettings
@@ -19,9 +21,10 @@ from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.training.processes import sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.types import Question, Sampling, SaviError, derive_seed
+from savi.types import PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -82,17 +85,24 @@ class SelfAlignment(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule}}
 
     def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
-        """One optimiser step: the loss is the mean over the step's pairs, summed up pass by pass."""
+        """One optimiser step: the loss is the mean over the step's pairs, summed up over passes and processes.
+
+        A process may have fewer passes than another, or none: gradients are summed once, at the end.
+        """
         optimiser: Any = self.optimizers()
         optimiser.zero_grad()
         # A step's dropout hangs on the run and the step, so that a resumed run draws the same.
-        torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step))
-        means: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
-        for micro in batch.micro_batches:
-            metrics = self._pair_losses(micro)
-            self.manual_backward(metrics["loss"].sum() / batch.pairs)
-            for name, values in metrics.items():
-                means[name] = means[name] + values.detach().sum() / batch.pairs
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
+        nothing = ResponseScores(torch.zeros(0, device=self.device), torch.zeros(0, device=self.device))
+        means = {name: values.sum() for name, values in self._metrics((), nothing).items()}
+        with self._without_sync():
+            for micro in batch.micro_batches:
+                metrics = self._pair_losses(micro)
+                self.manual_backward(metrics["loss"].sum() / batch.pairs)
+                for name, values in metrics.items():
+                    means[name] = means[name] + values.detach().sum() / batch.pairs
+        sum_gradients([p for p in self.parameters() if p.requires_grad])
+        means = sum_up(means)
         if self.optimiser_settings.clip_norm:
             self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
         optimiser.step()
@@ -101,6 +111,11 @@ class SelfAlignment(LightningModule):
         bar = ("loss", "rewards/accuracies", "rewards/margins")
         self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
+
+    def _without_sync(self) -> AbstractContextManager[None]:
+        """Keep DDP from a reduction in every backward pass."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
     def _pair_losses(self, micro: MicroBatch) -> dict[str, Tensor]:
         """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
@@ -111,12 +126,15 @@ class SelfAlignment(LightningModule):
             for index, clip_pairs in enumerate(micro.pairs)
             for pair in clip_pairs
         ]
-        scores = lm.score(lm.watch(micro.clips, micro.decoded()), questions)
+        return self._metrics(pairs, lm.score(lm.watch(micro.clips, micro.decoded()), questions))
+
+    def _metrics(self, pairs: Sequence[PreferencePair], scores: ResponseScores) -> dict[str, Tensor]:
+        """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
         chosen, rejected = scores.logps.view(-1, 2).unbind(1)
         chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
         reference = torch.tensor(
             [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs], device=self.device
-        )
+        ).view(-1, 2)
         losses = preference_loss(
             policy_chosen_logps=chosen,
             policy_rejected_logps=rejected,
