@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +46,14 @@ def said(prompt: str) -> str:
 def test_every_published_checkpoint_has_its_experiment() -> None:
     extending = {path.stem for path in EXPERIMENTS.glob("*.yaml") if "extends: qlora.yaml" in path.read_text()}
     assert extending == CHECKPOINTS.keys()
+
+
+def test_the_tables_of_sizes_are_those_that_are_computed() -> None:
+    docs = EXPERIMENTS.parent / "docs"
+    printed = subprocess.run([sys.executable, docs / "memory.py"], capture_output=True, text=True, check=True).stdout
+    tables = printed.strip().split("\n\n")
+    assert len(tables) == 2
+    assert all(table in (docs / "models.md").read_text() for table in tables)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
