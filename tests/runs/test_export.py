@@ -16,7 +16,11 @@ from safetensors.torch import load_file
 
 from savi.cli import main
 from savi.models.miniature import build_qwen2_5_vl
+from savi.runs import plain
+from savi.video.decode import decode
+from savi.video.shrink import shrink
 from savi.world import BASE
+from tests.video.footage import film
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 QUESTION = "which way does the cyan object move ?"
@@ -108,6 +112,20 @@ def test_merging_a_run_over_four_bits_warns(run: Path, tmp_path: Path, capsys: p
     assert settings["unquantised"] == ["model.visual", "lm_head"]
 
 
+@pytest.mark.parametrize(
+    ("rotation", "frame_pixels"), [(None, None), (90, None), (180, None), (-90, None), (None, 4000)]
+)
+def test_the_script_sees_the_frames_that_savi_sees(
+    rotation: int | None, frame_pixels: int | None, tmp_path: Path
+) -> None:
+    path = film(tmp_path / "clip.mp4", frames=50, fps=30, rotation=rotation)
+    ours = shrink(decode(path, 8), frame_pixels)
+    pixels, metadata = plain.frames_of(str(path), {"frames": 8, "frame_pixels": frame_pixels})
+    assert torch.equal(pixels.permute(0, 2, 3, 1), ours.pixels)
+    assert metadata.frames_indices == list(ours.indices)
+    assert (metadata.fps, metadata.duration) == pytest.approx((ours.fps, ours.duration))
+
+
 def test_the_card_tells_of_the_run(run: Path, tmp_path: Path) -> None:
     main(["export", str(run), f"--to={tmp_path}"])
     card = (tmp_path / "README.md").read_text()
@@ -140,6 +158,9 @@ def test_wrong_uses_are_one_line(run: Path, video: Path, tmp_path: Path, capsys:
     young = tmp_path / "young"
     shutil.copytree(run, young)
     shutil.rmtree(young / "adapter")
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    (old / "results.json").write_text('{"run": {"base": "world"}, "rounds": []}')
     other = build_qwen2_5_vl(tmp_path / "other", seed=1)
     bases = {}
     for model_type in ("llama", "llava"):
@@ -153,6 +174,7 @@ def test_wrong_uses_are_one_line(run: Path, video: Path, tmp_path: Path, capsys:
         (["export", str(run)], "--to"),
         (["export", str(empty), f"--to={to}"], "is no run"),
         (["export", str(young), f"--to={to}"], "first round isn't finished"),
+        (["export", str(old), f"--to={to}"], "another version of savi ('base_fingerprint')"),
         (["export", str(run), f"--to={to}", "--merged", f"--base={other}"], "made over another model"),
         ([*ask, f"--run={run}", f"--base={other}"], "made over another model"),
         ([*ask, f"--run={run}", f"--base={bases['llama']}"], "'llama', which takes no video"),

@@ -45,10 +45,11 @@ def load(settings: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def frames_of(path: str, settings: dict[str, Any]) -> tuple[torch.Tensor, VideoMetadata]:
-    """The frame in the middle of each of `frames` equal parts, uint8 (frames, 3, height, width)."""
+    """The frame in the middle of each of `frames` equal parts, upright, uint8 (frames, 3, height, width)."""
     with av.open(path) as container:
         stream = container.streams.video[0]
-        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        decoded = container.decode(stream)
+        images = [np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90) for frame in decoded]
         fps = float(stream.average_rate or 25)
     part = (len(images) - 1) / settings["frames"]
     chosen = [int(part / 2 + round(part * i)) for i in range(settings["frames"])]

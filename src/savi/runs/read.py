@@ -17,18 +17,25 @@ from savi.prompts.templates import Prompts, PromptSettings
 from savi.types import Sampling, SaviError
 
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
+DATA = ("clips", "clip_count", "frames", "frame_pixels", "decode_timeout")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run with an adapter. config: every setting, resolved. results: the parsed results.json."""
+    """A run with an adapter.
+
+    base: where it is now. fingerprint: of the base that the adapter was made over. data: settings of the same name.
+    config: every setting, resolved. results: the parsed results.json.
+    """
 
     folder: Path
-    config: dict[str, Any]
-    results: dict[str, Any]
     base: BaseSettings
+    fingerprint: str
     prompts: Prompts
     reply: Sampling
+    data: dict[str, Any]
+    config: dict[str, Any]
+    results: dict[str, Any]
 
     @property
     def adapter(self) -> Path:
@@ -38,11 +45,6 @@ class Run:
     def embedded(self) -> bool:
         """Whether the base is the miniature inside savi, which no hub has."""
         return self.base.path == "world"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        settings: dict[str, Any] = self.config["data"]
-        return settings
 
     @property
     def greedy(self) -> Sampling:
@@ -61,13 +63,20 @@ def read_run(folder: Path, base: str | None = None) -> Run:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     try:
-        model = config["model"]
-        settings = BaseSettings(**model["base"])
-        prompts = PromptSettings(**model["prompts"]).build()
-        reply = Sampling(**model["reply"])
+        settings = config["model"]
+        given = BaseSettings(**settings["base"])
+        return Run(
+            folder=folder,
+            base=replace(given, path=base or given.path),
+            fingerprint=results["run"]["base_fingerprint"],
+            prompts=PromptSettings(**settings["prompts"]).build(),
+            reply=Sampling(**settings["reply"]),
+            data={name: config["data"][name] for name in DATA},
+            config=config,
+            results=results,
+        )
     except (KeyError, TypeError) as error:
-        raise SaviError(f"{folder / 'config.yaml'}: not of this version of savi: {error}") from None
-    return Run(folder, config, results, replace(settings, path=base or settings.path), prompts, reply)
+        raise SaviError(f"{folder}: made by another version of savi ({error})") from None
 
 
 def newest_run(runs: Path) -> Path:
@@ -81,8 +90,7 @@ def newest_run(runs: Path) -> Path:
 def load_run_base(run: Run, settings: BaseSettings) -> LoadedBase:
     """A run's base, on the GPU if there is one. Raises SaviError if it isn't the one that the run was made over."""
     loaded = load_base(settings)
-    expected = run.results["run"].get("base_fingerprint")
-    if fingerprint(loaded.model) != expected:
+    if fingerprint(loaded.model) != run.fingerprint:
         raise SaviError(f"--base: the adapter of {run.folder} was made over another model than {settings.path}")
     if torch.cuda.is_available() and not settings.nf4:  # in four bits it is there already
         loaded.model.to("cuda")
