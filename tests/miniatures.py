@@ -23,7 +23,7 @@ def build_lm(
     reference: Reference = "base",
     dtype: Literal["float32", "bfloat16"] = "float32",
     keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
-    frames: int = 32,
+    sampled_as: str = "",
 ) -> VideoLM:
     """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
     base = load_base(BaseSettings(path=str(folder), dtype=dtype, nf4=nf4, gradient_checkpointing=checkpointing))
@@ -32,7 +32,7 @@ def build_lm(
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return VideoLM(base, adapted, reference, keep, frames)
+    return VideoLM(base, adapted, reference, keep, sampled_as)
 
 
 def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) -> tuple[Clip, Frames]:

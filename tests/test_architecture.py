@@ -21,7 +21,7 @@ LAYERS = (
     ("data",),
     ("evaluation",),
     ("training",),
-    ("report", "experiment"),
+    ("report", "experiment", "runs"),
     ("cli",),
 )
 """Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""

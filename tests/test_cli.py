@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from savi.cli import main
@@ -84,6 +85,9 @@ def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
         ("ckpt_path=last", "there is no run"),
         ("seed_everything=true", "seed_everything"),
         ("wandb=maybe", "wandb"),
+        ("trainer.strategy=fsdp", "take ddp"),
+        ("trainer.strategy=deepspeed_stage_2", "take ddp"),
+        ("trainer.strategy=lightning.pytorch.strategies.ModelParallelStrategy", "take ddp"),
     ],
 )
 def test_a_wrong_setting_is_one_line(
@@ -104,3 +108,37 @@ def test_a_text_only_checkpoint_is_one_line(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={tmp_path}"]
     assert "'llama'" in complaint([*arguments, "--data.clip_count=1", "--data.benchmark=null"], capsys)
+
+
+def test_too_little_memory_is_one_line_that_says_what_to_lower(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: list[str]) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity ...")
+
+    monkeypatch.setattr("savi.cli._run_experiment", run)
+    line = complaint(["fit"], capsys)
+    assert "model.base.nf4=true" in line
+    assert line.endswith("(CUDA out of memory)")
+
+
+def test_a_published_checkpoint_asks_for_videos_before_it_is_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", "--config", str(EXPERIMENTS / "qwen2_5_vl_7b.yaml"), f"--runs={tmp_path}"]
+    assert "data.clips: videos: no such file or folder" in complaint(arguments, capsys)
+
+
+def test_a_family_without_video_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={tmp_path}"]
+    assert "'llava', which takes no video" in complaint(
+        [*arguments, "--data.clip_count=1", "--data.benchmark=null"], capsys
+    )
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert all(command in said for command in ("fit", "validate", "savi ask VIDEO", "savi export RUN"))

@@ -1,4 +1,4 @@
-"""The command line: `savi fit` and `savi validate`, with experiment files that say what differs from base.yaml."""
+"""The command line: `fit` and `validate` take experiment files; `ask` and `export` take what a run has made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import re
 import sys
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import transformers
@@ -19,10 +20,20 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from savi.data.datamodule import ClipDataModule
 from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
+from savi.runs.ask import ask
+from savi.runs.export import export_adapter, export_merged
+from savi.runs.read import newest_run, read_run
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
+from savi.training.processes import is_first
 from savi.training.progress import RoundProgressBar
+from savi.training.run_folder import run_folder
 from savi.types import SaviError
+
+LESS_MEMORY = (
+    "the GPU's memory is full; in this order: model.base.nf4=true, model.base.gradient_checkpointing=true, "
+    "data.clips_per_pass=1, a lower data.frame_pixels, fewer data.frames; docs/models.md has sizes"
+)
 
 
 class SaviArgumentParser(LightningArgumentParser):
@@ -48,10 +59,12 @@ class SaviCLI(LightningCLI):
         )
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
-        parser.link_arguments("data.frames", "model.frames")
+        for name in ("frames", "frame_pixels"):
+            parser.link_arguments(f"data.{name}", f"model.{name}")
 
     def before_instantiate_classes(self) -> None:
         config = self._settings
+        _refuse_shards(config.trainer.strategy)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.run_name = config.name or _config_name(config.config)
@@ -90,13 +103,16 @@ class SaviCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
             trainer.callbacks = [*(trainer.callbacks or []), RoundProgressBar()]
-        return super().instantiate_trainer(logger=loggers, **kwargs)
+        # Each process takes its share of the work by itself, and not of a sampler's.
+        return super().instantiate_trainer(logger=loggers, use_distributed_sampler=False, **kwargs)
 
     def after_fit(self) -> None:
-        close_fit(Path(self.trainer.log_dir or "."))
+        if self.trainer.is_global_zero:
+            close_fit(run_folder(self.trainer))
 
     def after_validate(self) -> None:
-        close_validate(Path(self.trainer.log_dir or "."))
+        if self.trainer.is_global_zero:
+            close_validate(run_folder(self.trainer))
 
     @property
     def _settings(self) -> Any:
@@ -106,23 +122,74 @@ class SaviCLI(LightningCLI):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console command. A user's mistake is one line on stderr and exit code 2."""
     _quiet()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with TemporaryDirectory() as folder:
-            SaviCLI(
-                SelfAlignment,
-                ClipDataModule,
-                args=merge_experiments(sys.argv[1:] if arguments is None else arguments, Path(folder)),
-                seed_everything_default=0,
-                save_config_kwargs={"overwrite": True},
-                parser_class=SaviArgumentParser,
-                parser_kwargs={
-                    "parser_mode": "omegaconf+",
-                    "description": "Video language models that align themselves by self-criticism",
-                },
-            )
+        command = {"ask": _ask, "export": _export}.get(given[0] if given else "")
+        if command:
+            command(given[1:])
+        else:
+            _run_experiment(given)
+    except torch.OutOfMemoryError as error:
+        _stop(f"{LESS_MEMORY} ({str(error).partition('. ')[0]})")
     except SaviError as error:
-        print(f"savi: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error))
+
+
+def _stop(line: str) -> NoReturn:
+    """End with a line. Before several processes meet, all find the same mistake: then the first says it for all."""
+    if is_first() or torch.distributed.is_initialized():
+        print(f"savi: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _run_experiment(arguments: Sequence[str]) -> None:
+    with TemporaryDirectory() as folder:
+        SaviCLI(
+            SelfAlignment,
+            ClipDataModule,
+            args=merge_experiments(arguments, Path(folder)),
+            seed_everything_default=0,
+            save_config_kwargs={"overwrite": True},
+            parser_class=SaviArgumentParser,
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "description": "Video language models that align themselves by self-criticism. Beside the subcommands "
+                "below: `savi ask VIDEO QUESTION` asks base and aligned model about a clip; `savi export RUN --to "
+                "FOLDER` writes a run's model for use without savi (each has its own --help).",
+            },
+        )
+
+
+class CommandParser(ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SaviError(f"{message}; see {self.prog} --help")
+
+
+def _ask(arguments: Sequence[str]) -> None:
+    parser = CommandParser("savi ask", description="Ask base and aligned model about one clip, greedily.")
+    parser.add_argument("video", type=Path)
+    parser.add_argument("question")
+    parser.add_argument("--run", type=Path, help="a run's folder; the newest in lightning_logs by default")
+    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    given = parser.parse_args(arguments)
+    run = read_run(given.run or newest_run(Path("lightning_logs")), given.base)
+    base, aligned = ask(run, given.video, given.question)
+    print(f"run      {run.folder}\nbase     {base}\naligned  {aligned}")
+
+
+def _export(arguments: Sequence[str]) -> None:
+    parser = CommandParser("savi export", description="Write a run's model for use without savi, with a model card.")
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--to", type=Path, required=True, help="an empty folder")
+    parser.add_argument("--merged", action="store_true", help="base and adapter in one, not the adapter alone")
+    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    given = parser.parse_args(arguments)
+    run = read_run(given.run, given.base)
+    for warning in (export_merged if given.merged else export_adapter)(run, given.to):
+        print(warning)
+    print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
 
 
 def _one_line(message: str) -> str:
@@ -141,6 +208,16 @@ def _seed(value: int | bool | None) -> int:
     return value
 
 
+def _refuse_shards(strategy: Any) -> None:
+    """Refuse strategies whose every forward pass needs all processes: each writes texts of its own length."""
+    name = str(getattr(strategy, "class_path", strategy)).lower().replace("_", "")
+    if any(sharding in name for sharding in ("fsdp", "deepspeed", "modelparallel")):
+        raise SaviError(
+            f"trainer.strategy: {name} cuts the model up over processes, which wait for each other in every pass; savi "
+            "gives each its own clips and needs the whole model in each: take ddp, and model.base.nf4=true for space"
+        )
+
+
 def _quiet() -> None:
     """Silence what a user can do nothing about."""
     transformers.utils.logging.disable_progress_bar()
@@ -153,6 +230,7 @@ def _quiet() -> None:
         "The number of training batches .* is smaller than the logging interval",
         "Total length of `list` across ranks is zero",  # data.benchmark: null
         "Checkpoint directory .* exists and is not empty",  # a resumed run's own
+        "It is recommended to use .*sync_dist=True",  # what is logged has been gathered
     ):
         warnings.filterwarnings("ignore", message=message)
 

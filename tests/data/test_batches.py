@@ -79,6 +79,29 @@ def test_items_of_a_clip_stay_together() -> None:
     assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)
 
 
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 8), st.integers(1, 3), st.integers(1, 4))
+def test_processes_share_every_step_and_take_equally_many(
+    sizes: list[int], pairs_per_step: int, clips_per_pass: int, processes: int
+) -> None:
+    steps = plan_steps(make_groups(sizes), pairs_per_step, passes=1, seed=0)
+    shares = [StepDataset(steps, clips_per_pass, read_nothing, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]
+    assert {len(share) for share in shares} == {len(steps)}
+    for index, step in enumerate(steps):
+        taken = [share[index] for share in shares]
+        clips = [clip for part in taken for micro in part.micro_batches for clip in micro.clips]
+        assert sorted(clip.id for clip in clips) == sorted(group.clip.id for group in step)
+        assert {part.pairs for part in taken} == {sum(len(group.pairs) for group in step)}
+
+
+def test_processes_share_the_items_and_none_goes_without_a_batch() -> None:
+    clips = [noise_clip(i)[0] for i in range(3)]
+    items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(6)]
+    shares = [ItemDataset(items, 1, read_nothing, rank, 5) for rank in range(5)]  # type: ignore[arg-type]
+    taken = [[item.id for batch in share for clip in batch.items for item in clip] for share in shares]
+    assert taken == [["0", "3"], ["1", "4"], ["2", "5"], [], []]
+    assert {len(share) for share in shares} == {1}
+
+
 def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: Path) -> None:
     path = tmp_path / "gone.mp4"
     path.write_bytes(b"")

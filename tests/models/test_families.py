@@ -21,7 +21,7 @@ from savi.models.adapters import trainable_state
 from savi.models.cache import fill_cache
 from savi.models.generate import continue_branches
 from savi.models.kept import KeepSettings
-from savi.models.load import FAMILIES
+from savi.models.load import FAMILIES, BaseSettings, load_base
 from savi.models.miniature import MINIATURES
 from savi.models.score import score_packed
 from savi.models.tree import TokenisedQuestion
@@ -253,6 +253,18 @@ def test_four_bits_train_a_step_and_leave_the_base_alone(folder: Path) -> None:
             assert torch.equal(parameter, frozen[name]), name
     with torch.no_grad():
         assert -lm.score(watch(lm), QUESTIONS).logps.mean() < loss
+
+
+def test_the_decoders_norms_compute_in_float32_whatever_the_base_is_held_in(folder: Path) -> None:
+    """So QLoRA's norms in float32 need no cast of their weights, which would make every activation float32 too."""
+    base = load_base(BaseSettings(path=str(folder), dtype="float16"))
+    decoder = base.family.language_model(base.model)
+    norms = [module for module in decoder.modules() if type(module).__name__.endswith("Norm")]
+    assert len(norms) > 2 * len(decoder.layers)
+    for norm in norms:
+        row = torch.linspace(-400, 400, norm.weight.numel()).half()  # 400 squared is more than float16 holds
+        exact = row.double() / row.double().square().mean().sqrt() * norm.weight.double()
+        torch.testing.assert_close(norm(row).double(), exact, rtol=2**-9, atol=0)
 
 
 def test_a_saved_adapter_opens_in_plain_peft(folder: Path, lm: VideoLM, tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def clip(tmp_path: Path) -> Clip:
     return Clip("a", path)
 
 
-def keeping(base: Path, folder: Path, mib: float = 0.0, frames: int = 32) -> VideoLM:
-    return build_lm(base, keep=KeepSettings(mib, str(folder)), frames=frames)
+def keeping(base: Path, folder: Path, mib: float = 0.0, sampled_as: str = "") -> VideoLM:
+    return build_lm(base, keep=KeepSettings(mib, str(folder)), sampled_as=sampled_as)
 
 
 def test_another_process_finds_what_was_watched(random_base: Path, clip: Clip, tmp_path: Path) -> None:
@@ -52,10 +52,10 @@ def test_another_file_is_another_clip(random_base: Path, clip: Clip, tmp_path: P
 def test_the_key_tells_models_processors_and_frames_apart(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     lm = keeping(random_base, tmp_path / "kept")
     lm.watch([clip], [noise_clip(0)[1]])
-    assert not keeping(random_base, tmp_path / "kept", frames=16).is_kept(clip)
+    assert not keeping(random_base, tmp_path / "kept", sampled_as="16 frames").is_kept(clip)
 
     def key() -> str:
-        return watcher_key(lm.model, lm.processor, lm.family, 32)
+        return watcher_key(lm.model, lm.processor, lm.family, "")
 
     before = key()
     next(p for n, p in lm.peft_model.named_parameters() if "lora_A" in n).data += 1.0

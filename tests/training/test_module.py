@@ -80,7 +80,8 @@ def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> Opti
                 pairs=tuple(tuple(pairs[i]) for i in part),
             )
             for part in cuts
-        )
+        ),
+        pairs=sum(len(pairs[i]) for part in cuts for i in part),
     )
 
 

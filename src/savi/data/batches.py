@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from torch.utils.data import Dataset
 
+from savi.data.sharding import deal
 from savi.types import Clip, Frames, Item, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -52,13 +53,14 @@ class MicroBatch(ClipBatch):
 
 @dataclass(frozen=True)
 class OptimiserStep:
-    """What one step of the optimiser learns from. The loss is the mean over all its pairs, however it is cut."""
+    """What one step of the optimiser learns from. The loss is the mean over all its pairs, however it is cut.
+
+    micro_batches: this process's share, () where the step has fewer clips than there are processes. pairs: how many
+    the step has in all processes together.
+    """
 
     micro_batches: tuple[MicroBatch, ...]
-
-    @property
-    def pairs(self) -> int:
-        return sum(len(pairs) for micro in self.micro_batches for pairs in micro.pairs)
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -104,44 +106,62 @@ def chunks(sequence: Sequence[T], size: int) -> list[Sequence[T]]:
 class FrameReader:
     """Decodes the clips that the model hasn't kept; usable in a worker process of a DataLoader."""
 
-    def __init__(self, frames: int, timeout: float, is_kept: Callable[[Clip], bool]) -> None:
+    def __init__(
+        self, frames: int, timeout: float, is_kept: Callable[[Clip], bool], most_pixels: int | None = None
+    ) -> None:
         self.frames = frames
         self.timeout = timeout
         self.is_kept = is_kept
+        self.most_pixels = most_pixels
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
         paths = [clip.path for clip in clips if not self.is_kept(clip)]
-        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0)
+        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
         return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
 
 
 class StepDataset(Dataset[OptimiserStep]):
-    """The optimiser steps of a round, in order."""
+    """The optimiser steps of a round, in order. Every process takes all of them, each with its share of the clips."""
 
-    def __init__(self, steps: Sequence[Sequence[ClipPairs]], clips_per_pass: int, read: FrameReader) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Sequence[ClipPairs]],
+        clips_per_pass: int,
+        read: FrameReader,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.steps = steps
         self.clips_per_pass = clips_per_pass
         self.read = read
+        self.rank = rank
+        self.processes = processes
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def __getitem__(self, index: int) -> OptimiserStep:
         micro_batches = []
-        for part in chunks(self.steps[index], self.clips_per_pass):
+        step = self.steps[index]
+        for part in chunks(deal(step, self.rank, self.processes), self.clips_per_pass):
             clips = tuple(group.clip for group in part)
             micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
-        return OptimiserStep(tuple(micro_batches))
+        return OptimiserStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
 
 
 class ItemDataset(Dataset[ItemBatch]):
-    """Held-out clips with their items, a batch of clips at a time."""
+    """Held-out clips with their items, a batch of clips at a time: one process's share of the batches.
 
-    def __init__(self, items: Sequence[Item], clips_per_pass: int, read: FrameReader) -> None:
+    A process without a share has an empty batch: without any it would leave the evaluation, and the others waiting.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], clips_per_pass: int, read: FrameReader, rank: int = 0, processes: int = 1
+    ) -> None:
         by_clip: dict[Clip, list[Item]] = {}
         for item in items:
             by_clip.setdefault(item.clip, []).append(item)
-        self.batches = chunks(list(by_clip.items()), clips_per_pass)
+        self.batches = deal(chunks(list(by_clip.items()), clips_per_pass), rank, processes) or [()]
         self.read = read
 
     def __len__(self) -> int:

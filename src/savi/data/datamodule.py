@@ -53,7 +53,8 @@ class ClipDataModule(LightningDataModule):
     clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
     benchmark: "world", the embedded held-out set; None to go without evaluation.
     benchmark_clips: held-out clips to render for it. benchmark_seed: which ones; another for choices made on the way.
-    frames: frames sampled from a clip. decode_timeout: seconds a file may take.
+    frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
+    visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
     which changes memory and speed, not what is learnt. passes: how often a round goes through its pairs.
     workers: processes that decode ahead. seed: of the world's training clips and of the order of pairs.
@@ -68,6 +69,7 @@ class ClipDataModule(LightningDataModule):
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         frames: int = 32,
+        frame_pixels: int | None = None,
         decode_timeout: float = 60.0,
         pairs_per_step: int = 32,
         clips_per_pass: int = 8,
@@ -79,6 +81,7 @@ class ClipDataModule(LightningDataModule):
         super().__init__()
         for name, value in (
             ("frames", frames),
+            ("frame_pixels", 1 if frame_pixels is None else frame_pixels),
             ("pairs_per_step", pairs_per_step),
             ("clips_per_pass", clips_per_pass),
             ("passes", passes),
@@ -95,6 +98,7 @@ class ClipDataModule(LightningDataModule):
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
         self.frames = frames
+        self.frame_pixels = frame_pixels
         self.decode_timeout = decode_timeout
         self.pairs_per_step = pairs_per_step
         self.clips_per_pass = clips_per_pass
@@ -126,12 +130,12 @@ class ClipDataModule(LightningDataModule):
         pairs = self.pair_source.pairs(self.clips)
         seed = derive_seed(self.seed, "steps", self.pair_source.round)
         steps = plan_steps(group_by_clip(pairs), self.pairs_per_step, self.passes, seed)
-        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader()))
+        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
         if not self.items:
             return []
-        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader()))
+        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader(), *self._place))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""
@@ -140,13 +144,21 @@ class ClipDataModule(LightningDataModule):
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
         return DataLoader(dataset, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is)
 
+    @property
+    def _place(self) -> tuple[int, int]:
+        """This process's rank, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
     def _reader(self) -> FrameReader:
         is_kept = self.pair_source.is_kept if self.pair_source else _never
-        return FrameReader(self.frames, self.decode_timeout, is_kept)
+        return FrameReader(self.frames, self.decode_timeout, is_kept, self.frame_pixels)
 
     def _training_clips(self) -> list[Clip]:
         if self.source != WORLD:
-            return find_clips(self.source, self.clip_count)
+            try:
+                return find_clips(self.source, self.clip_count)
+            except SaviError as error:
+                raise SaviError(f"data.clips: {error}") from None
         count = self.clip_count or 0
         return training_clips(self.cache / f"world-{self.seed}" / "train", count, self.seed)
 

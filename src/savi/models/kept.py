@@ -84,12 +84,12 @@ class KeptPrefixes:
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 
-def watcher_key(model: nn.Module, processor: Any, family: Family, frames: int) -> str:
-    """A digest of what a prefix depends on beside its file: weights around the decoder, processor, frames a clip.
+def watcher_key(model: nn.Module, processor: Any, family: Family, sampled_as: str) -> str:
+    """A digest of what a prefix depends on beside its file: weights around the decoder, processor, sampling of frames.
 
     Of each parameter the first values are taken, which differ between any two trainings.
     """
-    digest = hashlib.blake2b(json.dumps([frames, processor.to_dict()], sort_keys=True, default=str).encode())
+    digest = hashlib.blake2b(json.dumps([sampled_as, processor.to_dict()], sort_keys=True, default=str).encode())
     digest.update(str(processor.chat_template).encode())
     layers = f"{family.decoder}.layers."
     for name, parameter in model.named_parameters():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -69,14 +70,7 @@ def load_base(settings: BaseSettings) -> LoadedBase:
     Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type savi has no family for, a
     decoder with sliding windows and a processor that can't put a video into a chat.
     """
-    path = str(BASE) if settings.path == "world" else settings.path
-    config = read_config(path, settings.trust_remote_code)
-    try:
-        processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
-        raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
-    chat = _video_chat(processor, settings.path)
-    family = FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+    path, processor, family = load_family(settings)
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
@@ -103,6 +97,31 @@ def load_base(settings: BaseSettings) -> LoadedBase:
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return LoadedBase(model, processor, family)
+
+
+def load_family(settings: BaseSettings) -> tuple[str, Any, Family]:
+    """What is known of a base before its weights are read: where it is, its processor, its family.
+
+    Raises SaviError as load_base does.
+    """
+    path = str(BASE) if settings.path == "world" else settings.path
+    config = read_config(path, settings.trust_remote_code)
+    try:
+        processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
+    chat = _video_chat(processor, settings.path)
+    return path, processor, FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+
+
+def fingerprint(model: Any) -> str:
+    """What tells one base from another: its type, and a digest of its first embeddings.
+
+    Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
+    """
+    embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
+    digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
+    return f"{model.config.model_type}-{digest.hexdigest()}"
 
 
 def read_config(path: str, trust_remote_code: bool = False) -> Any:

@@ -41,7 +41,8 @@ class VideoLM:
     """Watches, generates and scores with one adapted model (implements :class:`savi.types.VideoModel`).
 
     peft_model: the base with its LoRA adapter. reference: which frozen model score_reference stands for.
-    keep: where the prefixes of clips already seen are kept. frames: sampled from a clip; what is kept hangs on it.
+    keep: where the prefixes of clips already seen are kept. sampled_as: how their frames are sampled, in words: what
+    was kept of frames sampled otherwise is not taken.
     """
 
     def __init__(
@@ -50,14 +51,14 @@ class VideoLM:
         peft_model: PeftModel,
         reference: Reference = "base",
         keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
-        frames: int = 32,
+        sampled_as: str = "",
     ) -> None:
         self.peft_model = peft_model
         self.model: Any = peft_model.get_base_model()
         self.processor = base.processor
         self.family = base.family
         self.reference = reference
-        self.kept = KeptPrefixes(keep, watcher_key(self.model, base.processor, base.family, frames))
+        self.kept = KeptPrefixes(keep, watcher_key(self.model, base.processor, base.family, sampled_as))
         tokenizer = base.processor.tokenizer
         # Longest first, so that a token that contains another is taken out whole.
         special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())

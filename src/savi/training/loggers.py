@@ -8,7 +8,10 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+
+from savi.training.processes import is_first
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -25,6 +28,7 @@ class ResumableCSVLogger(CSVLogger):
         self._begun = False
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> Any:
         if self._begun:
             return super().experiment
@@ -48,7 +52,7 @@ class ResumableCSVLogger(CSVLogger):
 def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, resume_step: int | None) -> list[Logger]:
     """The loggers of a run, the one that names its folder first."""
     loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
-    if wandb != "off":
+    if wandb != "off" and is_first():
         folder = root / name / f"version_{version}"
         folder.mkdir(parents=True, exist_ok=True)
         # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule
+from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
 from savi.critique.chain import ChainSettings
@@ -16,14 +17,15 @@ from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.kept import KeepSettings
-from savi.models.load import BaseSettings, load_base
+from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.training.processes import sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.types import Question, Sampling, SaviError, derive_seed
+from savi.types import PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -31,8 +33,8 @@ class SelfAlignment(LightningModule):
 
     base: the frozen model. lora: its adapter, all that is trained. dpo: the objective. reference: "base", the model
     with its adapter off, or "previous", the adapter of the round before. keep: where clips already watched are kept.
-    reply: how the free-form replies of the evaluation are decoded. frames: the data's, see there. seed: of the chain,
-    the adapter, the dropout.
+    reply: how the free-form replies of the evaluation are decoded. frames, frame_pixels: the data's, see there.
+    seed: of the chain, the adapter, the dropout.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class SelfAlignment(LightningModule):
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
         frames: int = 32,
+        frame_pixels: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -61,7 +64,7 @@ class SelfAlignment(LightningModule):
         self.reference: Reference = reference
         self.reply = reply
         self.keep = keep
-        self.frames = frames
+        self.sampled_as = f"{frames} frames, at most {frame_pixels} pixels"
         self.seed = seed
         # One Lightning batch is one optimiser step, cut into passes of unlike size: the accumulation is our own.
         self.automatic_optimization = False
@@ -76,7 +79,7 @@ class SelfAlignment(LightningModule):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
-        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.frames)
+        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
         return [SelfCritique(), RunResults()]
@@ -87,17 +90,24 @@ class SelfAlignment(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule}}
 
     def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
-        """One optimiser step: the loss is the mean over the step's pairs, summed up pass by pass."""
+        """One optimiser step: the loss is the mean over the step's pairs, summed up over passes and processes.
+
+        A process may have fewer passes than another, or none: gradients are summed once, at the end.
+        """
         optimiser: Any = self.optimizers()
         optimiser.zero_grad()
         # A step's dropout hangs on the run and the step, so that a resumed run draws the same.
-        torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step))
-        means: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
-        for micro in batch.micro_batches:
-            metrics = self._pair_losses(micro)
-            self.manual_backward(metrics["loss"].sum() / batch.pairs)
-            for name, values in metrics.items():
-                means[name] = means[name] + values.detach().sum() / batch.pairs
+        torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
+        nothing = ResponseScores(torch.zeros(0, device=self.device), torch.zeros(0, device=self.device))
+        means = {name: values.sum() for name, values in self._metrics((), nothing).items()}
+        with self._without_sync():
+            for micro in batch.micro_batches:
+                metrics = self._pair_losses(micro)
+                self.manual_backward(metrics["loss"].sum() / batch.pairs)
+                for name, values in metrics.items():
+                    means[name] = means[name] + values.detach().sum() / batch.pairs
+        sum_gradients([p for p in self.parameters() if p.requires_grad])
+        means = sum_up(means)
         if self.optimiser_settings.clip_norm:
             self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
         optimiser.step()
@@ -106,6 +116,11 @@ class SelfAlignment(LightningModule):
         bar = ("loss", "rewards/accuracies", "rewards/margins")
         self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
+
+    def _without_sync(self) -> AbstractContextManager[None]:
+        """Keep DDP from a reduction in every backward pass."""
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else nullcontext()
 
     def _pair_losses(self, micro: MicroBatch) -> dict[str, Tensor]:
         """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
@@ -116,12 +131,15 @@ class SelfAlignment(LightningModule):
             for index, clip_pairs in enumerate(micro.pairs)
             for pair in clip_pairs
         ]
-        scores = lm.score(lm.watch(micro.clips, micro.decoded()), questions)
+        return self._metrics(pairs, lm.score(lm.watch(micro.clips, micro.decoded()), questions))
+
+    def _metrics(self, pairs: Sequence[PreferencePair], scores: ResponseScores) -> dict[str, Tensor]:
+        """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
         chosen, rejected = scores.logps.view(-1, 2).unbind(1)
         chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
         reference = torch.tensor(
             [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs], device=self.device
-        )
+        ).view(-1, 2)
         losses = preference_loss(
             policy_chosen_logps=chosen,
             policy_rejected_logps=rejected,
@@ -164,11 +182,5 @@ class SelfAlignment(LightningModule):
             raise SaviError("the checkpoint's adapter has another shape than this run's: check model.lora")
 
     def base_fingerprint(self) -> str:
-        """What tells one base from another: its type, and a digest of its first embeddings.
-
-        Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
-        """
-        model = self.video_lm.model
-        embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
-        digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
-        return f"{model.config.model_type}-{digest.hexdigest()}"
+        """See :func:`savi.models.load.fingerprint`."""
+        return fingerprint(self.video_lm.model)

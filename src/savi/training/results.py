@@ -13,8 +13,11 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
+from savi.data.sharding import undeal
 from savi.evaluation.multiple_choice import ItemResult, summarise
 from savi.training.dashboards import log_pairs
+from savi.training.processes import gather
+from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class RunResults(Callback):
 
     def __init__(self) -> None:
         self.rounds: list[dict[str, Any]] = []
+        self._batches: list[list[ItemResult]] = []
         self._results: list[ItemResult] = []
         self._started = 0.0
         self._training_started = 0.0
@@ -43,17 +47,17 @@ class RunResults(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
         critic = _critic(trainer)
-        counts = critic.current_store.counts()
+        counts = critic.counts
         taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         pl_module.log_dict({"pairs/total": float(counts["pairs"]), **made, **taken})
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                log_pairs(logger, critic.round, critic.current_store.pairs(), trainer.datamodule.frames)  # type: ignore[attr-defined]
+            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
+                log_pairs(logger, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
-        self._results = []
+        self._batches = []
 
     def on_validation_batch_end(
         self,
@@ -64,9 +68,11 @@ class RunResults(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._results.extend(outputs)
+        self._batches.append(outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        batches = self._batches
+        self._results = [result for batch in undeal(gather(lambda: batches)) for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if not self._results or (trainer.sanity_checking and self.rounds):
             return
@@ -115,7 +121,7 @@ class RunResults(Callback):
             entry = {"round": 0, **summary, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
         else:
             critic = _critic(trainer)
-            counts = critic.current_store.counts()
+            counts = critic.counts
             entry = {
                 "round": trainer.current_epoch + 1,
                 **summary,
@@ -140,13 +146,13 @@ class RunResults(Callback):
         module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
         folder = run_folder(trainer)
         name = trainer.loggers[0].name if trainer.loggers else folder.name
-        run = {"name": name, "seed": module.seed, "base": module.base_settings.path}
+        run = {
+            "name": name,
+            "seed": module.seed,
+            "base": module.base_settings.path,
+            "base_fingerprint": module.base_fingerprint(),
+        }
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
-
-
-def run_folder(trainer: Trainer) -> Path:
-    """lightning_logs/<experiment>/version_<n> of this run."""
-    return Path(trainer.log_dir or ".")
 
 
 def write_json(path: Path, value: Any) -> None:

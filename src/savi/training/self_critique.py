@@ -7,8 +7,8 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -18,6 +18,9 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FILTERS
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
+from savi.data.sharding import deal
+from savi.training.processes import first, gather
+from savi.training.run_folder import run_folder
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -38,7 +41,10 @@ class SelfCritique(Callback):
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.store: PairStore | None = None
+        self.counts: dict[str, int] = {}
+        """Of the round that was built last, as PairStore.counts."""
+        self.built: list[PreferencePair] = []
+        self._store: PairStore | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -51,35 +57,43 @@ class SelfCritique(Callback):
     def round(self) -> int:
         return self._trainer.current_epoch
 
-    @property
-    def current_store(self) -> PairStore:
-        """The store of the round that was built last."""
-        if self.store is None:
-            raise RuntimeError("no round has been built yet")
-        return self.store
-
     def is_kept(self, clip: Clip) -> bool:
         return self._module.video_lm.is_kept(clip)
 
     def pairs(self, clips: Sequence[Clip]) -> Sequence[PreferencePair]:
-        """The pairs of this round: what is on disk already, and the clips that are still to be done.
+        """The pairs of this round, in every process: what is on disk already, and the clips that are still to be done.
 
         Raises SaviError when no clip could be decoded, or the filters left nothing.
         """
         started = time.monotonic()
-        run = Path(self._trainer.log_dir or ".")
-        self.store = store = PairStore(run, self.round, self._key(clips))
+        done = first(partial(self._take_up, clips))
         was_training = self._module.training
         self._module.eval()
-        if not store.complete:
-            self._build(store, clips)
+        self._build(clips, done)
         self._module.train(was_training)
         self.seconds = time.monotonic() - started
-        self._report(store, clips)
-        return store.pairs()
+        self.built, self.counts = first(partial(self._close, clips))
+        return self.built
 
-    def _build(self, store: PairStore, clips: Sequence[Clip]) -> None:
-        module = self._module
+    def _take_up(self, clips: Sequence[Clip]) -> int:
+        """Open the round's store, in the first process alone. How many clips are done."""
+        self._store = PairStore(run_folder(self._trainer), self.round, self._key(clips))
+        return self._store.clips_done
+
+    def _close(self, clips: Sequence[Clip]) -> tuple[list[PreferencePair], dict[str, int]]:
+        if self._store is None:
+            raise RuntimeError("no round has been taken up in this process")
+        if not self._store.complete:
+            self._store.finish()
+        self._report(self._store, clips)
+        return self._store.pairs(), self._store.counts()
+
+    def _build(self, clips: Sequence[Clip], done: int) -> None:
+        """Take the clips behind the first `done` through the chain, a batch a process, and commit them in their order.
+
+        The batches are those of a single process, so that the pairs are the same.
+        """
+        module, data, trainer = self._module, self._data, self._trainer
         chain = CritiqueChain(
             module.video_lm,
             module.prompts,
@@ -88,24 +102,33 @@ class SelfCritique(Callback):
             run_seed=module.seed,
             round_index=self.round,
         )
-        remaining = clips[store.clips_done :]
-        missing = {clip for clip in remaining if not self.is_kept(clip)}
-        paths = [clip.path for clip in remaining if clip in missing]
-        decoded = decode_ahead(paths, self._data.frames, self._data.decode_timeout, self._data.workers)
-        bar = tqdm(
-            total=len(clips),
-            initial=store.clips_done,
+        batches = chunks(clips[done:], data.clips_per_pass)
+        mine = deal(batches, trainer.global_rank, trainer.world_size)
+        missing = {clip for batch in mine for clip in batch if not self.is_kept(clip)}
+        paths = [clip.path for batch in mine for clip in batch if clip in missing]
+        decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
+
+        def run(batch: Sequence[Clip]) -> list[ClipResult]:
+            return _run_batch(chain, batch, [next(decoded) if clip in missing else None for clip in batch])
+
+        with self._bar(len(clips), done) as bar:
+            for turn in range(-(-len(batches) // trainer.world_size)):
+                batch = mine[turn] if turn < len(mine) else ()
+                for results in gather(partial(run, batch)):
+                    if self._store is not None and results:
+                        self._store.commit(results)
+                        bar.update(len(results))
+                        bar.set_postfix(pairs=self._store.counts()["pairs"])
+
+    def _bar(self, total: int, done: int) -> tqdm[NoReturn]:
+        trainer = self._trainer
+        return tqdm(
+            total=total,
+            initial=done,
             desc=f"Round {self.round + 1}: the model criticises itself",
             unit="clip",
-            disable=not self._trainer.is_global_zero or self._trainer.progress_bar_callback is None,
+            disable=done == total or not trainer.is_global_zero or trainer.progress_bar_callback is None,
         )
-        with bar:
-            for batch in chunks(remaining, self._data.clips_per_pass):
-                frames = [next(decoded) if clip in missing else None for clip in batch]
-                store.commit(_run_batch(chain, batch, frames))
-                bar.update(len(batch))
-                bar.set_postfix(pairs=store.counts()["pairs"])
-        store.finish()
 
     def _key(self, clips: Sequence[Clip]) -> str:
         """What a round's pairs depend on; with another key, a half-built round can't be gone on with."""
@@ -117,7 +140,7 @@ class SelfCritique(Callback):
             "prompts": asdict(module.prompts),
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
-            "frames": self._data.frames,
+            "frames": [self._data.frames, self._data.frame_pixels],
             "clips_per_pass": self._data.clips_per_pass,
             "clips": [clip.id for clip in clips],
         }

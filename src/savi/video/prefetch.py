@@ -10,17 +10,26 @@ from pathlib import Path
 from savi.types import Frames
 from savi.video.decode import UndecodableClip, decode
 from savi.video.process import DecodeProcess
+from savi.video.shrink import shrink
 
 
 def decode_ahead(
-    paths: Iterable[Path], count: int = 32, timeout: float = 60.0, workers: int = 2
+    paths: Iterable[Path], count: int = 32, timeout: float = 60.0, workers: int = 2, most_pixels: int | None = None
 ) -> Iterator[Frames | UndecodableClip]:
     """Every file's frames, or why it has none, in the order of the paths.
 
     Each worker is one clip ahead and then waits, so at most `workers` decoded clips are held. They start with the
     first `next` and end with the iterator, or with the parent however it ends. A worker that hangs or crashes costs
-    its clip (timeout: seconds) and is replaced. 0 workers: nothing is decoded ahead.
+    its clip (timeout: seconds) and is replaced. 0 workers: nothing is decoded ahead. most_pixels: larger frames are
+    scaled down to it.
     """
+    for outcome in _decode_ahead(paths, count, timeout, workers):
+        yield outcome if isinstance(outcome, UndecodableClip) else shrink(outcome, most_pixels)
+
+
+def _decode_ahead(
+    paths: Iterable[Path], count: int, timeout: float, workers: int
+) -> Iterator[Frames | UndecodableClip]:
     if workers == 0:
         for path in paths:
             try:

@@ -1,0 +1,109 @@
+"""The model card of an export, written from the run: base, data, rounds, results, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from savi.runs.read import Run
+
+CARD = """---
+{header}---
+
+# {name}: {base}, aligned by its own criticism
+
+{what}, made with savi, an implementation of [VideoSAVi](https://arxiv.org/abs/2412.00624): round by round the model
+wrote questions about unlabelled videos, answered them, criticised and revised its answers, and DPO taught it to prefer
+the revision. No annotator and no other model took part.
+
+## Use
+    python ask.py clip.mp4 "what happens first?"
+
+needs torch, torchvision, transformers, peft, av{more}. In code:
+
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+{load}
+{notes}
+## Base and data
+| | |
+|---|---|
+| base | {base}{four_bits} |
+| videos | {videos}, {frames} frames of each |
+| reference of DPO | {reference} |
+| prompts | {prompts} |
+| seed | {seed} |
+
+## Rounds
+{rounds}
+
+## Settings
+```yaml
+{settings}```
+"""
+
+ADAPTER_LOAD = """    from peft import PeftModel
+    base = AutoModelForImageTextToText.from_pretrained("{base}")
+    model = PeftModel.from_pretrained(base, "this folder")
+    processor = AutoProcessor.from_pretrained("{base}")"""
+MERGED_LOAD = """    model = AutoModelForImageTextToText.from_pretrained("this folder")
+    processor = AutoProcessor.from_pretrained("this folder")"""
+
+EMBEDDED = "this folder/base"
+
+
+def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
+    """The README.md of an export. notes: what its user must know."""
+    settings = run.config["model"]
+    base = "the miniature embedded in savi" if run.embedded else run.base.path
+    return CARD.format(
+        header=_header(run, merged),
+        name=run.results["run"]["name"],
+        base=base,
+        what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
+        more=" and bitsandbytes" if run.base.nf4 and not merged else "",
+        load=MERGED_LOAD if merged else ADAPTER_LOAD.format(base=EMBEDDED if run.embedded else run.base.path),
+        notes=f"\n{notes}\n" if notes else "",
+        four_bits=", held in 4 bits (NF4)" if run.base.nf4 else f", in {run.base.dtype}",
+        videos=_videos(run.data),
+        frames=run.data["frames"],
+        reference="the base" if settings["reference"] == "base" else "the round before",
+        prompts=run.prompts.version,
+        seed=run.results["run"]["seed"],
+        rounds=_rounds(run.results["rounds"]),
+        settings=yaml.safe_dump({name: settings[name] for name in ("lora", "dpo", "optimiser", "chain", "filters")}),
+    )
+
+
+def _header(run: Run, merged: bool) -> str:
+    header: dict[str, Any] = {
+        "library_name": "transformers" if merged else "peft",
+        "pipeline_tag": "video-text-to-text",
+        "tags": ["savi", "videosavi", "dpo", "lora"],
+    }
+    if not run.embedded:
+        header["base_model"] = run.base.path
+    return yaml.safe_dump(header, sort_keys=False)
+
+
+def _videos(data: dict[str, Any]) -> str:
+    count = f"{data['clip_count']} " if data["clip_count"] else "all "
+    return f"{count}rendered clips of savi's world" if data["clips"] == "world" else f"{count}of {data['clips']}"
+
+
+def _rounds(rounds: list[dict[str, Any]]) -> str:
+    """A row a round: what it learnt from, what the filters took, and what it then reached."""
+    measured = any("accuracy" in entry for entry in rounds)
+    heads = ["round", "pairs", "taken by filters", *(["accuracy", "in its own words", "malformed"] if measured else [])]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for entry in rounds:
+        taken = ", ".join(f"{name} {count}" for name, count in entry["filters"].items()) or "-"
+        cells = [str(entry["round"] or "base"), str(entry["pairs"] or "-"), taken]
+        if measured:
+            names = ("accuracy", "free_form_accuracy", "malformed")
+            cells += [f"{100 * entry[name]:.1f} %" if name in entry else "-" for name in names]
+        lines.append("| " + " | ".join(cells) + " |")
+    if measured:
+        items = next(entry["items"] for entry in rounds if "items" in entry)
+        lines += ["", f"Accuracy: multiple choice over {items} held-out questions, greedy replies in its own words."]
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""A run's folder read back: how its model was loaded and asked, its adapter, and what it reached."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from peft import PeftModel
+
+from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
+from savi.models.video_lm import VideoLM
+from savi.prompts.templates import Prompts, PromptSettings
+from savi.types import Sampling, SaviError
+
+ADAPTER = Path("adapter") / "adapter_model.safetensors"
+DATA = ("clips", "clip_count", "frames", "frame_pixels", "decode_timeout")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with an adapter.
+
+    base: where it is now. fingerprint: of the base that the adapter was made over. data: settings of the same name.
+    config: every setting, resolved. results: the parsed results.json.
+    """
+
+    folder: Path
+    base: BaseSettings
+    fingerprint: str
+    prompts: Prompts
+    reply: Sampling
+    data: dict[str, Any]
+    config: dict[str, Any]
+    results: dict[str, Any]
+
+    @property
+    def adapter(self) -> Path:
+        return (self.folder / ADAPTER).parent
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the base is the miniature inside savi, which no hub has."""
+        return self.base.path == "world"
+
+    @property
+    def greedy(self) -> Sampling:
+        return replace(self.reply, temperature=0.0)
+
+
+def read_run(folder: Path, base: str | None = None) -> Run:
+    """base: where the base is now, if not where the run had it.
+
+    Raises SaviError for a folder that is no run's, and for a run without an adapter yet.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise SaviError(f"{folder} is no run (lightning_logs/<name>/version_<n>): it has no config.yaml")
+    if not (folder / ADAPTER).is_file():
+        raise SaviError(f"{folder} has no adapter: its first round isn't finished")
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    try:
+        settings = config["model"]
+        given = BaseSettings(**settings["base"])
+        return Run(
+            folder=folder,
+            base=replace(given, path=base or given.path),
+            fingerprint=results["run"]["base_fingerprint"],
+            prompts=PromptSettings(**settings["prompts"]).build(),
+            reply=Sampling(**settings["reply"]),
+            data={name: config["data"][name] for name in DATA},
+            config=config,
+            results=results,
+        )
+    except (KeyError, TypeError) as error:
+        raise SaviError(f"{folder}: made by another version of savi ({error})") from None
+
+
+def newest_run(runs: Path) -> Path:
+    """The run below `runs` whose adapter was written last. Raises SaviError if there is none."""
+    adapters = sorted(runs.glob(f"*/version_*/{ADAPTER}"), key=lambda path: path.stat().st_mtime)
+    if not adapters:
+        raise SaviError(f"--run: there is no run with an adapter in {runs}; name one, or train one (savi fit)")
+    return adapters[-1].parent.parent
+
+
+def load_run_base(run: Run, settings: BaseSettings) -> LoadedBase:
+    """A run's base, on the GPU if there is one. Raises SaviError if it isn't the one that the run was made over."""
+    loaded = load_base(settings)
+    if fingerprint(loaded.model) != run.fingerprint:
+        raise SaviError(f"--base: the adapter of {run.folder} was made over another model than {settings.path}")
+    if torch.cuda.is_available() and not settings.nf4:  # in four bits it is there already
+        loaded.model.to("cuda")
+    return loaded
+
+
+def load_aligned(run: Run) -> VideoLM:
+    """The run's model with its adapter, as it was trained."""
+    loaded = load_run_base(run, replace(run.base, gradient_checkpointing=False))
+    adapted = PeftModel.from_pretrained(loaded.model, str(run.adapter))
+    adapted.eval()
+    return VideoLM(loaded, adapted)

@@ -1,0 +1,187 @@
+"""What leaves a run: base and aligned model asked side by side, and exports that answer alike without savi."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from savi.cli import main
+from savi.models.miniature import build_qwen2_5_vl
+from savi.runs import plain
+from savi.video.decode import decode
+from savi.video.shrink import shrink
+from savi.world import BASE
+from tests.video.footage import film
+
+DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
+QUESTION = "which way does the cyan object move ?"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A round over a few clips, at a rate that changes what the model says."""
+    runs = tmp_path_factory.mktemp("runs")
+    small = ["--data.clip_count=8", "--data.benchmark=null", "--trainer.max_epochs=1", "--data.pairs_per_step=8"]
+    main(["fit", f"--config={DEMO}", f"--runs={runs}", *small, "--data.passes=3", "--model.optimiser.lr=1e-2"])
+    return runs / "demo" / "version_0"
+
+
+@pytest.fixture(scope="module")
+def video(run: Path) -> Path:
+    """One of the clips that the run has seen."""
+    record = json.loads((run / "traces" / "round_00.jsonl").read_text().splitlines()[0])
+    return Path(record["video"])
+
+
+def asked(run: Path, video: Path, capsys: pytest.CaptureFixture[str], question: str = QUESTION) -> dict[str, str]:
+    capsys.readouterr()
+    main(["ask", str(video), question, f"--run={run}"])
+    lines = capsys.readouterr().out.splitlines()
+    return {name: text.strip() for name, _, text in (line.partition(" ") for line in lines)}
+
+
+def answered_without_savi(folder: Path, video: Path) -> str:
+    """What the export's own script prints in a process that can't import savi."""
+    program = f"import runpy, sys; sys.modules['savi'] = None; sys.argv = {['ask.py', str(video), QUESTION]!r}; "
+    program += f"runpy.run_path({str(folder / 'ask.py')!r}, run_name='__main__')"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
+    return line
+
+
+def test_an_adapter_answers_without_savi_as_it_does_with_it(
+    run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies = asked(run, video, capsys)
+    assert replies["base"] != replies["aligned"]
+    main(["export", str(run), f"--to={tmp_path}"])
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA"
+    assert config["base_model_name_or_path"] == "base"
+    assert answered_without_savi(tmp_path, video) == replies["aligned"]
+
+
+def test_a_merged_model_is_the_base_plus_the_adapter(
+    run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies = asked(run, video, capsys)
+    main(["export", str(run), f"--to={tmp_path}", "--merged"])
+    assert "4-bit" not in capsys.readouterr().out
+    assert answered_without_savi(tmp_path, video) == replies["aligned"]
+    adapter = load_file(run / "adapter" / "adapter_model.safetensors")
+    base, merged = load_file(BASE / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    name = next(name for name in base if name.endswith("layers.0.mlp.down_proj.weight"))
+    (down, up) = (
+        next(w for n, w in adapter.items() if "layers.0.mlp.down_proj" in n and part in n) for part in ("_A", "_B")
+    )
+    torch.testing.assert_close(merged[name], base[name] + 16 / 8 * up @ down)  # alpha / r of the demo
+    assert not torch.equal(merged[name], base[name])
+
+
+def test_merging_a_run_over_four_bits_warns(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quantised = tmp_path / "run"
+    shutil.copytree(run, quantised)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["base"]["nf4"] = True
+    (quantised / "config.yaml").write_text(yaml.safe_dump(config))
+    main(["export", str(quantised), f"--to={tmp_path / 'out'}", "--merged"])
+    assert "held its base in 4 bits" in capsys.readouterr().out
+    assert "held its base in 4 bits" in (tmp_path / "out" / "README.md").read_text()
+    assert all(weight.dtype == torch.float32 for weight in load_file(tmp_path / "out" / "model.safetensors").values())
+    main(["export", str(quantised), f"--to={tmp_path / 'adapter'}"])
+    settings = json.loads((tmp_path / "adapter" / "ask.json").read_text())
+    assert settings["nf4"]
+    assert settings["unquantised"] == ["model.visual", "lm_head"]
+
+
+@pytest.mark.parametrize(
+    ("rotation", "frame_pixels"), [(None, None), (90, None), (180, None), (-90, None), (None, 4000)]
+)
+def test_the_script_sees_the_frames_that_savi_sees(
+    rotation: int | None, frame_pixels: int | None, tmp_path: Path
+) -> None:
+    path = film(tmp_path / "clip.mp4", frames=50, fps=30, rotation=rotation)
+    ours = shrink(decode(path, 8), frame_pixels)
+    pixels, metadata = plain.frames_of(str(path), {"frames": 8, "frame_pixels": frame_pixels})
+    assert torch.equal(pixels.permute(0, 2, 3, 1), ours.pixels)
+    assert metadata.frames_indices == list(ours.indices)
+    assert (metadata.fps, metadata.duration) == pytest.approx((ours.fps, ours.duration))
+
+
+def test_the_card_tells_of_the_run(run: Path, tmp_path: Path) -> None:
+    main(["export", str(run), f"--to={tmp_path}"])
+    card = (tmp_path / "README.md").read_text()
+    header = yaml.safe_load(card.split("---")[1])
+    assert header["library_name"] == "peft"
+    results = json.loads((run / "results.json").read_text())
+    assert f"| 1 | {results['rounds'][-1]['pairs']} | " in card
+    assert "8 rendered clips" in card
+    assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["optimiser"]["lr"] == 0.01
+
+
+def test_the_newest_run_is_asked_if_none_is_named(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no run with an adapter" in complaint(["ask", str(video), QUESTION], capsys)
+    for version in range(2):
+        copy = tmp_path / "lightning_logs" / "demo" / f"version_{version}"
+        shutil.copytree(run, copy)
+        os.utime(copy / "adapter" / "adapter_model.safetensors", (version, version))
+    main(["ask", str(video), QUESTION])
+    assert "version_1" in capsys.readouterr().out
+
+
+def test_wrong_uses_are_one_line(run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    full, empty, to = tmp_path / "full", tmp_path / "empty", tmp_path / "to"
+    full.mkdir()
+    empty.mkdir()
+    (full / "file").touch()
+    young = tmp_path / "young"
+    shutil.copytree(run, young)
+    shutil.rmtree(young / "adapter")
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    (old / "results.json").write_text('{"run": {"base": "world"}, "rounds": []}')
+    other = build_qwen2_5_vl(tmp_path / "other", seed=1)
+    bases = {}
+    for model_type in ("llama", "llava"):
+        bases[model_type] = tmp_path / model_type
+        bases[model_type].mkdir()
+        (bases[model_type] / "config.json").write_text(json.dumps({"model_type": model_type}))
+    ask = ["ask", str(video), QUESTION]
+    for arguments, said in (
+        (["export", str(run), f"--to={full}"], "not an empty folder"),
+        (["export", str(run), f"--to={full}", "--merged"], "not an empty folder"),
+        (["export", str(run)], "--to"),
+        (["export", str(empty), f"--to={to}"], "is no run"),
+        (["export", str(young), f"--to={to}"], "first round isn't finished"),
+        (["export", str(old), f"--to={to}"], "another version of savi ('base_fingerprint')"),
+        (["export", str(run), f"--to={to}", "--merged", f"--base={other}"], "made over another model"),
+        ([*ask, f"--run={run}", f"--base={other}"], "made over another model"),
+        ([*ask, f"--run={run}", f"--base={bases['llama']}"], "'llama', which takes no video"),
+        ([*ask, f"--run={run}", f"--base={bases['llava']}"], "'llava', which takes no video"),
+        (["ask", str(full / "file"), QUESTION, f"--run={run}"], "empty file"),
+        (["ask", str(full / "nothing.mp4"), QUESTION, f"--run={run}"], "nothing.mp4"),
+        (["ask", str(video)], "question"),
+    ):
+        assert said in complaint(arguments, capsys), arguments
+    assert not list(to.glob("*"))

@@ -1,0 +1,119 @@
+"""Two real processes (gloo, CPU) against one: the same pairs, the same losses, one line for a mistake."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from savi.cli import main
+
+DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
+# Five batches of clips, two of items, and steps of so few clips that a process is sometimes without any.
+SMALL = [
+    "--data.clip_count=10",
+    "--data.clips_per_pass=2",
+    "--data.pairs_per_step=4",
+    "--data.benchmark_clips=3",
+    "--trainer.max_epochs=2",
+    "--trainer.enable_progress_bar=false",
+]
+TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+
+
+def arguments(runs: Path, *more: str) -> list[str]:
+    return ["fit", f"--config={DEMO}", f"--runs={runs}", *SMALL, *more]
+
+
+def start(launcher: Sequence[str], given: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *launcher, "-m", "savi.cli", *given]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("one")
+    main(arguments(runs))
+    return runs / "demo" / "version_0"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("two")
+    done = start(TORCHRUN, arguments(runs, *TWO))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [path.name for path in (runs / "demo").iterdir()] == ["version_0"]
+    assert done.stdout.count("Where to look") == 1
+    return runs / "demo" / "version_0"
+
+
+def rounds(run: Path) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads((run / "results.json").read_text())["rounds"]
+    return entries
+
+
+def steps(run: Path) -> list[dict[str, float]]:
+    with (run / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["loss"]]
+    return [{name: float(row[name]) for name in ("loss", "rewards/margins", "logps/chosen")} for row in rows]
+
+
+def weights(run: Path) -> torch.Tensor:
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return torch.cat([weight.flatten() for weight in state.values()])
+
+
+def test_two_processes_make_the_pairs_of_one_in_its_order(one: Path, two: Path) -> None:
+    for name in ("pairs/round_00.jsonl", "traces/round_00.jsonl", "items/round_00.jsonl"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    # From then on the models differ by what floating point makes of another order of sums.
+    for a, b in zip(*((run / "pairs" / "round_01.jsonl").read_text().splitlines() for run in (one, two)), strict=True):
+        assert {k: v for k, v in json.loads(a).items() if "logp" not in k} == {
+            k: v for k, v in json.loads(b).items() if "logp" not in k
+        }
+
+
+def test_two_processes_take_the_steps_of_one(one: Path, two: Path) -> None:
+    alone, together = steps(one), steps(two)
+    assert len(alone) == len(together) > 8
+    for a, b in zip(alone, together, strict=True):
+        assert a == pytest.approx(b, abs=1e-4)
+    assert (weights(one) - weights(two)).abs().max() < 1e-3 * weights(one).abs().max()
+
+
+def test_two_processes_reach_what_one_reaches(one: Path, two: Path) -> None:
+    for a, b in zip(rounds(one), rounds(two), strict=True):
+        assert (a["round"], a["items"], a["pairs"], a["filters"]) == (b["round"], b["items"], b["pairs"], b["filters"])
+        assert abs(a["accuracy"] - b["accuracy"]) * a["items"] < 1.5
+
+
+def test_one_process_goes_on_with_the_run_of_two(two: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "demo" / "version_0"
+    shutil.copytree(two, copy)
+    shutil.rmtree(copy / "checkpoints")
+    for path in copy.glob("*/round_01*"):
+        path.unlink()
+    main(arguments(tmp_path, "--ckpt_path=last"))
+    assert (copy / "pairs" / "round_00.jsonl").read_bytes() == (two / "pairs" / "round_00.jsonl").read_bytes()
+    assert [entry["pairs"] for entry in rounds(copy)] == [entry["pairs"] for entry in rounds(two)]
+    assert (weights(copy) - weights(two)).abs().max() < 1e-3 * weights(two).abs().max()
+
+
+def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
+    """Lightning starts the second process itself here."""
+    done = start([], arguments(tmp_path, *TWO, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null"))
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("savi:")]
+    assert "no pair to learn from" in line
+    assert "Traceback" not in done.stderr

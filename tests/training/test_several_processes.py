@@ -1,0 +1,119 @@
+"""What processes of a run hand each other, in real processes that talk through gloo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed, nn
+from torch.multiprocessing import start_processes
+
+from savi.data.batches import ClipPairs, StepDataset
+from savi.training.processes import first, gather, sum_gradients, sum_up
+from savi.types import SaviError
+from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
+
+PROCESSES = 3
+
+
+def _join(rank: int, folder: Path, work: Callable[[int], Any]) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder / 'meet'}", rank=rank, world_size=PROCESSES)
+    try:
+        outcome = work(rank)
+    except (SaviError, SystemExit) as error:
+        outcome = repr(error)
+    torch.save(outcome, folder / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Callable[[Callable[[int], Any]], list[Any]]:
+    """Runs a function of the rank in several processes; what each gave back, in their order."""
+
+    def run(work: Callable[[int], Any]) -> list[Any]:
+        start_processes(_join, (tmp_path, work), nprocs=PROCESSES, start_method="fork")
+        return [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
+
+    return run
+
+
+Together = Callable[[Callable[[int], Any]], list[Any]]
+
+
+def test_all_get_what_each_has_made(together: Together) -> None:
+    assert together(lambda rank: gather(lambda: "abc"[rank])) == [["a", "b", "c"]] * 3
+
+
+def test_all_get_what_the_first_has_made(together: Together) -> None:
+    assert together(lambda rank: first(lambda: f"by {rank}")) == ["by 0"] * 3
+
+
+def fail_in(culprit: int, rank: int) -> str:
+    if rank == culprit:
+        raise SaviError(f"clip {culprit}: a mistake")
+    return "well"
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
+def test_the_first_tells_of_a_mistake_in_any_and_all_end(culprit: int, together: Together) -> None:
+    ended = together(lambda rank: gather(lambda: fail_in(culprit, rank)))
+    assert ended == [f"SaviError('clip {culprit}: a mistake')", "SystemExit(2)", "SystemExit(2)"]
+
+
+def test_gradients_are_summed_and_one_without_any_adds_nothing(together: Together) -> None:
+    def work(rank: int) -> list[torch.Tensor]:
+        parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1, 1))]
+        if rank != 1:
+            parameters[0].grad = torch.tensor([1.0, 10.0]) * (rank + 1)
+            parameters[1].grad = torch.tensor([[100.0]])
+        sum_gradients(parameters)
+        return [p.grad for p in parameters if p.grad is not None]
+
+    for gradient, other in together(work):  # 1 + 3, 10 + 30, 100 + 100
+        assert gradient.tolist() == [4.0, 40.0]
+        assert other.tolist() == [[200.0]]
+
+
+def test_numbers_are_summed_by_name(together: Together) -> None:
+    summed = together(lambda rank: sum_up({"a": torch.tensor(1.0), "b": torch.tensor(float(rank))}))
+    assert [{name: value.item() for name, value in one.items()} for one in summed] == [{"a": 3.0, "b": 3.0}] * 3
+
+
+def test_alone_everything_is_as_it_was() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    sum_gradients([weight])
+    assert weight.grad is None
+    assert gather(lambda: 1) == [1]
+    assert first(lambda: 2) == 2
+
+
+def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together: Together) -> None:
+    """Four clips of unlike many pairs over three processes; AdamW would not tell a gradient from its double."""
+    module = build_module(random_base)
+    pairs = build_pairs(module)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.01  # away from the start, where half of the gradients are zero
+    whole = gradients(module, build_step(pairs, [[0, 1, 2, 3]]))
+    groups = [ClipPairs(clip, tuple(own)) for (clip, _), own in zip(CLIPS, pairs, strict=True)]
+    decoded = dict(CLIPS)
+
+    def read(clips: Any) -> Any:
+        return tuple(decoded[clip] for clip in clips)
+
+    def work(rank: int) -> dict[str, torch.Tensor]:
+        step = StepDataset([groups], 2, read, rank, PROCESSES)[0]  # type: ignore[arg-type]
+        gradients(module, step)
+        parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        sum_gradients(list(parameters.values()))
+        return {name: p.grad for name, p in parameters.items() if p.grad is not None}
+
+    scale = max(gradient.abs().max() for gradient in whole.values())
+    for shared in together(work):
+        assert shared.keys() == whole.keys()
+        for name, gradient in whole.items():
+            assert (shared[name] - gradient).abs().max() <= 1e-5 * scale, name
