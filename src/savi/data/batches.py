@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from torch.utils.data import Dataset
 
-from savi.types import Clip, Frames, Item, PreferencePair, derive_seed
+from savi.types import Clip, Excerpt, Frames, Item, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
 
@@ -110,8 +110,8 @@ class FrameReader:
         self.is_kept = is_kept
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
-        paths = [clip.path for clip in clips if not self.is_kept(clip)]
-        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0)
+        sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in clips if not self.is_kept(clip)]
+        decoded = decode_ahead(sources, self.frames, self.timeout, workers=0)
         return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
 
 
