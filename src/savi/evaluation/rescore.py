@@ -58,7 +58,9 @@ def read_row(row: Row) -> Asked:
     name = row.text("benchmark")
     if name not in BENCHMARKS:
         raise SaviError(f"{row.place}: benchmark {name!r} is unknown; known: {', '.join(BENCHMARKS)}")
-    row.get("response", (str, type(None)))
+    if "response" not in row.fields:
+        raise SaviError(f"{row.place}: the field 'response' is missing")
+    row.get("response", (str, type(None)))  # None where a model gave nothing
     task, question, answer = row.text("task"), row.text("question"), row.text("answer")
     if name == "tempcompass":
         task = TASKS.get(task, task)

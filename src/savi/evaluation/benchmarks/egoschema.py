@@ -25,7 +25,7 @@ OPTIONS = 5
 QUESTIONS = ("questions.json", "*/questions.json")
 ANSWERS = ("subset_answers.json", "*/subset_answers.json")
 ROWS = {
-    "subset": ("Subset/*.parquet", "*[Ss]ubset*.json", "*[Ss]ubset*.jsonl", "*.parquet"),
+    "subset": ("Subset/*.parquet", "*Subset*.json", "*Subset*.jsonl", "*.parquet"),
     "full": ("GENERATION/*.parquet", "*GENERATION*.json", "*GENERATION*.jsonl", "*.parquet"),
 }
 FOLDERS = ("videos", "good_clips_git", "")
@@ -42,38 +42,36 @@ def load(root: Path, options: Options) -> list[BenchmarkItem]:
 
 
 def _official(root: Path, path: Path, split: str) -> Iterator[tuple[Row, str, tuple[str, ...], str]]:
-    """Rows with video, options and the right one's index ("" where it isn't public)."""
+    """Rows with video, options and the right letter ("" where it isn't public)."""
     found = find(root, ANSWERS)
     if found is None and split == "subset":
         raise SaviError(f"data.benchmark.egoschema.root: {root} has no {ANSWERS[0]}, the answers of the subset")
     answers = read_json(found) if found else {}
-    if not isinstance(answers, dict):
-        raise SaviError(f"{found}: not a mapping of questions to answers")
+    labels = Row(str(found), answers)
     seen = set()
     for row in read_rows(path):
         video = row.text("q_uid")
         seen.add(video)
         if split == "full" or video in answers:
-            yield row, video, tuple(row.text(f"option {i}") for i in range(OPTIONS)), str(answers.get(video, ""))
+            options = tuple(row.text(f"option {i}") for i in range(OPTIONS))
+            yield row, video, options, LETTERS[labels.index(video, options)] if video in answers else ""
     if split == "subset" and (lost := sorted(set(answers) - seen)):
         raise SaviError(f"{path}: {len(lost)} of the subset's {len(answers)} questions are missing, such as {lost[0]}")
 
 
 def _flat(path: Path) -> Iterator[tuple[Row, str, tuple[str, ...], str]]:
     for row in read_rows(path):
-        answer = row.get("answer", (str, int, type(None)))
-        yield row, row.text("video_idx"), plain_options(row.texts("option")), "" if answer is None else str(answer)
+        options = plain_options(row.texts("option"))
+        labelled = row.fields.get("answer") is not None
+        yield row, row.text("video_idx"), options, LETTERS[row.index("answer", options)] if labelled else ""
 
 
 def _item(root: Path, split: str, row: Row, video: str, options: tuple[str, ...], answer: str) -> BenchmarkItem:
-    if answer and not (answer.isdecimal() and int(answer) < OPTIONS):
-        raise SaviError(f"{row.place}: the answer {answer!r} is none of 0 to {OPTIONS - 1}")
-    gold = LETTERS[int(answer)] if answer else ""
-    asked = Asked(split, row.text("question"), options, gold)
-    if wrong := check(asked):
-        raise SaviError(f"{row.place}: {wrong}")
+    asked = Asked(split, row.text("question"), options, answer)
+    if len(options) != OPTIONS:
+        raise SaviError(f"{row.place}: {len(options)} options, where {OPTIONS} belong")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4", f"{video}.MP4")))
-    return BenchmarkItem(split, asked.question, options, gold, "egoschema", video, clip, prompt(asked))
+    return BenchmarkItem(split, asked.question, options, answer, "egoschema", video, clip, prompt(asked))
 
 
 def prompt(asked: Asked) -> str:
@@ -86,12 +84,6 @@ def plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
     if all(option.startswith(f"{letter}. ") for letter, option in zip(LETTERS, options, strict=False)):
         return tuple(option[3:] for option in options)
     return options
-
-
-def check(asked: Asked) -> str | None:
-    if len(asked.options) != OPTIONS:
-        return f"{len(asked.options)} options, where {OPTIONS} belong"
-    return check_letters(asked)
 
 
 def read(asked: Asked, response: str) -> Reading:
@@ -124,7 +116,7 @@ EGOSCHEMA = Benchmark(
     paper=(52.0, 58.8),
     load=load,
     read=read,
-    check=check,
+    check=check_letters,
     max_new_tokens=16,
     splits=("subset", "full"),
 )

@@ -43,13 +43,8 @@ def load(root: Path, options: Options) -> list[BenchmarkItem]:
 
 
 def _item(root: Path, options: Options, row: Row) -> BenchmarkItem:
-    candidates = _candidates(row)
-    asked = Asked(
-        row.text("duration_group"),
-        row.text("question"),
-        candidates,
-        LETTERS[row.index("correct_choice", candidates)],
-    )
+    task, question, candidates = row.text("duration_group"), row.text("question"), _candidates(row)
+    asked = Asked(task, question, candidates, LETTERS[row.index("correct_choice", candidates)])
     if wrong := check_letters(asked):
         raise SaviError(f"{row.place}: {wrong}")
     # Not from video_id, which may name another file.
