@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from torch.utils.data import Dataset
 
+from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.types import Clip, Excerpt, Frames, Item, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -65,7 +66,7 @@ class OptimiserStep:
 class ItemBatch(ClipBatch):
     """Held-out clips with their items, (clips,) each."""
 
-    items: tuple[tuple[Item, ...], ...]
+    items: tuple[tuple[Item | BenchmarkItem, ...], ...]
 
 
 def group_by_clip(pairs: Sequence[PreferencePair]) -> list[ClipPairs]:
@@ -135,18 +136,32 @@ class StepDataset(Dataset[OptimiserStep]):
 
 
 class ItemDataset(Dataset[ItemBatch]):
-    """Held-out clips with their items, a batch of clips at a time."""
+    """Held-out clips with their items, a batch of clips at a time, each batch of one set.
 
-    def __init__(self, items: Sequence[Item], clips_per_pass: int, read: FrameReader) -> None:
-        by_clip: dict[Clip, list[Item]] = {}
-        for item in items:
-            by_clip.setdefault(item.clip, []).append(item)
-        self.batches = chunks(list(by_clip.items()), clips_per_pass)
+    sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[Sequence[Item | BenchmarkItem]],
+        clips_per_pass: int,
+        read: FrameReader,
+        is_answered: Callable[[Sequence[Item | BenchmarkItem]], bool],
+    ) -> None:
+        self.batches: list[Sequence[tuple[Clip, list[Item | BenchmarkItem]]]] = []
+        for items in sets:
+            by_clip: dict[Clip, list[Item | BenchmarkItem]] = {}
+            for item in items:
+                by_clip.setdefault(item.clip, []).append(item)
+            self.batches += chunks(list(by_clip.items()), clips_per_pass)
         self.read = read
+        self.is_answered = is_answered
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> ItemBatch:
         clips = tuple(clip for clip, _ in self.batches[index])
-        return ItemBatch(clips, self.read(clips), tuple(tuple(items) for _, items in self.batches[index]))
+        items = tuple(tuple(items) for _, items in self.batches[index])
+        answered = self.is_answered([item for clip_items in items for item in clip_items])
+        return ItemBatch(clips, (None,) * len(clips) if answered else self.read(clips), items)

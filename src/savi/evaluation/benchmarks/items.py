@@ -83,14 +83,19 @@ Judge = Callable[[str], str]
 """Answers a prompt in which it is told to judge a reply (TempCompass)."""
 
 
+def lettered_choices(asked: Asked) -> list[tuple[str, str]]:
+    """Each option's letter and text."""
+    return list(zip(asked.letters, asked.options, strict=True))
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One benchmark, as lmms-eval has it.
 
-    paper: percent of InternVL2.5-8B before and after VideoSAVi (the paper's main table).
-    check: what is wrong with an item, or None. overall: "items", the share of all of them that are right, or "tasks",
-    the mean of the tasks' shares. splits: the first is the default. max_new_tokens: of a reply.
-    judge_prompt, judge_verdict: what a judge is asked about a reply, and what its answer says.
+    paper: percent of InternVL2.5-8B before and after VideoSAVi (the paper's main table). check: what is wrong with an
+    item, or None. choices: for scoring by likelihood, each option's answer and its text. max_new_tokens: of a reply.
+    overall: "items", the share of all of them that are right, or "tasks", the mean of the tasks' shares. splits: the
+    first is the default. judge_prompt, judge_verdict: what a judge is asked about a reply, and what its answer says.
     """
 
     name: str
@@ -102,6 +107,7 @@ class Benchmark:
     max_new_tokens: int = 1024
     overall: Literal["items", "tasks"] = "items"
     splits: tuple[str, ...] = ()
+    choices: Callable[[Asked], list[tuple[str, str]]] = lettered_choices
     judge_prompt: Callable[[Asked, str], str] | None = None
     judge_verdict: Callable[[Asked, str], bool] | None = None
 

@@ -158,6 +158,15 @@ def _short(heading: str) -> str:
     return heading
 
 
+def choices(asked: Asked) -> list[tuple[str, str]]:
+    """What stands for each option as an answer, and its text without heading; [] for captions."""
+    if asked.task == "yes_no":
+        return [("yes", "yes"), ("no", "no")]
+    if asked.task == "caption_matching":
+        return [(line, line.split(": ", 1)[1]) for line in _lines(asked)]
+    return [(line[0], line[3:]) for line in _lines(asked)] if asked.task == "multi-choice" else []
+
+
 def judge_prompt(asked: Asked, response: str) -> str:
     """What a judge is asked. The wording is savi's: figures by another judge or wording don't compare."""
     if asked.task == "captioning":
@@ -192,6 +201,7 @@ TEMPCOMPASS = Benchmark(
     read=read,
     check=check,
     overall="tasks",
+    choices=choices,
     judge_prompt=judge_prompt,
     judge_verdict=judge_verdict,
 )
