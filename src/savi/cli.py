@@ -24,6 +24,10 @@ def _run(arguments: Sequence[str]) -> None:
             from savi.evaluation.rescore import score
 
             score(arguments[1:])
+        case ["compare"]:
+            from savi.evaluation.compare import compare
+
+            compare(arguments[1:])
         case _:
             from savi.lightning_cli import run
 

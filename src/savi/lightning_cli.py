@@ -114,7 +114,8 @@ def run(arguments: Sequence[str]) -> None:
             parser_class=SaviArgumentParser,
             parser_kwargs={
                 "parser_mode": "omegaconf+",
-                "description": "Video language models that align themselves by self-criticism",
+                "description": "Video language models that align themselves by self-criticism. "
+                "Two more commands need no model: savi score, savi compare.",
             },
         )
 

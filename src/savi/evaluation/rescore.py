@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from savi.evaluation.benchmarks.egoschema import plain_options
 from savi.evaluation.benchmarks.files import Row, read_lines
@@ -16,17 +15,11 @@ from savi.evaluation.benchmarks.items import Asked, Judge
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.tempcompass import option_lines
 from savi.evaluation.grading import Graded, Grader, summarise
+from savi.evaluation.options import OneLineParser
 from savi.types import SaviError
 
 TASKS = {"multi_choice": "multi-choice", "yes-no": "yes_no"}
 """Other spellings of TempCompass's tasks: lmms-eval has a hyphen in one place, an underscore in another."""
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SaviError(f"{self.prog.removeprefix('savi ')}: {message}")
 
 
 def score(arguments: Sequence[str]) -> None:
