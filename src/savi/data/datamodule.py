@@ -22,7 +22,7 @@ from savi.data.batches import (
 )
 from savi.data.clips import find_clips
 from savi.evaluation.benchmarks.items import BenchmarkItem
-from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmark
+from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
 from savi.types import Clip, Frames, Item, PreferencePair, SaviError, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.world.benchmark import held_out
@@ -128,11 +128,7 @@ class ClipDataModule(LightningDataModule):
         if stage == "fit":
             self.clips = self._training_clips()
         self.items = self._items()
-        self.opened = {
-            name: open_benchmark(name, settings, self.frames)
-            for name, settings in self.benchmarks.items()
-            if name != WORLD
-        }
+        self.opened = open_benchmarks(self.benchmarks, self.frames)
 
     def train_dataloader(self) -> DataLoader[OptimiserStep]:
         """The steps of this round, whose pairs are made here and now.

@@ -102,11 +102,14 @@ def _loads(line: str) -> Any:
         return None
 
 
-def grade_answers(opened: OpenBenchmark, answers: Sequence[Answer]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """A row an item, as `savi score` takes and gives them, and the summary. answers: in the order of the items."""
+def grade_answers(opened: OpenBenchmark, log: AnswerLog) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A row an item that was answered, as `savi score` takes and gives them, and the summary."""
+    answers = [answer for item in opened.items for answer in log.get([item]) or []]
+    items = {item.id: item for item in opened.items}
     grader = Grader(BENCHMARKS[opened.name], opened.settings.strict)
     graded, rows = [], []
-    for item, answer in zip(opened.items, answers, strict=True):
+    for answer in answers:
+        item = items[answer.id]
         if answer.problem:
             grade = Grade(None, False)
         elif answer.logps:
@@ -118,6 +121,7 @@ def grade_answers(opened: OpenBenchmark, answers: Sequence[Answer]) -> tuple[lis
     summary = summarise(BENCHMARKS[opened.name], graded) | {
         "undecodable": sum(bool(answer.problem) for answer in answers),
         "missing": opened.missing,
+        "unanswered": len(items) - len(answers),
         "scorer": opened.settings.scorer,
         "strict": opened.settings.strict,
     }

@@ -12,6 +12,7 @@ from typing import Any
 from savi.evaluation.benchmarks.egoschema import plain_options
 from savi.evaluation.benchmarks.files import Row, read_lines
 from savi.evaluation.benchmarks.items import Asked, Judge
+from savi.evaluation.benchmarks.longvideobench import PADDING
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.tempcompass import option_lines
 from savi.evaluation.grading import Graded, Grader, summarise
@@ -62,6 +63,8 @@ def read_row(row: Row) -> Asked:
         options = row.texts("options")
     if name == "egoschema":
         options = plain_options(options)
+    if name == "longvideobench":
+        options = tuple(option for option in options if option != PADDING)
     asked = Asked(task, question, options, answer)
     if wrong := BENCHMARKS[name].check(asked):
         raise SaviError(f"{row.place}: {wrong}")
@@ -80,7 +83,8 @@ def score_rows(
         extra = {name: value for name, value in (("drawn", grade.drawn), ("judged", grade.judged)) if value is not None}
         # Without a video's name each row counts as a video of its own.
         video = str(row.fields.get("video", number))
-        scored.append((row.fields | found | extra, Graded(one, grade, video, row.fields.get("groups", {}))))
+        groups = row.get("groups", dict) if "groups" in row.fields else {}
+        scored.append((row.fields | found | extra, Graded(one, grade, video, groups)))
     return scored
 
 

@@ -9,8 +9,10 @@ import argparse
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -40,18 +42,16 @@ FIFTH = "it can not be told"
 
 
 def write_samples(folder: Path, clips: int = 8, seed: int = 0) -> list[Path]:
-    """Write every sample under `folder`, each in a folder of its own, which must not be there yet."""
-    items = held_out(folder / ".clips", clips, seed)
-    written = []
-    for name, write in WRITERS.items():
-        root = folder / name
-        if root.exists():
-            raise SaviError(f"{root} is there already")
-        root.mkdir(parents=True)
-        write(root, items)
-        written.append(root)
-    shutil.rmtree(folder / ".clips")
-    return written
+    """Write every sample under `folder`, each in a folder of its own. Raises SaviError where one is there already."""
+    roots = {name: folder / name for name in WRITERS}
+    if there := [root for root in roots.values() if root.exists()]:
+        raise SaviError(f"{there[0]} is there already; samples go to a folder of their own")
+    with TemporaryDirectory() as clips_folder:
+        items = held_out(Path(clips_folder), clips, seed)
+        for name, root in roots.items():
+            root.mkdir(parents=True)
+            WRITERS[name](root, items)
+    return list(roots.values())
 
 
 def write_mvbench(root: Path, items: Sequence[Item]) -> None:
@@ -260,8 +260,11 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="rendered clips in each (default: 8)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    for root in write_samples(options.folder, options.clips, options.seed):
-        print(root)
+    try:
+        for root in write_samples(options.folder, options.clips, options.seed):
+            print(root)
+    except SaviError as error:
+        sys.exit(f"savi: {error}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,20 @@ class OpenBenchmark:
     missing: int = 0
 
 
+def open_benchmarks(benchmarks: Mapping[str, BenchmarkSettings], frames: int) -> dict[str, OpenBenchmark]:
+    """All of them but the world. Raises one SaviError that says what is wrong with each."""
+    opened, wrong = {}, []
+    for name, settings in benchmarks.items():
+        if name != WORLD:
+            try:
+                opened[name] = open_benchmark(name, settings, frames)
+            except SaviError as error:
+                wrong.append(str(error))
+    if wrong:
+        raise SaviError("; also ".join(wrong))
+    return opened
+
+
 def open_benchmark(name: str, settings: BenchmarkSettings, frames: int) -> OpenBenchmark:
     """Read the files, choose the items and look for their videos. frames: sampled from a clip.
 

@@ -68,6 +68,7 @@ def note(summary: Mapping[str, Any]) -> str:
     others = {
         "left_out": "empty replies left out",
         "undecodable": "questions on videos that could not be decoded, counted as wrong",
+        "unanswered": "questions not asked",
         "missing": "questions left out for want of their video",
         "unlabelled": "without a public answer",
     }

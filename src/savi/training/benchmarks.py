@@ -19,7 +19,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.models.adapters import trainable_state
-from savi.types import Clip, Frames, Item, Sampling
+from savi.types import Clip, Frames, Item, Sampling, SaviError
 from savi.video.decode import UndecodableClip
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class BenchmarkAnswers(Callback):
         self._module: SelfAlignment = pl_module  # type: ignore[assignment]
         self._data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._data.answer_source = self
+        if self.opened and trainer.world_size > 1:
+            raise SaviError(
+                "data.benchmark: benchmarks are measured by one process; run savi validate with --trainer.devices 1"
+            )
         for opened in self.opened.values():
             rank_zero_info(describe(opened))
 
@@ -110,8 +114,7 @@ class BenchmarkAnswers(Callback):
         """Grade every answer, write rows and tables, and give the summaries by benchmark."""
         summaries = {}
         for name, opened in self.opened.items():
-            answers = self.logs[name].get(opened.items) or []
-            rows, summary = grade_answers(opened, answers)
+            rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)
             summaries[name] = summary
         if summaries:
