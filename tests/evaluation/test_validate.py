@@ -259,11 +259,11 @@ def test_workers_and_a_limit_on_batches(samples: Path, tmp_path: Path) -> None:
     names = ("nextqa", "perceptiontest")
     main(arguments(tmp_path / "a", samples, "--data.workers=2", names=names))
     main(arguments(tmp_path / "b", samples, names=names))
-    main(arguments(tmp_path / "c", samples, "--trainer.limit_val_batches=1", names=names))
+    main(arguments(tmp_path / "c", samples, "--trainer.limit_val_batches=0.25", names=names))
     folders = [tmp_path / runs / "demo" / "base" for runs in "abc"]
     for name in names:
         assert rows(folders[0] / "benchmarks", name) == rows(folders[1] / "benchmarks", name)
     (entry,) = json.loads((folders[2] / "results.json").read_text())["rounds"]
-    # One batch: four of the six clips of the first benchmark, three questions each.
+    # One batch of four: four of the six clips of the first benchmark, three questions each.
     assert [entry["benchmarks"][name]["unanswered"] for name in names] == [6, 18]
     assert [entry["benchmarks"][name]["accuracy"] is None for name in names] == [False, True]
