@@ -7,9 +7,13 @@ READY := $(VENV)/.ready
 EXP ?= demo
 ARGS ?=
 RESUME ?=
+BENCH ?=
+BENCHMARKS ?= benchmarks
+export SAVI_BENCHMARKS = $(BENCHMARKS)
+comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate test lint format bench base clean
+.PHONY: help setup train validate samples test lint format bench base clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -17,6 +21,7 @@ help: ## Explain the targets (this text)
 	@echo; echo "  EXP=name            an experiment file, experiments/<name>.yaml (default: demo)"
 	@echo "  ARGS='--key value'  any setting of it, e.g. ARGS='--trainer.max_epochs 2'"
 	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
+	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
 # The environment is made anew only when pyproject.toml is newer than the marker.
 $(READY): pyproject.toml
@@ -30,8 +35,13 @@ setup: $(READY) ## Make the virtual environment (the other targets do this by th
 train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
 	@$(BIN)/savi fit --config experiments/$(EXP).yaml $(if $(RESUME),--ckpt_path last) $(ARGS)
 
-validate: $(READY) ## Evaluate the last run of an experiment: make validate EXP=demo
-	@$(BIN)/savi validate --config experiments/$(EXP).yaml --ckpt_path last $(ARGS)
+validate: $(READY) ## Evaluate an experiment's last run: make validate EXP=demo [BENCH=mvbench,egoschema] [CKPT=null]
+	@$(BIN)/savi validate --config experiments/$(EXP).yaml \
+		$(foreach name,$(subst $(comma), ,$(BENCH)),--config experiments/eval/$(name).yaml) \
+		--name $(notdir $(EXP)) --ckpt_path $(or $(CKPT),last) $(ARGS)
+
+samples: $(READY) ## Write small made-up sets in the shape of every benchmark: make samples [BENCHMARKS=folder]
+	@$(BIN)/python -m savi.evaluation.samples $(BENCHMARKS)
 
 test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest

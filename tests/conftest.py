@@ -15,6 +15,16 @@ def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_qwen2_5_vl(tmp_path_factory.mktemp("random_base"))
 
 
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the small sets in the official shapes; a test that changes one works on a copy."""
+    from savi.evaluation.samples import write_samples
+
+    folder = tmp_path_factory.mktemp("samples")
+    write_samples(folder, clips=6)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Miniatures gain nothing from a second thread, and lose much where the cores are busy."""

@@ -17,11 +17,11 @@ LAYERS = (
     ("types",),
     ("video", "prompts", "objective"),
     ("world",),
-    ("models", "critique"),
+    ("models", "critique", "evaluation"),
     ("data",),
-    ("evaluation",),
     ("training",),
     ("report", "experiment", "runs"),
+    ("lightning_cli",),
     ("cli",),
 )
 """Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""

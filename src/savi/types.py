@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    # It takes seconds to import, and what works without a model (`savi score`) goes without it.
+    from torch import Tensor
 
 Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
@@ -34,6 +35,17 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Excerpt(Clip):
+    """A part of a video that a benchmark asks about. Clips to train on are whole files.
+
+    span: start and end in seconds; None for all of it. fps: where `path` is a folder of numbered images, their rate.
+    """
+
+    span: tuple[float, float] | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
 class Frames:
     """The sampled frames of one clip.
 
@@ -50,6 +62,8 @@ class Frames:
     duration: float
 
     def __post_init__(self) -> None:
+        import torch
+
         if self.pixels.dtype != torch.uint8 or self.pixels.ndim != 4 or self.pixels.shape[-1] != 3:
             raise ValueError(
                 f"pixels must be uint8 (frames, height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"

@@ -73,7 +73,7 @@ def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
 def test_items_of_a_clip_stay_together() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
     items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(7)]
-    dataset = ItemDataset(items, clips_per_pass=2, read=read_nothing)  # type: ignore[arg-type]
+    dataset = ItemDataset([items], 2, read_nothing, lambda _: False)  # type: ignore[arg-type]
     assert len(dataset) == 2
     assert [item.id for clip_items in dataset[0].items for item in clip_items] == ["0", "3", "6", "1", "4"]
     assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)

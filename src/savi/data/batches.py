@@ -11,7 +11,8 @@ from typing import TypeVar
 from torch.utils.data import Dataset
 
 from savi.data.sharding import deal
-from savi.types import Clip, Frames, Item, PreferencePair, derive_seed
+from savi.evaluation.benchmarks.items import BenchmarkItem
+from savi.types import Clip, Excerpt, Frames, Item, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
 
@@ -67,7 +68,7 @@ class OptimiserStep:
 class ItemBatch(ClipBatch):
     """Held-out clips with their items, (clips,) each."""
 
-    items: tuple[tuple[Item, ...], ...]
+    items: tuple[tuple[Item | BenchmarkItem, ...], ...]
 
 
 def group_by_clip(pairs: Sequence[PreferencePair]) -> list[ClipPairs]:
@@ -115,8 +116,8 @@ class FrameReader:
         self.most_pixels = most_pixels
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
-        paths = [clip.path for clip in clips if not self.is_kept(clip)]
-        decoded = decode_ahead(paths, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
+        sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in clips if not self.is_kept(clip)]
+        decoded = decode_ahead(sources, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
         return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
 
 
@@ -150,23 +151,36 @@ class StepDataset(Dataset[OptimiserStep]):
 
 
 class ItemDataset(Dataset[ItemBatch]):
-    """Held-out clips with their items, a batch of clips at a time: one process's share of the batches.
+    """Held-out clips with their items, a batch of clips at a time, each batch of one set: one process's share of them.
 
-    A process without a share has an empty batch: without any it would leave the evaluation, and the others waiting.
+    sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more. A process without
+    a share has an empty batch: without any it would leave the evaluation, and the others waiting.
     """
 
     def __init__(
-        self, items: Sequence[Item], clips_per_pass: int, read: FrameReader, rank: int = 0, processes: int = 1
+        self,
+        sets: Sequence[Sequence[Item | BenchmarkItem]],
+        clips_per_pass: int,
+        read: FrameReader,
+        is_answered: Callable[[Sequence[Item | BenchmarkItem]], bool],
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
-        by_clip: dict[Clip, list[Item]] = {}
-        for item in items:
-            by_clip.setdefault(item.clip, []).append(item)
-        self.batches = deal(chunks(list(by_clip.items()), clips_per_pass), rank, processes) or [()]
+        batches: list[Sequence[tuple[Clip, list[Item | BenchmarkItem]]]] = []
+        for items in sets:
+            by_clip: dict[Clip, list[Item | BenchmarkItem]] = {}
+            for item in items:
+                by_clip.setdefault(item.clip, []).append(item)
+            batches += chunks(list(by_clip.items()), clips_per_pass)
+        self.batches = deal(batches, rank, processes) or [()]
         self.read = read
+        self.is_answered = is_answered
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> ItemBatch:
         clips = tuple(clip for clip, _ in self.batches[index])
-        return ItemBatch(clips, self.read(clips), tuple(tuple(items) for _, items in self.batches[index]))
+        items = tuple(tuple(items) for _, items in self.batches[index])
+        answered = self.is_answered([item for clip_items in items for item in clip_items])
+        return ItemBatch(clips, (None,) * len(clips) if answered else self.read(clips), items)

@@ -21,12 +21,12 @@ from savi.data.batches import (
     plan_steps,
 )
 from savi.data.clips import find_clips
-from savi.types import Clip, Item, PreferencePair, SaviError, derive_seed
+from savi.evaluation.benchmarks.items import BenchmarkItem
+from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
+from savi.types import Clip, Frames, Item, PreferencePair, SaviError, derive_seed
+from savi.video.decode import UndecodableClip
 from savi.world.benchmark import held_out
 from savi.world.clips import training_clips
-
-WORLD = "world"
-"""The name of the embedded rendered world, both as a source of clips and as a benchmark."""
 
 
 class PairSource(Protocol):
@@ -46,13 +46,22 @@ class PairSource(Protocol):
         ...
 
 
+class AnswerSource(Protocol):
+    """Whoever keeps what was answered before an evaluation was killed."""
+
+    def is_answered(self, items: Sequence[Item | BenchmarkItem]) -> bool:
+        """Whether a batch of items needs the model no more, nor frames."""
+        ...
+
+
 class ClipDataModule(LightningDataModule):
     """Clips, pairs and held-out items.
 
     clips: a folder, a glob or a manifest of video files, or "world" for the embedded rendered clips.
     clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
-    benchmark: "world", the embedded held-out set; None to go without evaluation.
-    benchmark_clips: held-out clips to render for it. benchmark_seed: which ones; another for choices made on the way.
+    benchmark: what is measured, by name: {mvbench: {root: FOLDER}, world: {}}. "world", the embedded held-out set, may
+    stand alone; None to go without evaluation.
+    benchmark_clips: held-out clips of the world. benchmark_seed: which ones; another for choices made on the way.
     frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
     visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
@@ -65,7 +74,7 @@ class ClipDataModule(LightningDataModule):
         self,
         clips: str = WORLD,
         clip_count: int | None = None,
-        benchmark: str | None = WORLD,
+        benchmark: dict[str, BenchmarkSettings] | str | None = WORLD,
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         frames: int = 32,
@@ -90,11 +99,12 @@ class ClipDataModule(LightningDataModule):
                 raise SaviError(f"data.{name} must be at least 1, not {value}")
         if clips == WORLD and clip_count is None:
             raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
-        if benchmark not in (WORLD, None):
-            raise SaviError(f"data.benchmark: {benchmark!r} is unknown; known: {WORLD}, null")
+        if isinstance(benchmark, str):
+            benchmark = {benchmark: BenchmarkSettings()}
+        self.benchmarks = dict(benchmark or {})
+        check_settings(self.benchmarks)
         self.source = clips
         self.clip_count = clip_count
-        self.benchmark = benchmark
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
         self.frames = frames
@@ -107,8 +117,10 @@ class ClipDataModule(LightningDataModule):
         self.seed = seed
         self.cache = Path(cache) if cache else _default_cache()
         self.pair_source: PairSource | None = None
+        self.answer_source: AnswerSource | None = None
         self.clips: list[Clip] = []
         self.items: list[Item] = []
+        self.opened: dict[str, OpenBenchmark] = {}
 
     def prepare_data(self) -> None:
         """Render what is missing of the world, once a machine."""
@@ -116,9 +128,11 @@ class ClipDataModule(LightningDataModule):
         self._items()
 
     def setup(self, stage: str) -> None:
+        """Find the clips and read the benchmarks' files, all before the model is loaded. Raises SaviError."""
         if stage == "fit":
             self.clips = self._training_clips()
         self.items = self._items()
+        self.opened = open_benchmarks(self.benchmarks, self.frames)
 
     def train_dataloader(self) -> DataLoader[OptimiserStep]:
         """The steps of this round, whose pairs are made here and now.
@@ -133,13 +147,19 @@ class ClipDataModule(LightningDataModule):
         return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
-        if not self.items:
+        sets: list[Sequence[Item | BenchmarkItem]] = [self.items, *(opened.items for opened in self.opened.values())]
+        if not any(sets):
             return []
-        return self._loader(ItemDataset(self.items, self.clips_per_pass, self._reader(), *self._place))
+        is_answered = self.answer_source.is_answered if self.answer_source else _never
+        return self._loader(ItemDataset(sets, self.clips_per_pass, self._reader(), is_answered, *self._place))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""
         return batch
+
+    def read_frames(self, clips: Sequence[Clip]) -> Sequence[Frames | UndecodableClip | None]:
+        """Decode clips here and now."""
+        return self._reader()(clips)
 
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
         return DataLoader(dataset, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is)
@@ -163,7 +183,7 @@ class ClipDataModule(LightningDataModule):
         return training_clips(self.cache / f"world-{self.seed}" / "train", count, self.seed)
 
     def _items(self) -> list[Item]:
-        if self.benchmark is None:
+        if WORLD not in self.benchmarks:
             return []
         folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
         return held_out(folder, self.benchmark_clips, self.benchmark_seed)
@@ -178,5 +198,5 @@ def _as_it_is(batch: object) -> object:
     return batch
 
 
-def _never(clip: Clip) -> bool:
+def _never(_: object) -> bool:
     return False

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from savi.models.family import ClipPrefix, Family
-from savi.types import Clip, SaviError
+from savi.types import Clip, Excerpt, SaviError
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class KeptPrefixes:
         if self._folder is None or not clip.path.is_file():
             return None
         stat = clip.path.stat()
-        parts = (self._watcher, str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns)
+        span = clip.span if isinstance(clip, Excerpt) else None
+        parts = (self._watcher, str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns, span)
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from savi.critique.pairs import json_records
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 
 PLACES = {
     "summary.png": "pictures",
@@ -19,6 +20,7 @@ PLACES = {
     "pairs": "what it learnt from",
     "traces": "every turn that was said",
     "adapter": "the trained adapter",
+    "benchmarks": "replies and tables",
 }
 """Where to look in a run's folder, and for what."""
 
@@ -38,6 +40,10 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     if measured:
         console.print()
         console.print(build_table(results["run"]["name"], measured[0], measured[-1]))
+    benchmarks = [entry for entry in rounds if entry.get("benchmarks")]
+    if benchmarks:
+        console.print()
+        console.print(build_benchmark_table(results["run"]["name"], benchmarks[0], benchmarks[-1]))
     console.print(_learnt_from(rounds))
     for name, purpose in PLACES.items():
         if (run / name).exists():
@@ -85,6 +91,27 @@ def build_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> 
     for kind in kinds:
         row(f"  {kind}", *_counts(base["errors"], last["errors"], kind))
     return table
+
+
+def build_benchmark_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
+    """base, last: two entries of results.json with benchmarks. The paper's figures stand beside."""
+    table = Table(title=f"{name}: benchmarks", title_justify="left")
+    table.add_column("accuracy")
+    once = base is last
+    for heading in ([] if once else [_heading(base)]) + [_heading(last), "95 % interval", "unread", "paper"]:
+        table.add_column(heading, justify="right")
+    for benchmark, summary in last["benchmarks"].items():
+        before = base["benchmarks"].get(benchmark, {"accuracy": None})
+        published = BENCHMARKS[benchmark]
+        ends = " to ".join(f"{100 * end:.1f}" for end in summary["interval"] or ())
+        paper = " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in published.paper)
+        cells = [published.title, *([] if once else [_percent(before["accuracy"])]), _percent(summary["accuracy"])]
+        table.add_row(*cells, ends, f"{summary['unread']} of {summary['items']}", paper)
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _heading(entry: Mapping[str, Any]) -> str:

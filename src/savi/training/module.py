@@ -21,11 +21,12 @@ from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
+from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.optim import OptimiserSettings, build_optimiser
 from savi.training.processes import sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.types import PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
+from savi.types import Item, PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -71,6 +72,7 @@ class SelfAlignment(LightningModule):
         # Checkpoints hold the adapter alone.
         self.strict_loading = False
         self.lm: VideoLM | None = None
+        self.benchmark_answers = BenchmarkAnswers()
 
     def configure_model(self) -> None:
         if self.lm is not None:
@@ -82,7 +84,7 @@ class SelfAlignment(LightningModule):
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
-        return [SelfCritique(), RunResults()]
+        return [SelfCritique(), self.benchmark_answers, RunResults(self.benchmark_answers)]
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.parameters() if p.requires_grad]
@@ -152,8 +154,12 @@ class SelfAlignment(LightningModule):
         return {"loss": losses.losses, **reward_metrics(losses)}
 
     def validation_step(self, batch: ItemBatch, batch_index: int) -> list[ItemResult]:  # type: ignore[override]
+        """Results on a batch of the world's items; those of other benchmarks go to their log."""
         lm = self.video_lm
-        items = [item for clip_items in batch.items for item in clip_items]
+        items = [item for clip_items in batch.items for item in clip_items if isinstance(item, Item)]
+        if not items:
+            self.benchmark_answers.answer(batch)
+            return []
         owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
         return evaluate(lm, lm.watch(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +14,28 @@ from torch import distributed, nn
 from savi.types import SaviError
 
 T = TypeVar("T")
+
+
+LESS_MEMORY = (
+    "the GPU's memory is full; in this order: model.base.nf4=true, model.base.gradient_checkpointing=true, "
+    "data.clips_per_pass=1, a lower data.frame_pixels, fewer data.frames; docs/models.md has sizes"
+)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """What ends a command ends it with one line: too little GPU memory is a SaviError that says what to lower.
+
+    Before several processes meet, all find the same mistake: then the first says it, and the others exit.
+    """
+    try:
+        yield
+    except (SaviError, torch.OutOfMemoryError) as error:
+        if not is_first() and not _are_several():
+            sys.exit(2)
+        if isinstance(error, SaviError):
+            raise
+        raise SaviError(f"{LESS_MEMORY} ({str(error).partition('. ')[0]})") from None
 
 
 def is_first() -> bool:

@@ -14,7 +14,9 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
 from savi.data.sharding import undeal
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.multiple_choice import ItemResult, summarise
+from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
 from savi.training.processes import gather
 from savi.training.run_folder import run_folder
@@ -31,7 +33,8 @@ class RunResults(Callback):
     the pairs that the model of round r - 1 wrote.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, benchmarks: BenchmarkAnswers) -> None:
+        self.benchmarks = benchmarks
         self.rounds: list[dict[str, Any]] = []
         self._batches: list[list[ItemResult]] = []
         self._results: list[ItemResult] = []
@@ -74,16 +77,14 @@ class RunResults(Callback):
         batches = self._batches
         self._results = [result for batch in undeal(gather(lambda: batches)) for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
-        if not self._results or (trainer.sanity_checking and self.rounds):
+        if trainer.sanity_checking and self.rounds:
             return
-        summary = summarise(self._results)
-        metrics = {
-            "val/accuracy": summary["accuracy"],
-            "val/free_form_accuracy": summary["free_form_accuracy"],
-            "val/malformed": summary["malformed"],
-            **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
-            **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
-        }
+        summary = summarise(self._results) if self._results else {}
+        if measured := self.benchmarks.finish():
+            summary["benchmarks"] = measured
+        if not summary:
+            return
+        metrics = _metrics(summary)
         if trainer.sanity_checking:
             # log() is silent in the sanity check, and the base belongs on the dashboard too.
             for logger in trainer.loggers:
@@ -96,7 +97,8 @@ class RunResults(Callback):
             seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
             reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
             self._write(trainer, [*self.rounds[:1], {**reached, **summary, "seconds": seconds}])
-            write_items(run_folder(trainer) / "items.jsonl", self._results)
+            if self._results:
+                write_items(run_folder(trainer) / "items.jsonl", self._results)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.rounds or self.rounds[-1]["round"] != trainer.current_epoch + 1:
@@ -135,11 +137,15 @@ class RunResults(Callback):
             }
         entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()}
         self.rounds = [*self.rounds, entry]
-        if summary:
-            name = f"Round {entry['round']}" if entry["round"] else "The base"
+        name = f"Round {entry['round']}" if entry["round"] else "The base"
+        if "accuracy" in summary:
             rank_zero_info(f"{name}: {100 * summary['accuracy']:.1f} % of {summary['items']} held-out questions right")
+        for benchmark, measured in summary.get("benchmarks", {}).items():
+            share = "no public answers" if measured["accuracy"] is None else f"{100 * measured['accuracy']:.1f} %"
+            rank_zero_info(f"{name}: {BENCHMARKS[benchmark].title}: {share}")
         self._write(trainer, self.rounds)
-        write_items(run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl", self._results)
+        if self._results:
+            write_items(run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl", self._results)
 
     @rank_zero_only
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
@@ -153,6 +159,25 @@ class RunResults(Callback):
             "base_fingerprint": module.base_fingerprint(),
         }
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
+
+
+def _metrics(summary: dict[str, Any]) -> dict[str, float]:
+    """What the loggers get: the world's figures under their own names, the others' under their benchmark's."""
+    metrics: dict[str, float] = {}
+    if "accuracy" in summary:
+        metrics = {
+            "val/accuracy": summary["accuracy"],
+            "val/free_form_accuracy": summary["free_form_accuracy"],
+            "val/malformed": summary["malformed"],
+            **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
+            **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
+        }
+    for name, measured in summary.get("benchmarks", {}).items():
+        if measured["accuracy"] is not None:
+            metrics[f"val/{name}/accuracy"] = measured["accuracy"]
+        metrics |= {f"val/{name}/{task}": accuracy for task, accuracy in measured["by_task"].items()}
+        metrics[f"val/{name}/fallbacks"] = float(measured["fallbacks"])
+    return metrics
 
 
 def write_json(path: Path, value: Any) -> None:

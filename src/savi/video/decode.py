@@ -13,21 +13,21 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from savi.types import Frames
+from savi.types import Excerpt, Frames
 from savi.video.process import DecodeProcess, UndecodableClip
 
 __all__ = ["UndecodableClip", "decode"]
 
 
-def decode(path: Path, count: int = 32, timeout: float = 60.0) -> Frames:
-    """`count` frames of a file by the midpoint rule, upright, with their timestamps.
+def decode(source: Path | Excerpt, count: int = 32, timeout: float = 60.0) -> Frames:
+    """`count` frames of a file, or a part of it, by the midpoint rule, upright, with their timestamps.
 
     timeout: seconds; it holds even where the C library hangs or crashes, since a process of its own decodes. It is
     kept for the next call. Raises UndecodableClip. Many files go faster through `savi.video.prefetch.decode_ahead`.
     """
     process = _process(os.getpid(), threading.get_ident())
     try:
-        process.submit(path, count, timeout)
+        process.submit(source, count, timeout)
         outcome = process.collect()
     except BaseException:
         process.kill()  # an interrupted call's frames must not become the next call's

@@ -7,42 +7,46 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from savi.types import Frames
+from savi.types import Excerpt, Frames
 from savi.video.decode import UndecodableClip, decode
 from savi.video.process import DecodeProcess
 from savi.video.shrink import shrink
 
 
 def decode_ahead(
-    paths: Iterable[Path], count: int = 32, timeout: float = 60.0, workers: int = 2, most_pixels: int | None = None
+    sources: Iterable[Path | Excerpt],
+    count: int = 32,
+    timeout: float = 60.0,
+    workers: int = 2,
+    most_pixels: int | None = None,
 ) -> Iterator[Frames | UndecodableClip]:
-    """Every file's frames, or why it has none, in the order of the paths.
+    """Every file's frames, or why it has none, in the order of the sources.
 
     Each worker is one clip ahead and then waits, so at most `workers` decoded clips are held. They start with the
     first `next` and end with the iterator, or with the parent however it ends. A worker that hangs or crashes costs
     its clip (timeout: seconds) and is replaced. 0 workers: nothing is decoded ahead. most_pixels: larger frames are
     scaled down to it.
     """
-    for outcome in _decode_ahead(paths, count, timeout, workers):
+    for outcome in _decode_ahead(sources, count, timeout, workers):
         yield outcome if isinstance(outcome, UndecodableClip) else shrink(outcome, most_pixels)
 
 
 def _decode_ahead(
-    paths: Iterable[Path], count: int, timeout: float, workers: int
+    sources: Iterable[Path | Excerpt], count: int, timeout: float, workers: int
 ) -> Iterator[Frames | UndecodableClip]:
     if workers == 0:
-        for path in paths:
+        for source in sources:
             try:
-                yield decode(path, count, timeout)
+                yield decode(source, count, timeout)
             except UndecodableClip as error:
                 yield error
         return
-    remaining = iter(paths)
+    remaining = iter(sources)
     busy: deque[DecodeProcess] = deque()
     try:
-        for path in islice(remaining, workers):
+        for source in islice(remaining, workers):
             busy.append(DecodeProcess())
-            busy[-1].submit(path, count, timeout)
+            busy[-1].submit(source, count, timeout)
         while busy:
             outcome = busy[0].collect()
             following = next(remaining, None)

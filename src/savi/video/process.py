@@ -19,7 +19,7 @@ from typing import IO, cast
 
 import torch
 
-from savi.types import Frames, SaviError
+from savi.types import Excerpt, Frames, SaviError
 
 COMMAND = (sys.executable, "-P", "-m", "savi.video.worker")
 
@@ -42,13 +42,16 @@ class DecodeProcess:
     def __init__(self) -> None:
         self._process = _start()
 
-    def submit(self, path: Path, count: int, timeout: float) -> None:
+    def submit(self, source: Path | Excerpt, count: int, timeout: float) -> None:
         """Hand in a clip; the one before must have been collected. timeout: seconds."""
         if self._process.poll() is not None:
             self.kill()
             self._process = _start()
-        self._path, self._timeout = path, timeout
-        job = json.dumps({"path": str(path), "count": count, "timeout": timeout})
+        part = source if isinstance(source, Excerpt) else Excerpt("", source)
+        self._path, self._timeout = part.path, timeout
+        job = json.dumps(
+            {"path": str(part.path), "count": count, "timeout": timeout, "span": part.span, "fps": part.fps}
+        )
         with contextlib.suppress(BrokenPipeError):  # collect() sees that it is dead, and of what
             self._stdin.write(job.encode() + b"\n")
             self._stdin.flush()

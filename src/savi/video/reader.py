@@ -26,7 +26,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from savi.video.packets import Clock, DoubtfulTimesError, Scan, UnreadableError, open_video, scan
-from savi.video.sampling import midpoint_indices
+from savi.video.sampling import excerpt_indices, midpoint_indices
 
 Pixels = NDArray[np.uint8]
 
@@ -42,32 +42,48 @@ class Reading:
     duration: float
 
 
-def read_frames(path: Path, count: int, timeout: float) -> Reading:
+def read_frames(path: Path, count: int, timeout: float, span: tuple[float, float] | None = None) -> Reading:
     """`count` frames of a file by the midpoint rule. Timestamps count from the first frame that is shown.
 
-    Raises UnreadableError with the reason where the file gives none, or can't be decoded as far as they are.
-    timeout: seconds, looked at between packets. One thread; one frame in memory beside the sampled.
+    span: start and end, in seconds, of the part to take them from. timeout: seconds, looked at between packets. One
+    thread; one frame in memory beside the sampled. Raises UnreadableError with the reason where the file gives none,
+    or can't be decoded as far as they are.
     """
     clock = Clock(timeout)
     try:
         found = scan(path, clock)
         try:
             announced = found.presentation()
-            indices = midpoint_indices(len(announced), count)
+            indices = _pick(announced, found, count, span)
             pixels = _gather(_by_time(path, found, announced, indices, clock), indices)
             times: Sequence[float] = announced
         except DoubtfulTimesError:
             times = _counted_times(path, found, clock)
-            indices = midpoint_indices(len(times), count)
+            indices = _pick(times, found, count, span)
             pixels = _gather(_by_counting(path, found, indices, clock), indices)
     except OSError as error:
         raise UnreadableError(f"can't be read: {error.strerror}") from error
     except av.error.FFmpegError as error:
         raise UnreadableError(f"can't be decoded: {error.strerror}") from error
-    seconds = [(time - times[0]) * found.unit for time in times]
-    step = found.last or (seconds[-1] / (len(seconds) - 1) if len(seconds) > 1 else 1 / found.rate)
-    duration = seconds[-1] + step
-    return Reading(pixels, tuple(seconds[i] for i in indices), tuple(indices), len(times) / duration, duration)
+    duration = _duration(times, found)
+    seconds = tuple((times[i] - times[0]) * found.unit for i in indices)
+    return Reading(pixels, seconds, tuple(indices), len(times) / duration, duration)
+
+
+def _duration(times: Sequence[float], found: Scan) -> float:
+    """Seconds from the first frame to the end of the last."""
+    length = (times[-1] - times[0]) * found.unit
+    return length + (found.last or (length / (len(times) - 1) if len(times) > 1 else 1 / found.rate))
+
+
+def _pick(times: Sequence[float], found: Scan, count: int, span: tuple[float, float] | None) -> list[int]:
+    """The frames to take. Raises UnreadableError where the file ends before the span begins."""
+    if span is None:
+        return midpoint_indices(len(times), count)
+    try:
+        return excerpt_indices(len(times), count, len(times) / _duration(times, found), span)
+    except ValueError as error:
+        raise UnreadableError(str(error)) from None
 
 
 def _by_time(path: Path, found: Scan, times: list[int], indices: list[int], clock: Clock) -> Iterator[tuple[int, Any]]:

@@ -15,5 +15,23 @@ def midpoint_indices(n_frames: int, count: int) -> list[int]:
     """
     if n_frames < 1 or count < 1:
         raise ValueError(f"cannot take {count} of {n_frames} frames: both must be at least 1")
-    segment = (n_frames - 1) / count
-    return [int(segment / 2 + round(segment * i)) for i in range(count)]
+    return _midpoints(0, n_frames - 1, count)
+
+
+def excerpt_indices(n_frames: int, count: int, rate: float, span: tuple[float, float], first: int = 0) -> list[int]:
+    """The same within a part of a clip, as MVBench's own loader does it.
+
+    span: seconds; rate: frames a second. It goes from frame round(start * rate) to round(end * rate), within the
+    clip. first: the number of the clip's first frame, 1 where images are numbered so; the frames come numbered alike.
+    Raises ValueError where no frame lies in the span.
+    """
+    start = max(first, round(span[0] * rate))
+    end = min(round(span[1] * rate), first + n_frames - 1)
+    if start > end or count < 1:
+        raise ValueError(f"no frame between {span[0]:g} and {span[1]:g} s")
+    return _midpoints(start, end, count)
+
+
+def _midpoints(start: int, end: int, count: int) -> list[int]:
+    segment = (end - start) / count
+    return [int(start + segment / 2 + round(segment * i)) for i in range(count)]

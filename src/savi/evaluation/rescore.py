@@ -1,0 +1,126 @@
+"""`savi score`: scores replies that are already written, without a model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from savi.evaluation.benchmarks.egoschema import plain_options
+from savi.evaluation.benchmarks.files import Row, read_lines
+from savi.evaluation.benchmarks.items import Asked, Judge
+from savi.evaluation.benchmarks.longvideobench import PADDING
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.benchmarks.tempcompass import option_lines
+from savi.evaluation.grading import Graded, Grader, summarise
+from savi.evaluation.options import OneLineParser
+from savi.types import SaviError
+
+TASKS = {"multi_choice": "multi-choice", "yes-no": "yes_no"}
+"""Other spellings of TempCompass's tasks: lmms-eval has a hyphen in one place, an underscore in another."""
+
+
+def score(arguments: Sequence[str]) -> None:
+    """The command. Raises SaviError for a file, a row or a judge that won't do."""
+    parser = OneLineParser(
+        prog="savi score",
+        description="Score replies as lmms-eval does. A row holds benchmark, task, question, options, answer (the "
+        "right letter; for TempCompass yes, no or the whole line) and response.",
+    )
+    parser.add_argument("replies", type=Path, metavar="REPLIES.jsonl")
+    parser.add_argument("--output", type=Path, help="write the rows with pred, correct and fallback to this file")
+    parser.add_argument("--strict", action="store_true", help="what can't be read is wrong, instead of drawn at random")
+    parser.add_argument("--judge", metavar="MODULE:FUNCTION", help="for TempCompass: a function from prompt to answer")
+    options = parser.parse_args(arguments)
+    rows = read_lines(options.replies)
+    if not rows:
+        raise SaviError(f"{options.replies}: no rows")
+    asked = [read_row(row) for row in rows]
+    scored = score_rows(rows, asked, options.strict, find_judge(options.judge) if options.judge else None)
+    if options.output:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row, _ in scored]
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text("".join(lines), encoding="utf-8")
+    _print_totals([(row["benchmark"], graded) for row, graded in scored], options.strict)
+
+
+def read_row(row: Row) -> Asked:
+    """What a row asks. Raises SaviError."""
+    name = row.text("benchmark")
+    if name not in BENCHMARKS:
+        raise SaviError(f"{row.place}: benchmark {name!r} is unknown; known: {', '.join(BENCHMARKS)}")
+    if "response" not in row.fields:
+        raise SaviError(f"{row.place}: the field 'response' is missing")
+    row.get("response", (str, type(None)))  # None where a model gave nothing
+    task, question, answer = row.text("task"), row.text("question"), row.text("answer")
+    if name == "tempcompass":
+        task = TASKS.get(task, task)
+        options = row.texts("options") if row.fields.get("options") else option_lines(task, question)
+    else:
+        options = row.texts("options")
+    if name == "egoschema":
+        options = plain_options(options)
+    if name == "longvideobench":
+        options = tuple(option for option in options if option != PADDING)
+    asked = Asked(task, question, options, answer)
+    if wrong := BENCHMARKS[name].check(asked):
+        raise SaviError(f"{row.place}: {wrong}")
+    return asked
+
+
+def score_rows(
+    rows: Sequence[Row], asked: Sequence[Asked], strict: bool, judge: Judge | None
+) -> list[tuple[dict[str, Any], Graded]]:
+    """Every row with pred, correct and fallback, in order. Each benchmark has draws of its own."""
+    graders = {name: Grader(benchmark, strict, judge) for name, benchmark in BENCHMARKS.items()}
+    scored = []
+    for number, (row, one) in enumerate(zip(rows, asked, strict=True)):
+        grade = graders[row.fields["benchmark"]].grade(one, row.fields["response"] or "")
+        found = {"pred": grade.pred, "correct": grade.correct, "fallback": grade.fallback}
+        extra = {name: value for name, value in (("drawn", grade.drawn), ("judged", grade.judged)) if value is not None}
+        # Without a video's name each row counts as a video of its own.
+        video = str(row.fields.get("video", number))
+        groups = row.get("groups", dict) if "groups" in row.fields else {}
+        scored.append((row.fields | found | extra, Graded(one, grade, video, groups)))
+    return scored
+
+
+def find_judge(name: str) -> Judge:
+    """A function named as module:function, from the Python path or the current folder. Raises SaviError."""
+    module, _, function = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        judge: Judge = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SaviError(f"--judge {name}: {error}; it takes module:function") from None
+    return judge
+
+
+def _print_totals(scored: Sequence[tuple[str, Graded]], strict: bool) -> None:
+    for name, benchmark in BENCHMARKS.items():
+        graded = [one for owner, one in scored if owner == name]
+        if graded:
+            for line in totals(benchmark.title, summarise(benchmark, graded), strict):
+                print(line)
+
+
+def totals(title: str, summary: dict[str, Any], strict: bool) -> list[str]:
+    """The accuracies of one benchmark and everything that was not simply read, in lines."""
+    lines = [f"{title}: no public answers among {summary['items']} replies"]
+    if summary["accuracy"] is not None:
+        ends = [f"{100 * end:.1f}" for end in summary["interval"] or ()]
+        interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
+        lines = [f"{title}: {100 * summary['accuracy']:.2f} %{interval}, {summary['counted']} replies counted"]
+    shares = summary["by_task"]
+    lines += [f"  {task:<28}{100 * share:6.2f} %" for task, share in shares.items() if len(shares) > 1]
+    instead = "counted as wrong" if strict else "drawn at random, judged, or wrong without a judge"
+    notes = {
+        "unread": "nothing was read in them",
+        "fallbacks": f"of these, where the reference draws at random or asks a judge ({instead})",
+        "left_out": "empty, and left out as in the reference",
+        "unlabelled": "without a public answer",
+    }
+    return lines + [f"  {summary[name]} replies: {note}" for name, note in notes.items() if summary[name]]

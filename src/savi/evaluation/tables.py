@@ -1,0 +1,79 @@
+"""A run's row beside the paper's, for a page and for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+
+PAPER = ("InternVL2.5-8B (VideoSAVi's base, as published)", "VideoSAVi (as published)")
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
+
+
+def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """benchmarks.md and benchmarks.tex: the paper's two rows and the run's, a column a benchmark, in percent.
+
+    Behind the run's figures stands half of the 95 % interval.
+    """
+    (folder / "benchmarks.md").write_text(markdown(run, summaries), encoding="utf-8")
+    (folder / "benchmarks.tex").write_text(latex(run, summaries), encoding="utf-8")
+
+
+def markdown(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = _rows(run, summaries)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, f"|---|{'---:|' * (len(rows[0]) - 1)}")
+    notes = [f"- {title}: {note}" for title, note in _notes(summaries)]
+    return "\n".join([*lines, "", *notes]) + "\n"
+
+
+def latex(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
+    """Rows of a booktabs table; the notes are comments."""
+    head, *rows = [" & ".join(map(_escaped, row)) + r" \\" for row in _rows(run, summaries)]
+    notes = [f"% {title}: {note}" for title, note in _notes(summaries)]
+    return "\n".join([head, r"\midrule", *rows, *notes]) + "\n"
+
+
+def _rows(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    known = {name: benchmark for name, benchmark in BENCHMARKS.items() if name in summaries}
+    rows = [["", *(benchmark.title for benchmark in known.values())]]
+    rows += [[PAPER[i], *(f"{benchmark.paper[i]:.1f}" for benchmark in known.values())] for i in (0, 1)]
+    return [*rows, [run, *(_cell(summaries[name]) for name in known)]]
+
+
+def _cell(summary: Mapping[str, Any]) -> str:
+    if summary["accuracy"] is None:
+        return "-"
+    low, high = summary["interval"] or (None, None)
+    half = "" if low is None else f" {PLUS_MINUS} {50 * (high - low):.1f}"
+    return f"{100 * summary['accuracy']:.1f}{half}"
+
+
+def _notes(summaries: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+    """What a reader must know of each figure: how many questions, scored how, what was not read."""
+    return [(BENCHMARKS[name].title, note(summary)) for name, summary in summaries.items()]
+
+
+def note(summary: Mapping[str, Any]) -> str:
+    """One line on how a figure came about."""
+    parts = [f"{summary['counted']} questions"]
+    if summary["scorer"] == "likelihood":
+        parts.append("likelihood of the options")
+    else:
+        where = "counted as wrong" if summary["strict"] else "drawn at random or left without a judge"
+        read = f"nothing read in {summary['unread']} of {summary['items']} replies"
+        parts.append(f"{read}, {summary['fallbacks']} of these {where}" if summary["fallbacks"] else read)
+    others = {
+        "left_out": "empty replies left out",
+        "undecodable": "questions on videos that could not be decoded, counted as wrong",
+        "unanswered": "questions not asked",
+        "missing": "questions left out for want of their video",
+        "unlabelled": "without a public answer",
+    }
+    return "; ".join([*parts, *(f"{summary[name]} {text}" for name, text in others.items() if summary[name])])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", r"\%").replace("_", r"\_").replace("&", r"\&").replace(PLUS_MINUS, r"$\pm$")

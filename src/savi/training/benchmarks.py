@@ -1,0 +1,162 @@
+"""Keeps what a run answers to benchmarks, as it answers, and sums it up at the end of each evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from savi.data.batches import ItemBatch
+from savi.evaluation.answers import Answer, AnswerLog, answer_items, choose_options, grade_answers
+from savi.evaluation.benchmarks.items import LETTERS, BenchmarkItem
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.settings import OpenBenchmark, describe
+from savi.evaluation.tables import write_tables
+from savi.models.adapters import trainable_state
+from savi.types import Clip, Frames, Item, Sampling, SaviError
+from savi.video.decode import UndecodableClip
+
+if TYPE_CHECKING:
+    from savi.training.module import SelfAlignment
+
+
+class BenchmarkAnswers(Callback):
+    """Answers benchmark items with the module's model, through a log that survives a kill.
+
+    Files go to `benchmarks/` in the folder of a validation, to `benchmarks/round_NN/` in that of a fit.
+    """
+
+    def __init__(self) -> None:
+        self.logs: dict[str, AnswerLog] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._trainer = trainer
+        self._module: SelfAlignment = pl_module  # type: ignore[assignment]
+        self._data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._data.answer_source = self
+        if self.opened and trainer.world_size > 1:
+            raise SaviError(
+                "data.benchmark: benchmarks are measured by one process; run savi validate with --trainer.devices 1"
+            )
+        for opened in self.opened.values():
+            rank_zero_info(describe(opened))
+
+    @property
+    def opened(self) -> Mapping[str, OpenBenchmark]:
+        opened: Mapping[str, OpenBenchmark] = self._data.opened
+        return opened
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of the current evaluation go."""
+        folder = Path(self._trainer.log_dir or ".") / "benchmarks"
+        if self._trainer.state.fn != "fit":
+            return folder
+        return folder / f"round_{0 if self._trainer.sanity_checking else self._trainer.current_epoch + 1:02d}"
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        adapter = _digest(trainable_state(self._module))
+        for name, opened in self.opened.items():
+            log = self.logs[name] = AnswerLog(self.folder / f"{name}.replies.jsonl", self._key(opened, adapter))
+            if len(log):
+                rank_zero_info(f"{BENCHMARKS[name].title}: {len(log)} of {len(opened.items)} were answered before")
+
+    def is_answered(self, items: Sequence[Item | BenchmarkItem]) -> bool:
+        """Whether a batch is in the log already, so that its frames aren't needed."""
+        return self._logged(items) is not None
+
+    def answer(self, batch: ItemBatch) -> None:
+        """Answer a batch of one benchmark's items, unless the log has it."""
+        items = [item for clip_items in batch.items for item in clip_items]
+        first = items[0]
+        if self._logged(items) is not None or not isinstance(first, BenchmarkItem):
+            return
+        answers = {answer.id: answer for answer in self._answers(self.opened[first.benchmark], batch)}
+        self.logs[first.benchmark].add([answers[item.id] for item in items])
+
+    def _logged(self, items: Sequence[Item | BenchmarkItem]) -> list[Answer] | None:
+        own = [item for item in items if isinstance(item, BenchmarkItem)]
+        return self.logs[own[0].benchmark].get(own) if own and own[0].benchmark in self.logs else None
+
+    def _answers(self, opened: OpenBenchmark, batch: ItemBatch) -> list[Answer]:
+        """Of the clips that could be decoded in one pass; the others have a problem instead of an answer."""
+        broken: list[Answer] = []
+        clips: list[Clip] = []
+        frames: list[Frames | None] = []
+        items: list[BenchmarkItem] = []
+        owners: list[int] = []
+        # A worker may have left frames out for an evaluation that has been begun anew since.
+        read = batch.frames if any(f is not None for f in batch.frames) else self._data.read_frames(batch.clips)
+        for clip, clip_frames, clip_items in zip(batch.clips, read, batch.items, strict=True):
+            own = [item for item in clip_items if isinstance(item, BenchmarkItem)]
+            if isinstance(clip_frames, UndecodableClip):
+                broken += [Answer(item.id, "", problem=clip_frames.reason) for item in own]
+                continue
+            items += own
+            owners += [len(clips)] * len(own)
+            clips.append(clip)
+            frames.append(clip_frames)
+        if not clips:
+            return broken
+        module = self._module
+        watched = module.video_lm.watch(clips, frames)
+        if opened.settings.scorer == "likelihood":
+            return broken + choose_options(module.video_lm, watched, owners, items, module.prompts)
+        return broken + answer_items(module.video_lm, watched, owners, items, _sampling(opened))
+
+    def finish(self) -> dict[str, dict[str, Any]]:
+        """Grade every answer, write rows and tables, and give the summaries by benchmark."""
+        summaries = {}
+        for name, opened in self.opened.items():
+            rows, summary = grade_answers(opened, self.logs[name])
+            self._write(name, rows)
+            summaries[name] = summary
+        if summaries:
+            loggers = self._trainer.loggers
+            write_tables(self.folder, str(loggers[0].name) if loggers else "this run", summaries)
+        return summaries
+
+    @rank_zero_only
+    def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        (self.folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        if name == "egoschema" and any(not row["answer"] for row in rows):
+            # What the benchmark's server takes; -1, which it counts as invalid, where nothing was read.
+            letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}
+            chosen = {video: LETTERS.index(letter) if letter else -1 for video, letter in letters.items()}
+            (self.folder / "egoschema_submission.json").write_text(json.dumps(chosen, indent=1) + "\n")
+
+    def _key(self, opened: OpenBenchmark, adapter: str) -> str:
+        """What answers depend on; those under another key are not gone on with."""
+        module = self._module
+        parts = {
+            "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
+            "adapter": adapter,
+            "frames": [self._data.frames, self._data.frame_pixels],
+            "clips_per_pass": self._data.clips_per_pass,
+            "scorer": opened.settings.scorer,
+            "sampling": asdict(_sampling(opened)),
+            "prompt": module.prompts.answer if opened.settings.scorer == "likelihood" else "",
+            "items": [[item.id, str(item.clip), item.prompt, item.options] for item in opened.items],
+        }
+        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _sampling(opened: OpenBenchmark) -> Sampling:
+    """Greedy, as lmms-eval decodes all six."""
+    limit = opened.settings.max_new_tokens or BENCHMARKS[opened.name].max_new_tokens
+    return Sampling(temperature=0.0, max_new_tokens=limit)
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
