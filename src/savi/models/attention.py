@@ -43,22 +43,30 @@ def tree_attention(
         prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])
         parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
     if attention_mask.shape[2]:
-        parts.append(_masked(query[:, :, before:], key, value, attention_mask, dropout, scaling))
+        branches = query[:, :, before:]
+        # Under a mask no CUDA kernel groups queries. Either keys and values are copied for each of a group, which is
+        # what transformers does, or the mask is: whichever is less.
+        few = branches.shape[2] < 2 * key.shape[1] * key.shape[3]
+        attend = _folded if few else _repeated
+        parts.append(attend(module, branches, key, value, attention_mask, dropout, scaling))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), None
 
 
-def _masked(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scaling: float | None) -> Tensor:
+def _repeated(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scaling: float | None
+) -> Tensor:
+    output: Tensor = sdpa_attention_forward(module, query, key, value, mask, dropout=dropout, scaling=scaling)[0]
+    return output
+
+
+def _folded(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scaling: float | None
+) -> Tensor:
     """The queries that share a key-value head stand below each other, so that no key is copied for them."""
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
-    output = scaled_dot_product_attention(
-        query.reshape(batch, key.shape[1], groups * length, width),
-        key,
-        value,
-        attn_mask=mask.repeat(1, 1, groups, 1),
-        dropout_p=dropout,
-        scale=scaling,
-    )
+    folded = query.reshape(batch, key.shape[1], groups * length, width)
+    output = scaled_dot_product_attention(folded, key, value, mask.repeat(1, 1, groups, 1), dropout, scale=scaling)
     return output.reshape(batch, heads, length, -1).transpose(1, 2)
 
 
