@@ -20,6 +20,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from savi.cli import main
+from savi.training.run_folder import lock_run
 from tests.real_videos import real_videos
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
@@ -175,6 +176,19 @@ def test_a_round_begun_with_other_settings_is_not_gone_on_with(
     with pytest.raises(SystemExit):
         main(arguments(tmp_path, "--ckpt_path=last", "--seed_everything=5"))
     assert "other settings" in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "demo" / "version_0"
+    shutil.copytree(run, copy)
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix == ".jsonl"}
+    with lock_run(copy), pytest.raises(SystemExit) as stop:
+        main(arguments(tmp_path, "--ckpt_path=last", "--trainer.max_epochs=3"))
+    assert stop.value.code == 2
+    assert "another process is still at work" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix == ".jsonl"}
 
 
 def test_nf4_trains_and_evaluates(runs: Path) -> None:

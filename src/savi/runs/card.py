@@ -65,7 +65,7 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
         load=MERGED_LOAD if merged else ADAPTER_LOAD.format(base=EMBEDDED if run.embedded else run.base.path),
         notes=f"\n{notes}\n" if notes else "",
         four_bits=", held in 4 bits (NF4)" if run.base.nf4 else f", in {run.base.dtype}",
-        videos=_videos(run.data),
+        videos=_videos(run),
         frames=run.data["frames"],
         reference="the base" if settings["reference"] == "base" else "the round before",
         prompts=run.prompts.version,
@@ -86,9 +86,12 @@ def _header(run: Run, merged: bool) -> str:
     return yaml.safe_dump(header, sort_keys=False)
 
 
-def _videos(data: dict[str, Any]) -> str:
-    count = f"{data['clip_count']} " if data["clip_count"] else "all "
-    return f"{count}rendered clips of savi's world" if data["clips"] == "world" else f"{count}of {data['clips']}"
+def _videos(run: Run) -> str:
+    """How many clips the run has seen, by its first round's traces, of what."""
+    traces = run.folder / "traces" / "round_00.jsonl"
+    count = f"{len(traces.read_bytes().splitlines())} " if traces.is_file() else ""
+    embedded = run.data["clips"] == "world"
+    return f"{count}rendered clips of savi's world" if embedded else f"{count}clips of {run.data['clips']}"
 
 
 def _rounds(rounds: list[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -20,7 +20,7 @@ from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
 from savi.data.sharding import deal
 from savi.training.processes import first, gather
-from savi.training.run_folder import run_folder
+from savi.training.run_folder import lock_run, run_folder
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -45,6 +45,7 @@ class SelfCritique(Callback):
         """Of the round that was built last, as PairStore.counts."""
         self.built: list[PreferencePair] = []
         self._store: PairStore | None = None
+        self._locked: IO[str] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -52,6 +53,22 @@ class SelfCritique(Callback):
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         datamodule.pair_source = self
         self._data = datamodule
+        if stage == "fit":
+            first(self._lock)
+
+    def _lock(self) -> None:
+        self._locked = lock_run(run_folder(self._trainer))
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._unlock()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._locked is not None:
+            self._locked.close()
+            self._locked = None
 
     @property
     def round(self) -> int:
