@@ -137,7 +137,7 @@ class BenchmarkAnswers(Callback):
         module = self._module
         parts = {
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
-            "adapter": adapter,
+            "adapter": [adapter, asdict(module.lora_settings)],
             "frames": self._data.frames,
             "clips_per_pass": self._data.clips_per_pass,
             "scorer": opened.settings.scorer,

@@ -63,7 +63,7 @@ LONE_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
 
 def load(root: Path, options: Options) -> list[BenchmarkItem]:
     """The items of all tasks whose files are there. Raises SaviError."""
-    return [item for task, folder, row in _rows(root) for item in [_item(root, task, folder, row)]]
+    return [_item(root, task, folder, row) for task, folder, row in _rows(root)]
 
 
 def _rows(root: Path) -> Iterator[tuple[str, str | None, Row]]:
