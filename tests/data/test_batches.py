@@ -96,7 +96,7 @@ def test_processes_share_every_step_and_take_equally_many(
 def test_processes_share_the_items_and_none_goes_without_a_batch() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
     items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(6)]
-    shares = [ItemDataset(items, 1, read_nothing, rank, 5) for rank in range(5)]  # type: ignore[arg-type]
+    shares = [ItemDataset([items], 1, read_nothing, lambda _: False, rank, 5) for rank in range(5)]  # type: ignore[arg-type]
     taken = [[item.id for batch in share for clip in batch.items for item in clip] for share in shares]
     assert taken == [["0", "3"], ["1", "4"], ["2", "5"], [], []]
     assert {len(share) for share in shares} == {1}

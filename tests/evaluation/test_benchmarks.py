@@ -82,6 +82,30 @@ def test_the_files_of_one_branch_find_the_videos_of_the_other(
     assert spans == {span}
 
 
+@pytest.mark.parametrize(
+    ("name", "start", "file", "span"),
+    [
+        ("AB_2.5_9.0.mp4", 2.5, "star/Charades_segment/AB_2.5_9.0.mp4", None),
+        ("AB_2.0_9.0.mp4", 2, "star/Charades_segment/AB_2.0_9.0.mp4", None),
+        ("AB_2.5_9.0.mp4", 2.5, "star/Charades_v1_480/AB.mp4", (2.5, 9.0)),
+        ("AB.mp4", 2.5, "star/Charades_v1_480/AB.mp4", (2.5, 9.0)),
+        ("AB.mp4", 2.5, "star/Charades_segment/AB_2.5_9.0.mp4", None),
+        ("AB_1_2.mp4", 2.5, "star/Charades_v1_480/AB_1_2.mp4", (2.5, 9.0)),
+        ("AB.mp4", 2.5, "star/Charades_segment/AB.mp4", None),
+    ],
+)
+def test_a_clip_is_cut_once(
+    name: str, start: float, file: str, span: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    row = {"video": name, "question": "?", "candidates": ["a", "b"], "answer": "a", "start": start, "end": 9.0}
+    for path in (tmp_path / "json" / "action_sequence.json", tmp_path / file):
+        path.parent.mkdir(parents=True)
+    (tmp_path / "json" / "action_sequence.json").write_text(json.dumps([row]))
+    (tmp_path / file).touch()
+    (item,) = load("mvbench", tmp_path)
+    assert item.clip == Excerpt(file, tmp_path / file, span)
+
+
 def test_mvbench_reads_test_json_and_the_supplement(copy: Callable[[str], Path]) -> None:
     root = copy("mvbench")
     before = load("mvbench", root)

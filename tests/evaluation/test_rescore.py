@@ -45,8 +45,7 @@ def test_rows_come_back_in_order_with_what_was_read(tmp_path: Path, capsys: pyte
         own = [one for one in scored if one["benchmark"] == benchmark.lower().replace("-", "")]
         fallbacks = sum(one["fallback"] for one in own)
         assert f"{benchmark}: " in totals
-        if fallbacks:
-            assert f"  {fallbacks} replies: of these" in totals.split(f"{benchmark}: ")[1]
+        assert f"  {fallbacks} of these: the reference draws" in totals.split(f"{benchmark}: ")[1]
 
 
 def test_what_is_drawn_repeats_and_says_so(tmp_path: Path) -> None:
@@ -84,6 +83,12 @@ def test_tempcompass_rows_need_no_options_and_take_a_judge(
     with pytest.raises(SystemExit):
         score(tmp_path, *rows, options=("--judge", "my_judge"))
     assert "module:function" in capsys.readouterr().err
+
+
+def test_benchmarks_may_be_called_as_papers_and_lmms_eval_call_them(tmp_path: Path) -> None:
+    names = ("EgoSchema", "egoschema_subset", "NExT-QA", "nextqa_mc_test", "LongVideoBench", "longvideobench_val_v")
+    scored = score(tmp_path, *(ROW | {"benchmark": name} for name in names))
+    assert [(row["benchmark"], row["correct"]) for row in scored] == [(name, True) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,12 @@ def test_a_fit_measures_a_subset_before_and_after_each_round(samples: Path, tmp_
     assert "accuracy" not in rounds[0]
     assert "val/mvbench/accuracy" in (run / "metrics.csv").read_text()
 
+    main(arguments(tmp_path, samples, "--ckpt_path=last", names=("mvbench",)))
+    validated = json.loads((run / "validate" / "results.json").read_text())["rounds"]
+    assert [entry["round"] for entry in validated] == [0, 1]
+    assert validated[1]["benchmarks"].keys() == {"mvbench"}
+    assert validated[1]["benchmarks"]["mvbench"]["items"] == 18
+
 
 def test_all_of_egoschema_leaves_a_submission(samples: Path, tmp_path: Path) -> None:
     main(arguments(tmp_path, samples, "--data.benchmark.egoschema.split=full", names=("egoschema",)))

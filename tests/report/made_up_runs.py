@@ -49,6 +49,16 @@ def without_benchmark(results: dict[str, Any]) -> dict[str, Any]:
     return {**results, "rounds": rounds}
 
 
+def with_benchmarks(results: dict[str, Any]) -> dict[str, Any]:
+    """The same run, measured on two benchmarks instead of the world."""
+    rounds = [{k: v for k, v in entry.items() if k not in EVALUATION} for entry in results["rounds"]]
+    for entry in rounds:
+        accuracy = 0.5 + 0.04 * entry["round"]
+        summary = {"accuracy": accuracy, "interval": [accuracy - 0.05, accuracy + 0.05], "unread": 3, "items": 200}
+        entry["benchmarks"] = {"mvbench": summary, "egoschema": summary | {"accuracy": None, "interval": None}}
+    return {**results, "rounds": rounds}
+
+
 def write_metrics(path: Path, rounds: int, steps: int) -> Path:
     """As Lightning's CSVLogger: a row a step, and one for each evaluation that leaves the other columns empty."""
     names = ["epoch", "step", "loss", "rewards/chosen", "rewards/margins", "rewards/rejected", "val/accuracy"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import KINDS, make_results, without_benchmark, write_metrics
+from made_up_runs import KINDS, make_results, with_benchmarks, without_benchmark, write_metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -125,6 +125,13 @@ def test_a_task_that_comes_later_is_drawn_from_there(tmp_path: Path, drawn: list
     draw_summary(results, None, tmp_path / "summary.png")
     axes = panel(drawn[0], "Accuracy by round and task")
     assert [1, 2] in [list(line.get_xdata()) for line in axes.lines]
+
+
+def test_benchmarks_are_drawn_where_the_world_was_not_asked(tmp_path: Path, drawn: list[Figure]) -> None:
+    draw_summary(with_benchmarks(make_results(2)), None, tmp_path / "summary.png")
+    axes = panel(drawn[0], "Accuracy by round and task")
+    assert [list(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.5, 0.54, 0.58])]
+    assert "MVBench  58%  (+8)" in words(axes)
 
 
 def bars(axes: Axes) -> list[tuple[float, float]]:

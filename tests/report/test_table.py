@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from made_up_runs import make_results, without_benchmark
+from made_up_runs import make_results, with_benchmarks, without_benchmark
 from rich.console import Console
 
 from savi.report.table import build_table, print_table
@@ -101,3 +101,19 @@ def test_one_measurement_stands_alone() -> None:
     base = {"round": 0, "accuracy": 0.5, "by_task": {"motion": 0.5}, "errors": {"causal reasoning": 3}, "items": 6}
     table = build_table("demo", base, base)
     assert [column.header for column in table.columns] == ["accuracy", "base"]
+
+
+def test_benchmarks_stand_beside_the_papers_figures(tmp_path: Path) -> None:
+    lines = printed(with_benchmarks(make_results(2)), tmp_path)
+    assert row(lines, "MVBench") == [
+        "MVBench",
+        "50.0 %",
+        "58.0 %",
+        "53.0 to 63.0",
+        "3 of 200",
+        "69.8 \N{RIGHTWARDS ARROW} 74.0",
+    ]
+    assert row(lines, "EgoSchema")[:4] == ["EgoSchema", "-", "-", ""]
+    assert not any("held-out questions" in line for line in lines)
+    once = with_benchmarks(make_results(0))
+    assert row(printed(once, tmp_path), "MVBench")[:3] == ["MVBench", "50.0 %", "45.0 to 55.0"]

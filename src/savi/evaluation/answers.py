@@ -75,7 +75,9 @@ class AnswerLog:
         for line in whole[1:]:
             self._take([Answer(**fields | {"logps": tuple(fields["logps"])}) for fields in json.loads(line)])
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+        temporary.replace(path)  # the old log or the new one, whenever the process is killed
 
     def __len__(self) -> int:
         return len(self._answers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +12,13 @@ from typing import Any
 
 from savi.evaluation.benchmarks.egoschema import plain_options
 from savi.evaluation.benchmarks.files import Row, read_lines
-from savi.evaluation.benchmarks.items import Asked, Judge
+from savi.evaluation.benchmarks.items import Asked, Benchmark, Judge
 from savi.evaluation.benchmarks.longvideobench import PADDING
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.tempcompass import option_lines
 from savi.evaluation.grading import Graded, Grader, summarise
 from savi.evaluation.options import OneLineParser
 from savi.types import SaviError
-
-TASKS = {"multi_choice": "multi-choice", "yes-no": "yes_no"}
-"""Other spellings of TempCompass's tasks: lmms-eval has a hyphen in one place, an underscore in another."""
 
 
 def score(arguments: Sequence[str]) -> None:
@@ -44,20 +42,33 @@ def score(arguments: Sequence[str]) -> None:
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row, _ in scored]
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text("".join(lines), encoding="utf-8")
-    _print_totals([(row["benchmark"], graded) for row, graded in scored], options.strict)
+    owners = [benchmark_of(row) for row in rows]
+    for benchmark in dict.fromkeys(owners):
+        graded = [one for owner, (_, one) in zip(owners, scored, strict=True) if owner is benchmark]
+        print("\n".join(totals(benchmark.title, summarise(benchmark, graded), options.strict)))
+
+
+def benchmark_of(row: Row) -> Benchmark:
+    """By its name in any spelling, or a task of lmms-eval's such as "nextqa_mc_test". Raises SaviError."""
+    given = row.text("benchmark")
+    plain = re.sub(r"[^a-z]", "", given.lower())
+    for name, benchmark in BENCHMARKS.items():
+        if plain.startswith(name):
+            return benchmark
+    raise SaviError(f"{row.place}: benchmark {given!r} is unknown; known: {', '.join(BENCHMARKS)}")
 
 
 def read_row(row: Row) -> Asked:
     """What a row asks. Raises SaviError."""
-    name = row.text("benchmark")
-    if name not in BENCHMARKS:
-        raise SaviError(f"{row.place}: benchmark {name!r} is unknown; known: {', '.join(BENCHMARKS)}")
+    benchmark = benchmark_of(row)
     if "response" not in row.fields:
         raise SaviError(f"{row.place}: the field 'response' is missing")
     row.get("response", (str, type(None)))  # None where a model gave nothing
     task, question, answer = row.text("task"), row.text("question"), row.text("answer")
+    name = benchmark.name
     if name == "tempcompass":
-        task = TASKS.get(task, task)
+        # lmms-eval has a hyphen in one place, an underscore in another.
+        task = task.removeprefix("tempcompass_").replace("multi_choice", "multi-choice")
         options = row.texts("options") if row.fields.get("options") else option_lines(task, question)
     else:
         options = row.texts("options")
@@ -66,7 +77,7 @@ def read_row(row: Row) -> Asked:
     if name == "longvideobench":
         options = tuple(option for option in options if option != PADDING)
     asked = Asked(task, question, options, answer)
-    if wrong := BENCHMARKS[name].check(asked):
+    if wrong := benchmark.check(asked):
         raise SaviError(f"{row.place}: {wrong}")
     return asked
 
@@ -78,7 +89,7 @@ def score_rows(
     graders = {name: Grader(benchmark, strict, judge) for name, benchmark in BENCHMARKS.items()}
     scored = []
     for number, (row, one) in enumerate(zip(rows, asked, strict=True)):
-        grade = graders[row.fields["benchmark"]].grade(one, row.fields["response"] or "")
+        grade = graders[benchmark_of(row).name].grade(one, row.fields["response"] or "")
         found = {"pred": grade.pred, "correct": grade.correct, "fallback": grade.fallback}
         extra = {name: value for name, value in (("drawn", grade.drawn), ("judged", grade.judged)) if value is not None}
         # Without a video's name each row counts as a video of its own.
@@ -99,14 +110,6 @@ def find_judge(name: str) -> Judge:
     return judge
 
 
-def _print_totals(scored: Sequence[tuple[str, Graded]], strict: bool) -> None:
-    for name, benchmark in BENCHMARKS.items():
-        graded = [one for owner, one in scored if owner == name]
-        if graded:
-            for line in totals(benchmark.title, summarise(benchmark, graded), strict):
-                print(line)
-
-
 def totals(title: str, summary: dict[str, Any], strict: bool) -> list[str]:
     """The accuracies of one benchmark and everything that was not simply read, in lines."""
     lines = [f"{title}: no public answers among {summary['items']} replies"]
@@ -117,10 +120,7 @@ def totals(title: str, summary: dict[str, Any], strict: bool) -> list[str]:
     shares = summary["by_task"]
     lines += [f"  {task:<28}{100 * share:6.2f} %" for task, share in shares.items() if len(shares) > 1]
     instead = "counted as wrong" if strict else "drawn at random, judged, or wrong without a judge"
-    notes = {
-        "unread": "nothing was read in them",
-        "fallbacks": f"of these, where the reference draws at random or asks a judge ({instead})",
-        "left_out": "empty, and left out as in the reference",
-        "unlabelled": "without a public answer",
-    }
+    lines.append(f"  {summary['unread']} replies: nothing was read in them")
+    lines.append(f"  {summary['fallbacks']} of these: the reference draws at random or asks a judge ({instead})")
+    notes = {"left_out": "empty, and left out as in the reference", "unlabelled": "without a public answer"}
     return lines + [f"  {summary[name]} replies: {note}" for name, note in notes.items() if summary[name]]

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.report.labels import (
     INK,
     MUTED,
@@ -77,10 +78,10 @@ def _draw_accuracy(axes: Axes, rounds: Sequence[Mapping[str, Any]]) -> None:
     """Overall in black with its values, tasks in color, named at the right with their change in points."""
     style_axes(axes, "Accuracy by round and task")
     measured = [entry for entry in rounds if "accuracy" in entry]
-    if not measured:
-        return _say(axes, "not evaluated: the run had no benchmark")
     tasks = list(dict.fromkeys(task for entry in measured for task in entry["by_task"]))
-    lines = {task: _series(measured, "by_task", task) for task in tasks}
+    lines = {task: _series(measured, "by_task", task) for task in tasks} | _benchmark_lines(rounds)
+    if not lines:
+        return _say(axes, "not evaluated: the run had no benchmark")
     ends = []
     for index, (task, points) in enumerate(lines.items()):
         color = color_of(index)
@@ -88,15 +89,26 @@ def _draw_accuracy(axes: Axes, rounds: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(*zip(*points, strict=True), style, color=color, linewidth=1.6, marker="o", markersize=3.5)
         ends.append((points[-1], f"{shorten(task)}  {_gain(points)}", color, "normal"))
     overall = [(entry["round"], entry["accuracy"]) for entry in measured]
-    axes.plot(*zip(*overall, strict=True), color=INK, linewidth=3.5, marker="o", markersize=7, zorder=5)
-    ends.append((overall[-1], f"overall  {_gain(overall)}", INK, "bold"))
+    if overall:
+        axes.plot(*zip(*overall, strict=True), color=INK, linewidth=3.5, marker="o", markersize=7, zorder=5)
+        ends.append((overall[-1], f"overall  {_gain(overall)}", INK, "bold"))
     values = [value for points in [overall, *lines.values()] for _, value in points]
     low, high = min(values), max(values)
     axes.set_ylim(max(-0.02, math.floor(low * 20 - 0.3) / 20), min(1.02, math.ceil(high * 20 + 0.3) / 20))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    _round_ticks(axes, [entry["round"] for entry in measured])
+    _round_ticks(axes, sorted({int(number) for points in lines.values() for number, _ in points}))
     label_line_ends(axes, ends)
     return None
+
+
+def _benchmark_lines(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+    """(round, accuracy) of each benchmark but the world, by its title."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for entry in rounds:
+        for name, summary in entry.get("benchmarks", {}).items():
+            if summary["accuracy"] is not None:
+                lines.setdefault(BENCHMARKS[name].title, []).append((entry["round"], summary["accuracy"]))
+    return lines
 
 
 def _gain(points: Sequence[tuple[float, float]]) -> str:

@@ -73,12 +73,12 @@ class BenchmarkAnswers(Callback):
 
     def answer(self, batch: ItemBatch) -> None:
         """Answer a batch of one benchmark's items, unless the log has it."""
-        items = [item for clip_items in batch.items for item in clip_items]
-        first = items[0]
-        if self._logged(items) is not None or not isinstance(first, BenchmarkItem):
+        items = [item for clip_items in batch.items for item in clip_items if isinstance(item, BenchmarkItem)]
+        if not items or self._logged(items) is not None:
             return
-        answers = {answer.id: answer for answer in self._answers(self.opened[first.benchmark], batch)}
-        self.logs[first.benchmark].add([answers[item.id] for item in items])
+        name = items[0].benchmark
+        answers = {answer.id: answer for answer in self._answers(self.opened[name], batch)}
+        self.logs[name].add([answers[item.id] for item in items])
 
     def _logged(self, items: Sequence[Item | BenchmarkItem]) -> list[Answer] | None:
         own = [item for item in items if isinstance(item, BenchmarkItem)]
@@ -137,7 +137,7 @@ class BenchmarkAnswers(Callback):
         module = self._module
         parts = {
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
-            "adapter": adapter,
+            "adapter": [adapter, asdict(module.lora_settings)],
             "frames": [self._data.frames, self._data.frame_pixels],
             "clips_per_pass": self._data.clips_per_pass,
             "scorer": opened.settings.scorer,

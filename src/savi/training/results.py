@@ -96,7 +96,10 @@ class RunResults(Callback):
         else:
             seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
             reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
-            self._write(trainer, [*self.rounds[:1], {**reached, **summary, "seconds": seconds}])
+            # What the fit measured and this evaluation didn't is not its result.
+            kept = {"round", "pairs", "filters", "seconds", *summary}
+            earlier = [{k: v for k, v in entry.items() if k in kept} for entry in (*self.rounds[:1], reached)]
+            self._write(trainer, [*earlier[:-1], {**earlier[-1], **summary, "seconds": seconds}])
             if self._results:
                 write_items(run_folder(trainer) / "items.jsonl", self._results)
 

@@ -63,7 +63,7 @@ LONE_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
 
 def load(root: Path, options: Options) -> list[BenchmarkItem]:
     """The items of all tasks whose files are there. Raises SaviError."""
-    return [item for task, folder, row in _rows(root) for item in [_item(root, task, folder, row)]]
+    return [_item(root, task, folder, row) for task, folder, row in _rows(root)]
 
 
 def _rows(root: Path) -> Iterator[tuple[str, str | None, Row]]:
@@ -134,15 +134,24 @@ def _candidates(task: str, folder: str | None, row: Row) -> Iterator[tuple[str, 
         return
     if not start < end:
         raise SaviError(f"{row.place}: it ends ({end} s) before it starts ({start} s)")
-    mark = f"_{start}_{end}"
-    bare, dot, suffix = name.rpartition(".") if "." in name[-5:] else (name, "", "")
-    if bare.endswith(mark):
+    span = (float(start), float(end))
+    bare, suffix = (name[:-4], name[-4:]) if name[-4:-3] == "." else (name, "")
+    if _bounds_in(bare) == span:
+        source = bare.rsplit("_", 2)[0]
         yield from ((where, name, None) for where in (*folders, cut, whole))
-        for source in (f"{bare.removesuffix(mark)}{dot}{suffix}", bare.removesuffix(mark)):
-            yield whole, source, (float(start), float(end))
+        yield from ((whole, each, span) for each in (source + suffix, source))
     else:
-        yield from ((where, name, (float(start), float(end))) for where in (*folders, whole))
-        yield cut, f"{bare}{mark}{dot or '.'}{suffix or 'mp4'}", None
+        yield from ((where, name, span) for where in (*folders, whole))
+        yield from ((cut, each, None) for each in (f"{bare}_{start}_{end}{suffix or '.mp4'}", name))
+
+
+def _bounds_in(name: str) -> tuple[float, float] | None:
+    """The bounds that the name of a cut clip ends with, as in "ABCDE_2.5_9.1"."""
+    try:
+        start, end = map(float, name.split("_")[-2:])
+    except ValueError:
+        return None
+    return start, end
 
 
 def read(asked: Asked, response: str) -> Reading:
