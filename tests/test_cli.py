@@ -143,5 +143,6 @@ def test_a_family_without_video_is_one_line(tmp_path: Path, capsys: pytest.Captu
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    said = capsys.readouterr().out
-    assert all(command in said for command in ("fit", "validate", "savi ask VIDEO", "savi export RUN"))
+    said = " ".join(capsys.readouterr().out.split())
+    commands = ("fit", "validate", "savi ask VIDEO", "savi export RUN", "savi score REPLIES", "savi compare RUN_A")
+    assert all(command in said for command in commands)

@@ -123,8 +123,8 @@ def run(arguments: Sequence[str]) -> None:
             parser_kwargs={
                 "parser_mode": "omegaconf+",
                 "description": "Video language models that align themselves by self-criticism. More commands, each "
-                "with its own --help: `savi ask` and `savi export` take what a run has made; `savi score` and `savi "
-                "compare` need no model.",
+                "with its own --help: `savi ask VIDEO QUESTION` and `savi export RUN --to FOLDER` take what a run has "
+                "made; `savi score REPLIES.jsonl` and `savi compare RUN_A RUN_B` need no model.",
             },
         )
 
