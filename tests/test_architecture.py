@@ -33,6 +33,9 @@ WORLD_DOORS = {
 }
 """What of `savi.world` others may import: rendered files, held-out items, the folder of the base."""
 
+TRUTH_DOOR = ("savi.critique.truth", "savi.world.oracle")
+"""The one module that may ask for the truth of a training clip, the ceiling's critic; and the one it may ask."""
+
 MAX_LINES = 300
 
 
@@ -133,6 +136,7 @@ def truth_leaks(imports: dict[str, list[Import]]) -> list[str]:
         if part(module) != "world"
         for target in targets
         if part(target.module) == "world"
+        and (module, target.module) != TRUTH_DOOR
         and (
             target.module not in WORLD_DOORS.get(part(module), set())
             or target.name.startswith("_")
@@ -156,6 +160,21 @@ def test_no_module_imports_itself_in_a_ring() -> None:
 
 def test_the_truth_of_the_world_stays_in_it() -> None:
     assert truth_leaks(IMPORTS) == []
+
+
+def test_the_truth_is_asked_for_only_by_an_experiment_that_says_so() -> None:
+    importers = {m for m, targets in IMPORTS.items() for t in targets if t.module == "savi.critique.truth"}
+    assert importers == {"savi.training.critics"}
+    experiments = SOURCE.parent / "experiments"
+    opened = {
+        path.relative_to(experiments).as_posix() for path in experiments.rglob("*.yaml") if "truth" in _yaml(path)
+    }
+    assert opened == {"paper/critic_truth.yaml"}
+
+
+def _yaml(path: Path) -> str:
+    """A file without its comments."""
+    return "\n".join(line.partition("#")[0] for line in path.read_text().splitlines())
 
 
 def test_the_clip_that_training_sees_has_no_room_for_a_truth() -> None:
@@ -228,6 +247,10 @@ def test_the_check_sees_rings_but_not_those_of_types_alone() -> None:
         ("data__datamodule", "from savi.world.scenes import Scene", 1),
         ("data__datamodule", "from savi.world.benchmark import _truth", 1),
         ("models__load", "from savi.world import scenes", 1),
+        ("critique__truth", "from savi.world.oracle import true_critique", 0),
+        ("critique__truth", "from savi.world.scenes import make_scene", 1),
+        ("critique__chain", "from savi.world.oracle import true_critique", 1),
+        ("training__critics", "from savi.world.oracle import true_critique", 1),
         ("data__datamodule", "from savi.world.benchmark import held_out", 0),
         ("models__load", "from savi.world import BASE", 0),
         ("world__film", "from savi.world.scenes import Scene", 0),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
 
-TurnName = Literal["question", "answer", "critique", "revision"]
+TurnName = Literal["question", "answer", "sample", "critique", "revision"]
 
 
 class SaviError(Exception):
@@ -191,6 +191,8 @@ class Trace:
 @dataclass(frozen=True)
 class PreferencePair:
     """(chosen, rejected) = (revision, first answer) for one question of one clip (VideoSAVi, section 3).
+
+    Other methods pair other responses, see `savi.critique.chain.ChainSettings`; critique: "" where nobody criticised.
 
     prompt: the user text both responses reply to, after the clip. reference_*_logp: summed over the response's
     tokens and the end token, under the frozen reference. seed: the clip's, from (run, round, clip).

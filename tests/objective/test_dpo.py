@@ -69,6 +69,22 @@ def test_length_normalised_by_hand() -> None:
     assert loss_of(DPOSettings(beta=BETA, length_normalised=True)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_sft_by_hand() -> None:
+    # 10 nats over 4 tokens are 2.5 a token, whatever the rejected response and the reference say
+    assert loss_of(DPOSettings(loss="sft")) == pytest.approx(2.5, abs=1e-6)
+    changed = {"policy_rejected_logps": -1.0, "reference_chosen_logps": -3.0, "reference_rejected_logps": -2.0}
+    assert loss_of(DPOSettings(loss="sft", beta=3.0), **changed) == pytest.approx(2.5, abs=1e-6)
+
+
+def test_sft_moves_the_chosen_response_alone() -> None:
+    inputs = {k: torch.tensor([v]) for k, v in PAIR.items()}
+    chosen, rejected = inputs["policy_chosen_logps"].requires_grad_(), inputs["policy_rejected_logps"].requires_grad_()
+    preference_loss(**inputs, settings=DPOSettings(loss="sft")).losses.sum().backward()
+    assert chosen.grad is not None
+    assert chosen.grad.item() == pytest.approx(-1 / 4)
+    assert rejected.grad is None
+
+
 def test_nll_term_by_hand() -> None:
     # 10 nats over 4 tokens are 2.5 a token
     plain = loss_of(DPOSettings(beta=BETA))
@@ -185,10 +201,11 @@ def test_smoothing_is_the_chance_of_a_turned_pair(
     [
         ({"beta": 0.0}, "dpo.beta must be above 0, not 0.0"),
         ({"beta": math.nan}, "dpo.beta must be above 0, not nan"),
-        ({"loss": "kto"}, "dpo.loss must be one of sigmoid, ipo, hinge, not 'kto'"),
+        ({"loss": "kto"}, "dpo.loss must be one of sigmoid, ipo, hinge, sft, not 'kto'"),
         ({"label_smoothing": 0.5}, "dpo.label_smoothing must be from 0 to below 0.5, not 0.5"),
         ({"label_smoothing": -0.1}, "dpo.label_smoothing must be from 0 to below 0.5, not -0.1"),
         ({"label_smoothing": 0.1, "loss": "ipo"}, "dpo.label_smoothing goes with the sigmoid loss only, not with ipo"),
+        ({"nll_weight": 1.0, "loss": "sft"}, "dpo.nll_weight: the sft loss is that term alone already"),
         ({"nll_weight": -1.0}, "dpo.nll_weight must not be below 0, not -1.0"),
     ],
 )

@@ -1,7 +1,8 @@
 """The critique chain: question, answer, critique, revision, all branching from a clip that is watched once.
 
 VideoSAVi, section 3: for each clip the model asks, answers, criticises its answer against the clip and revises it;
-the revision is then preferred over the first answer.
+the revision is then preferred over the first answer. What the method is compared with differs in who criticises
+(`savi.critique.critics`), in what stands beside the first answer, or in which of the two is preferred.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
+from savi.critique.critics import Critic, CriticSettings, Draft, Itself, Sitting, prefer_by_text
 from savi.critique.filters import (
     UNPARSABLE,
     FilterSettings,
@@ -50,13 +53,19 @@ class ChainSettings:
 
     questions_per_aspect: most questions kept a clip and aspect. question_replies: replies drawn for them; a model
     that writes numbered lists needs one, a model that writes one question a reply needs as many as questions.
-    direction: "revision" prefers the revision over the answer; "random" draws each pair's direction, a control that
-    must not learn anything.
+    aspects: what is asked about; "temporal" alone gives temporal preferences alone, as TPO's are (Li et al. 2025).
+    second: the response beside the first answer, its "revision", or another "sample" that nobody criticises.
+    direction: "second" prefers that response over the first answer; "random" draws each pair's direction, a control
+    that must not learn anything; "judge" leaves it to a judge who never sees the clip, as in LLaVA-Hound-DPO (Zhang et
+    al. 2024). critic: who criticises.
     """
 
     questions_per_aspect: int = 3
     question_replies: int = 1
-    direction: Literal["revision", "random"] = "revision"
+    aspects: tuple[Aspect, ...] = ASPECTS
+    second: Literal["revision", "sample"] = "revision"
+    direction: Literal["second", "random", "judge"] = "second"
+    critic: CriticSettings = field(default_factory=CriticSettings)
     question: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
     answer: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
     critique: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
@@ -66,6 +75,10 @@ class ChainSettings:
         for name in ("questions_per_aspect", "question_replies"):
             if getattr(self, name) < 1:
                 raise SaviError(f"model.chain.{name} must be at least 1, not {getattr(self, name)}")
+        if not self.aspects or len(set(self.aspects)) < len(self.aspects):
+            raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
+        if self.second == "sample" and self.critic != CriticSettings():
+            raise SaviError("model.chain.critic: with second=sample nobody criticises")
 
 
 @dataclass
@@ -92,8 +105,11 @@ class CritiqueChain:
         filters: FilterSettings,
         run_seed: int,
         round_index: int,
+        critic: Critic | None = None,
     ) -> None:
+        """critic: the model itself by default."""
         self.model = model
+        self.critic = critic or Itself(model)
         self.prompts = prompts
         self.settings = settings
         self.filters = filters
@@ -102,24 +118,29 @@ class CritiqueChain:
 
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
         """Pairs and traces of a batch of clips. frames may be None for a clip that the model has kept."""
-        watched = self.model.watch(clips, frames)
+        settings = self.settings
+        sitting = Sitting(clips, frames, self.model.watch(clips, frames))
         seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
-        threads = self._ask(watched, seeds)
-        self._turn(watched, threads, seeds, "answer", self.settings.answer, parse_answer)
-        self._turn(watched, threads, seeds, "critique", self.settings.critique, parse_critique)
-        self._turn(watched, threads, seeds, "revision", self.settings.revision, parse_revision)
+        threads = self._ask(sitting.watched, seeds)
+        turn = partial(self._turn, sitting, threads, seeds)
+        turn("answer", settings.answer, parse_answer)
+        if settings.second == "revision":
+            turn("critique", settings.critique, parse_critique)
+            turn("revision", settings.revision, parse_revision)
+        else:
+            turn("sample", settings.answer, parse_answer)
         for thread in threads:
             if thread.refused is None:
-                thread.refused = refuse_pair(thread.replies["answer"], thread.replies["revision"], self.filters)
-        return self._results(watched, clips, seeds, threads)
+                thread.refused = refuse_pair(thread.replies["answer"], thread.replies[settings.second], self.filters)
+        return self._results(sitting.watched, clips, seeds, threads)
 
     def _ask(self, watched: Any, seeds: Sequence[int]) -> list[_Thread]:
-        """Draw questions of both aspects for every clip; keep the first distinct ones."""
+        """Draw questions of every aspect for every clip; keep the first distinct ones."""
         count = self.settings.questions_per_aspect
         slots = [
             (clip, aspect, index)
             for clip in range(len(watched))
-            for aspect in ASPECTS
+            for aspect in self.settings.aspects
             for index in range(self.settings.question_replies)
         ]
         branches = [
@@ -153,7 +174,7 @@ class CritiqueChain:
 
     def _turn(
         self,
-        watched: Any,
+        sitting: Sitting,
         threads: Sequence[_Thread],
         seeds: Sequence[int],
         name: TurnName,
@@ -166,7 +187,14 @@ class CritiqueChain:
             Branch(thread.clip, self._prompt(name, thread), derive_seed(seeds[thread.clip], name, thread.key))
             for thread in alive
         ]
-        replies = self.model.generate(watched, branches, sampling)
+        if name == "critique":
+            drafts = [
+                Draft(thread.question, thread.replies["answer"], branch)
+                for thread, branch in zip(alive, branches, strict=True)
+            ]
+            replies = self.critic.criticise(sitting, drafts, sampling)
+        else:
+            replies = self.model.generate(sitting.watched, branches, sampling)
         for thread, branch, reply in zip(alive, branches, replies, strict=True):
             thread.turns.append(_turn(name, branch, reply))
             thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
@@ -176,18 +204,14 @@ class CritiqueChain:
                 thread.refused = thread.refused or UNPARSABLE
 
     def _prompt(self, name: TurnName, thread: _Thread) -> str:
-        template: str = getattr(self.prompts, name)
+        template: str = getattr(self.prompts, "answer" if name == "sample" else name)
         return template.format(question=thread.question, **thread.replies)
 
     def _results(
         self, watched: Any, clips: Sequence[Clip], seeds: Sequence[int], threads: Sequence[_Thread]
     ) -> list[ClipResult]:
         paired = [thread for thread in threads if thread.refused is None]
-        directed = [self._direction(thread, seeds[thread.clip]) for thread in paired]
-        questions = [
-            Question(thread.clip, self._prompt("answer", thread), pair)
-            for thread, pair in zip(paired, directed, strict=True)
-        ]
+        questions = self._directed(paired, seeds)
         logps = self.model.score_reference(watched, questions).logps.tolist() if questions else []
         pairs: list[list[PreferencePair]] = [[] for _ in clips]
         for index, (thread, question) in enumerate(zip(paired, questions, strict=True)):
@@ -203,7 +227,7 @@ class CritiqueChain:
                     prompt=question.prompt,
                     chosen=chosen,
                     rejected=rejected,
-                    critique=thread.replies["critique"],
+                    critique=thread.replies.get("critique", ""),
                     reference_chosen_logp=logps[2 * index],
                     reference_rejected_logp=logps[2 * index + 1],
                     seed=seeds[thread.clip],
@@ -220,12 +244,26 @@ class CritiqueChain:
             for index, clip in enumerate(clips)
         ]
 
-    def _direction(self, thread: _Thread, seed: int) -> tuple[str, str]:
-        """(chosen, rejected)."""
-        pair = thread.replies["revision"], thread.replies["answer"]
-        if self.settings.direction == "random" and random.Random(derive_seed(seed, thread.key)).random() < 0.5:
-            return pair[1], pair[0]
-        return pair
+    def _directed(self, threads: Sequence[_Thread], seeds: Sequence[int]) -> list[Question]:
+        """What each pair replies to, with its responses: the chosen one, the rejected one."""
+        questions = [
+            Question(
+                thread.clip,
+                self._prompt("answer", thread),
+                (thread.replies[self.settings.second], thread.replies["answer"]),
+            )
+            for thread in threads
+        ]
+        turned = [False] * len(threads)
+        if self.settings.direction == "random":
+            drawn = [random.Random(derive_seed(seeds[thread.clip], thread.key)).random() for thread in threads]
+            turned = [chance < 0.5 for chance in drawn]
+        elif self.settings.direction == "judge":
+            turned = [preferred == 1 for preferred in prefer_by_text(self.model, questions)]
+        return [
+            replace(question, responses=question.responses[::-1]) if turn else question
+            for question, turn in zip(questions, turned, strict=True)
+        ]
 
     def _trace(self, clip: Clip, thread: _Thread) -> Trace:
         outcome = thread.refused or PAIR

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from savi.types import SaviError
 
-LOSSES = ("sigmoid", "ipo", "hinge")
+LOSSES = ("sigmoid", "ipo", "hinge", "sft")
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,16 @@ class DPOSettings:
 
     beta: strength of the tie to the reference; IPO's τ; what scales the hinge's margin.
     loss: sigmoid, DPO's own (Rafailov et al. 2023, eq. 7); ipo (Azar et al. 2023, eq. 17); hinge (SLiC-HF, Zhao et
-    al. 2023, on DPO's rewards). label_smoothing: the chance that a pair is the wrong way round (conservative DPO,
-    Mitchell 2023); sigmoid only. nll_weight: of the chosen response's negative log-likelihood per token, added to
-    the loss (RPO, Pang et al. 2024, eq. 1; Llama 3). length_normalised: log-ratios per token, not per response
+    al. 2023, on DPO's rewards); sft, no preference at all but supervised fine-tuning on the chosen responses, their
+    negative log-likelihood per token (VideoSAVi's baseline "SFT on the revised answers"; the reference plays no part).
+    label_smoothing: the chance that a pair is the wrong way round (conservative DPO, Mitchell 2023); sigmoid only.
+    nll_weight: of the chosen response's negative log-likelihood per token, added to a preference loss
+    (RPO, Pang et al. 2024, eq. 1; Llama 3). length_normalised: log-ratios per token, not per response
     (Tülu 3, Lambert et al. 2024, eq. 6; TRL's sigmoid_norm); IPO's always are.
     """
 
     beta: float = 0.1
-    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    loss: Literal["sigmoid", "ipo", "hinge", "sft"] = "sigmoid"
     label_smoothing: float = 0.0
     nll_weight: float = 0.0
     length_normalised: bool = False
@@ -43,6 +45,8 @@ class DPOSettings:
             raise SaviError(f"dpo.label_smoothing goes with the sigmoid loss only, not with {self.loss}")
         if not self.nll_weight >= 0:
             raise SaviError(f"dpo.nll_weight must not be below 0, not {self.nll_weight}")
+        if self.nll_weight and self.loss == "sft":
+            raise SaviError("dpo.nll_weight: the sft loss is that term alone already")
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ def preference_loss(
         sigmoid  -(1 - ε)·logsigmoid(β·h) - ε·logsigmoid(-β·h)
         ipo      (h̄ - 1 / 2β)², h̄ from log-ratios per token, as IPO's authors have it and TRL follows
         hinge    max(0, 1 - β·h)
+        sft      -log π(chosen) / length of chosen
     """
     chosen_lengths, rejected_lengths = chosen_lengths.float(), rejected_lengths.float()
     policy_chosen, policy_rejected = policy_chosen_logps.float(), policy_rejected_logps.float()
@@ -90,8 +95,9 @@ def preference_loss(
     else:
         gap = chosen - rejected
     nll = -policy_chosen / chosen_lengths
+    preference = nll if settings.loss == "sft" else _losses_of_gap(gap, settings)
     return PreferenceLosses(
-        losses=_losses_of_gap(gap, settings) + settings.nll_weight * nll,
+        losses=preference + settings.nll_weight * nll,
         chosen_rewards=settings.beta * chosen.detach(),
         rejected_rewards=settings.beta * rejected.detach(),
         chosen_logps=policy_chosen.detach(),

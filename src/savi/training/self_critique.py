@@ -15,10 +15,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from tqdm import tqdm
 
 from savi.critique.chain import CritiqueChain
+from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
 from savi.data.sharding import deal
+from savi.training.critics import build_critic, check_critic
 from savi.training.processes import first, gather
 from savi.training.run_folder import lock_run, run_folder
 from savi.types import Clip, Frames, PreferencePair, SaviError
@@ -44,6 +46,7 @@ class SelfCritique(Callback):
         self.counts: dict[str, int] = {}
         """Of the round that was built last, as PairStore.counts."""
         self.built: list[PreferencePair] = []
+        self._critic: Critic | None = None
         self._store: PairStore | None = None
         self._locked: IO[str] | None = None
 
@@ -54,6 +57,7 @@ class SelfCritique(Callback):
         datamodule.pair_source = self
         self._data = datamodule
         if stage == "fit":
+            check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_pass)
             first(self._lock)
 
     def _lock(self) -> None:
@@ -111,6 +115,7 @@ class SelfCritique(Callback):
         The batches are those of a single process, so that the pairs are the same.
         """
         module, data, trainer = self._module, self._data, self._trainer
+        critic = self._critic = self._critic or build_critic(module, clips)
         chain = CritiqueChain(
             module.video_lm,
             module.prompts,
@@ -118,10 +123,11 @@ class SelfCritique(Callback):
             module.filter_settings,
             run_seed=module.seed,
             round_index=self.round,
+            critic=critic,
         )
         batches = chunks(clips[done:], data.clips_per_pass)
         mine = deal(batches, trainer.global_rank, trainer.world_size)
-        missing = {clip for batch in mine for clip in batch if not self.is_kept(clip)}
+        missing = {clip for batch in mine for clip in batch if not (self.is_kept(clip) and critic.is_kept(clip))}
         paths = [clip.path for batch in mine for clip in batch if clip in missing]
         decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
 

@@ -1,0 +1,27 @@
+"""The critic who knows the truth: an experiment's ceiling, and no self-alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from savi.critique.critics import NOTHING, Draft, Sitting
+from savi.types import Clip, Reply, Sampling
+from savi.world.oracle import scene_of_clip, true_critique
+
+
+class Truth:
+    """Criticises with the rendered world's own evidence. A question that has no true answer gets NOTHING.
+
+    Raises SaviError for clips that are not the world's.
+    """
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        for clip in clips:
+            scene_of_clip(clip)
+
+    def is_kept(self, clip: Clip) -> bool:
+        return True
+
+    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
+        critiques = [true_critique(sitting.clips[draft.branch.clip], draft.question, draft.answer) for draft in drafts]
+        return [NOTHING if text is None else Reply(text, 0, 0.0, finished=True) for text in critiques]

@@ -1,0 +1,50 @@
+"""The critic that an experiment asks for, from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lightning.pytorch.utilities import rank_zero_info
+
+from savi.critique.critics import Another, Critic, CriticSettings, Itself, OfOtherClip, Shuffled, TextReader
+from savi.critique.truth import Truth
+from savi.models.adapters import attach_lora
+from savi.models.load import BaseSettings, load_base, load_family
+from savi.models.video_lm import VideoLM
+from savi.types import Clip, SaviError
+
+if TYPE_CHECKING:
+    from savi.training.module import SelfAlignment
+
+
+def check_critic(settings: CriticSettings, clips: Sequence[Clip], clips_per_pass: int) -> None:
+    """Raises SaviError for a critic that can't criticise these clips, before a model is loaded."""
+    if settings.who in ("other_clip", "shuffled") and clips_per_pass < 2:
+        raise SaviError(f"model.chain.critic.who: {settings.who} needs data.clips_per_pass of at least 2")
+    if settings.who == "truth":
+        Truth(clips)
+    if settings.base:
+        load_family(BaseSettings(path=settings.base))
+
+
+def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
+    """A second checkpoint is loaded in the precision of the first, and goes where that one is."""
+    settings, model = module.chain_settings.critic, module.video_lm
+    match settings.who:
+        case "truth":
+            rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
+            return Truth(clips)
+        case "another":
+            loaded = load_base(replace(module.base_settings, path=settings.base, gradient_checkpointing=False))
+            adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
+            adapted.to(model.device)
+            return Another(VideoLM(loaded, adapted.eval(), keep=module.keep, sampled_as=module.sampled_as))
+        case "text":
+            return TextReader(model)
+        case "other_clip":
+            return OfOtherClip(model)
+        case "shuffled":
+            return Shuffled(model)
+    return Itself(model)

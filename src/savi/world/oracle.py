@@ -1,0 +1,30 @@
+"""The critic who knows the truth of a rendered clip: the ceiling of what criticism can give.
+
+The world's one door through which its truth reaches training. `savi.critique.truth` alone goes through it, and only
+for an experiment that says `model.chain.critic.who: truth`.
+"""
+
+from __future__ import annotations
+
+from savi.types import Clip, SaviError
+from savi.world.lessons import criticism
+from savi.world.questions import queries
+from savi.world.scenes import VERSION, Scene, make_scene, scene_seed
+
+
+def true_critique(clip: Clip, question: str, answer: str) -> str | None:
+    """The critique that the base was taught to write, with true evidence. None for a question without an answer.
+
+    Raises SaviError for a clip that isn't a training clip of the world.
+    """
+    asked = (query for query in queries(scene_of_clip(clip)) if query.text == question)
+    return next((criticism(query, query.answer, answer) for query in asked), None)
+
+
+def scene_of_clip(clip: Clip) -> Scene:
+    """What a training clip of the world was rendered from. Raises SaviError for any other clip."""
+    split, _, seed = clip.path.parent.name.partition(f"-v{VERSION}-")
+    name, _, index = clip.path.stem.partition("_")
+    if split != "train" or name != "clip" or not (seed.isdigit() and index.isdigit()):
+        raise SaviError(f"model.chain.critic.who: the truth of {clip.path} isn't known; it goes with data.clips=world")
+    return make_scene(scene_seed("train", int(seed), int(index)))

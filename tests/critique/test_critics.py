@@ -1,0 +1,211 @@
+"""Who criticises: what each critic watches and is asked, and what comes of it in the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.critics import (
+    EMPTY,
+    Another,
+    CriticSettings,
+    Draft,
+    OfOtherClip,
+    Shuffled,
+    Sitting,
+    TextReader,
+    prefer_by_text,
+)
+from savi.critique.filters import FilterSettings
+from savi.critique.truth import Truth
+from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling, SaviError
+from savi.world.clips import training_clips
+from savi.world.questions import queries
+from savi.world.scenes import make_scene, scene_seed
+from tests.critique.test_chain import PROMPTS, ScriptedModel, outcomes, run, sensible
+
+GREEDY = Sampling(temperature=0.0)
+
+
+class Watcher(ScriptedModel):
+    """Says which clip it had before it."""
+
+    def __init__(self) -> None:
+        super().__init__(sensible)
+
+    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
+        return [Reply(f"{watched[branch.clip].id} {branch.prompt}", 1, -1.0, finished=True) for branch in branches]
+
+
+def sitting(count: int) -> Sitting:
+    clips = [Clip(f"clip_{index}", Path(f"{index}.mp4")) for index in range(count)]
+    return Sitting(clips, [None] * count, clips)
+
+
+def drafts(*clips: int) -> list[Draft]:
+    return [Draft(f"q{index}", "red", Branch(clip, f"p{index}")) for index, clip in enumerate(clips)]
+
+
+def texts(replies: Sequence[Reply]) -> list[str]:
+    return [reply.text for reply in replies]
+
+
+def test_another_clips_frames_are_those_of_the_batchs_next_clip() -> None:
+    critic = OfOtherClip(Watcher())
+    assert texts(critic.criticise(sitting(3), drafts(0, 1, 2, 2), GREEDY)) == [
+        "clip_1 p0",
+        "clip_2 p1",
+        "clip_0 p2",
+        "clip_0 p3",
+    ]
+    assert texts(critic.criticise(sitting(1), drafts(0, 0), GREEDY)) == ["", ""]
+
+
+def test_shuffled_critiques_go_to_the_next_clip_that_has_a_question() -> None:
+    critic = Shuffled(Watcher())
+    # Clip 1 has no question left: 0 hands to 2, and 2 to 0.
+    assert texts(critic.criticise(sitting(3), drafts(0, 0, 2), GREEDY)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
+    assert texts(critic.criticise(sitting(3), drafts(1, 1), GREEDY)) == ["", ""]
+
+
+def test_the_text_reader_has_an_empty_film_before_it() -> None:
+    model = Watcher()
+    critic = TextReader(model)
+    assert texts(critic.criticise(sitting(2), drafts(0, 1), GREEDY)) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
+    assert critic.is_kept(Clip("never seen", Path("x.mp4")))
+
+
+def test_another_model_watches_the_clips_itself() -> None:
+    model = Watcher()
+    seen: list[Any] = []
+    model.watch = lambda clips, frames: seen.append((clips, frames)) or list(clips)  # type: ignore[method-assign]
+    batch = sitting(2)
+    assert texts(Another(model).criticise(batch, drafts(1), GREEDY)) == ["clip_1 p0"]
+    assert seen == [(batch.clips, batch.frames)]
+
+
+def test_the_critique_that_the_critic_wrote_is_what_the_model_revises_by() -> None:
+    class Stern:
+        def is_kept(self, clip: Clip) -> bool:
+            return True
+
+        def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
+            assert [(draft.answer, draft.branch.prompt) for draft in drafts] == [
+                ("red", f"criticise {draft.question} red") for draft in drafts
+            ]
+            return [Reply("", 0, 0.0, True), *(Reply("it is green", 3, -1.0, True) for _ in drafts[1:])]
+
+    model = ScriptedModel(sensible)
+    settings = ChainSettings(questions_per_aspect=1)
+    chain = CritiqueChain(model, PROMPTS, settings, FilterSettings(), 0, 0, Stern())
+    results = chain.run([Clip("clip_0", Path("0.mp4"))], [None])
+    assert outcomes(results) == ["unparsable", "pair"]
+    assert model.calls[-1][1][0].prompt == "revise what is 1 temporal in clip 0? red it is green"
+
+
+def test_two_samples_need_no_critic() -> None:
+    answers = iter(["red", "red", "blue", "red"])
+
+    def script(clip: int, prompt: str) -> str:
+        return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
+
+    model = ScriptedModel(script)
+    results = run(model, questions_per_aspect=1, second="sample")
+    assert outcomes(results) == ["pair", "unchanged revision"]
+    (pair,) = results[0].pairs
+    assert (pair.chosen, pair.rejected, pair.critique) == ("blue", "red", "")
+    (_, answers_asked), (_, samples_asked) = model.calls[1:]
+    assert [branch.prompt for branch in answers_asked] == [branch.prompt for branch in samples_asked]
+    assert not {branch.seed for branch in answers_asked} & {branch.seed for branch in samples_asked}
+
+
+class Judge(ScriptedModel):
+    """Before an empty film it likes short answers a token: "red" at -1 over 2 tokens, others at -4 over 4."""
+
+    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+        responses = [response for question in questions for response in question.responses]
+        if watched[0] == EMPTY:
+            logps = [-1.0 if response == "red" else -4.0 for response in responses]
+        else:
+            logps = [-7.0 for _ in responses]
+        lengths = [2 if response == "red" else 4 for response in responses]
+        return ResponseScores(torch.tensor(logps), torch.tensor(lengths))
+
+
+def test_the_judge_prefers_what_is_likelier_a_token_before_an_empty_film() -> None:
+    judge = Judge(sensible)
+    # -1 / 2 = -0.5 a token for "red", -4 / 4 = -1 for the others.
+    asked = [Question(0, "p", ("blue", "red")), Question(2, "p", ("red", "blue")), Question(1, "p", ("blue", "green"))]
+    assert prefer_by_text(judge, asked) == [1, 0, 0]
+    assert prefer_by_text(judge, []) == []
+
+
+def test_the_judges_word_turns_the_pair() -> None:
+    answers = iter(["red", "blue", "blue", "red"])
+
+    def script(clip: int, prompt: str) -> str:
+        return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
+
+    (result,) = run(Judge(script), questions_per_aspect=1, second="sample", direction="judge")
+    assert [(pair.chosen, pair.rejected) for pair in result.pairs] == [("red", "blue"), ("red", "blue")]
+    assert [pair.reference_chosen_logp for pair in result.pairs] == [-7.0, -7.0]
+
+
+def test_temporal_questions_alone() -> None:
+    model = ScriptedModel(sensible)
+    (result,) = run(model, questions_per_aspect=1, aspects=("temporal",))
+    assert [pair.aspect for pair in result.pairs] == ["temporal"]
+    assert [branch.prompt for branch in model.calls[0][1]] == ["ask 1 temporal"]
+
+
+def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
+    clips = training_clips(tmp_path, 2, seed=3)
+    scene = make_scene(scene_seed("train", 3, 1))
+    query = next(query for query in queries(scene) if query.kind == "motion")
+    wrong = next(value for value in query.values if value != query.answer)
+    asked = [
+        Draft(query.text, wrong, Branch(1, "p")),
+        Draft(query.text, query.answer, Branch(1, "p")),
+        Draft("which way does the white object move ?", "left", Branch(1, "p")),
+    ]
+    claim = query.claim.format(query.answer)
+    assert texts(Truth(clips).criticise(Sitting(clips, [None] * 2, None), asked, GREEDY)) == [
+        f"{claim} , so {wrong} is wrong",
+        f"{claim} , so {query.answer} is correct",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("path", ["videos/cat.mp4", "test-v3-0/clip_00001.mp4", "train-v3-x/clip_00001.mp4"])
+def test_there_is_no_truth_of_other_clips(path: str) -> None:
+    with pytest.raises(SaviError, match="data.clips=world"):
+        Truth([Clip("clip_00001", Path(path))])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"critic": {"who": "another"}}, "goes with who=another"),
+        ({"critic": {"who": "text", "base": "x"}}, "goes with who=another"),
+        ({"aspects": ()}, "one or both of spatial, temporal"),
+        ({"aspects": ("spatial", "spatial")}, "one or both of spatial, temporal"),
+        ({"second": "sample", "critic": {"who": "text"}}, "nobody criticises"),
+    ],
+)
+def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SaviError, match=message):
+        critic = CriticSettings(**values.pop("critic", {}))
+        ChainSettings(critic=critic, **values)
+
+
+def test_frames_of_an_empty_film_are_frames() -> None:
+    seen: list[Frames] = []
+    model = ScriptedModel(sensible)
+    model.watch = lambda clips, frames: seen.extend(frames) or list(clips)  # type: ignore[method-assign]
+    TextReader(model).view(sitting(2))
+    assert [(frames.pixels.shape, frames.pixels.max().item()) for frames in seen] == [((32, 112, 112, 3), 0)] * 2
