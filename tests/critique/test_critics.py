@@ -183,24 +183,27 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["videos/cat.mp4", "test-v3-0/clip_00001.mp4", "train-v3-x/clip_00001.mp4"])
 def test_there_is_no_truth_of_other_clips(path: str) -> None:
-    with pytest.raises(SaviError, match="data.clips=world"):
+    with pytest.raises(SaviError, match=r"data\.clips=world"):
         Truth([Clip("clip_00001", Path(path))])
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"critic": {"who": "another"}}, "goes with who=another"),
-        ({"critic": {"who": "text", "base": "x"}}, "goes with who=another"),
         ({"aspects": ()}, "one or both of spatial, temporal"),
         ({"aspects": ("spatial", "spatial")}, "one or both of spatial, temporal"),
-        ({"second": "sample", "critic": {"who": "text"}}, "nobody criticises"),
+        ({"second": "sample", "critic": CriticSettings("text")}, "nobody criticises"),
     ],
 )
 def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SaviError, match=message):
-        critic = CriticSettings(**values.pop("critic", {}))
-        ChainSettings(critic=critic, **values)
+        ChainSettings(**values)
+
+
+@pytest.mark.parametrize(("who", "base"), [("another", ""), ("text", "x")])
+def test_a_second_checkpoint_goes_with_another_critic_only(who: Any, base: str) -> None:
+    with pytest.raises(SaviError, match="goes with who=another"):
+        CriticSettings(who, base)
 
 
 def test_frames_of_an_empty_film_are_frames() -> None:

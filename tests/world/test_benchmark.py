@@ -71,7 +71,7 @@ def test_no_constant_answer_and_no_text_gives_the_answer_away(items: list[Item])
         assert max(answers.values()) <= 20
     by_text, asked = defaultdict(list), Counter[tuple[str, ...]]()
     for seed in range(1000):
-        for query in choose(make_scene(seed), asked, Random(seed)):
+        for query in choose(queries(make_scene(seed)), asked, Random(seed)):
             by_text[query.text].append(query.answer)
     guesses = sum(Counter(answers).most_common(1)[0][1] for answers in by_text.values())
     assert guesses / 3000 < 0.35  # 0.25 and the luck of picking each text's commonest answer afterwards

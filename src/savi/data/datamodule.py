@@ -25,7 +25,7 @@ from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
 from savi.types import Clip, Frames, Item, PreferencePair, SaviError, derive_seed
 from savi.video.decode import UndecodableClip
-from savi.world.benchmark import held_out
+from savi.world.benchmark import HeldOutSet, held_out
 from savi.world.clips import training_clips
 
 
@@ -61,7 +61,8 @@ class ClipDataModule(LightningDataModule):
     clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
     benchmark: what is measured, by name: {mvbench: {root: FOLDER}, world: {}}. "world", the embedded held-out set, may
     stand alone; None to go without evaluation.
-    benchmark_clips: held-out clips of the world. benchmark_seed: which ones; another for choices made on the way.
+    benchmark_set: which held-out set of the world: "dev" for choices, "test" for what is reported, and four that ask
+    for generalisation (`savi.world.sets`). benchmark_clips: held-out clips of the world. benchmark_seed: which ones.
     frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
     visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
@@ -75,6 +76,7 @@ class ClipDataModule(LightningDataModule):
         clips: str = WORLD,
         clip_count: int | None = None,
         benchmark: dict[str, BenchmarkSettings] | str | None = WORLD,
+        benchmark_set: HeldOutSet = "test",
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         frames: int = 32,
@@ -105,6 +107,7 @@ class ClipDataModule(LightningDataModule):
         check_settings(self.benchmarks)
         self.source = clips
         self.clip_count = clip_count
+        self.benchmark_set: HeldOutSet = benchmark_set
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
         self.frames = frames
@@ -186,7 +189,7 @@ class ClipDataModule(LightningDataModule):
         if WORLD not in self.benchmarks:
             return []
         folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
-        return held_out(folder, self.benchmark_clips, self.benchmark_seed)
+        return held_out(folder, self.benchmark_clips, self.benchmark_seed, self.benchmark_set)
 
 
 def _default_cache() -> Path:

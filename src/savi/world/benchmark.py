@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Literal
 
 from savi.types import Item, derive_seed
 from savi.world.clips import clip
-from savi.world.questions import KINDS, NUMBERS, Kind, Query, queries
-from savi.world.scenes import COLORS, Scene, make_scene, scene_seed
+from savi.world.questions import KINDS, NUMBERS, Kind, Query
+from savi.world.scenes import COLORS, Scene
+from savi.world.sets import HeldOutSet as HeldOutSet
+from savi.world.sets import questions_of, scene_of
 
 OPTIONS = 4
 PER_CLIP = 3
 
 
-def held_out(folder: Path, clips: int, seed: int, split: Literal["dev", "test"] = "test") -> list[Item]:
+def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") -> list[Item]:
     """PER_CLIP questions on each of `clips` held-out clips, rendered into `folder` if they aren't there.
+
+    One-object clips of the compositional set have fewer.
 
     Kinds come equally often, and within a kind its answers as equally as the scenes allow, so that neither a
     constant answer nor a guess from the question's text is better than chance.
@@ -25,9 +28,9 @@ def held_out(folder: Path, clips: int, seed: int, split: Literal["dev", "test"] 
     asked: Counter[tuple[str, ...]] = Counter()
     items: list[Item] = []
     for index in range(clips):
-        scene = make_scene(scene_seed(split, seed, index))
+        scene = scene_of(split, seed, index)
         random = Random(derive_seed("benchmark", split, seed, index))
-        for query in choose(scene, asked, random):
+        for query in choose(questions_of(split, scene), asked, random):
             options, answer = make_options(query, random)
             items.append(
                 Item(
@@ -44,9 +47,11 @@ def held_out(folder: Path, clips: int, seed: int, split: Literal["dev", "test"] 
     return items
 
 
-def choose(scene: Scene, asked: Counter[tuple[str, ...]], random: Random) -> list[Query]:
-    """The questions of one clip: of the kinds asked least so far, the text and answer that came least often."""
-    found = queries(scene)
+def choose(found: list[Query], asked: Counter[tuple[str, ...]], random: Random) -> list[Query]:
+    """The questions of one clip: of the kinds asked least so far, the text and answer that came least often.
+
+    found: what can be asked; it is shuffled.
+    """
     random.shuffle(found)
     kinds = list(KINDS)
     random.shuffle(kinds)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from savi.types import Clip
 from savi.world.render import write_clip
-from savi.world.scenes import VERSION, make_scene, scene_seed
+from savi.world.scenes import VERSION
+from savi.world.sets import scene_of
 
 
 def training_clips(folder: Path, count: int, seed: int) -> list[Clip]:
@@ -19,5 +20,5 @@ def clip(split: str, folder: Path, seed: int, index: int) -> Clip:
     path = folder / f"{split}-v{VERSION}-{seed}" / f"clip_{index:05}.mp4"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(make_scene(scene_seed(split, seed, index)), path)
+        write_clip(scene_of(split, seed, index), path)
     return Clip(path.stem, path)

@@ -111,7 +111,7 @@ def measure(
     """Shares, 0 to 1, on development scenes: of answers that are right, of own questions that are valid, and so on."""
     watched = [make_scene(scene_seed("dev", seed, index)) for index in range(scenes)]
     speaker, random, counts = Speaker(model, processor, watched), Random(seed), Counter[tuple[str, ...]]()
-    asked = [Asked(i, query) for i, scene in enumerate(watched) for query in choose(scene, counts, random)]
+    asked = [Asked(i, query) for i, scene in enumerate(watched) for query in choose(queries(scene), counts, random)]
     greedy, sampled = chain(speaker, asked, 0), chain(speaker, asked, 1.0, seed)
     preferred = []
     for one in asked:

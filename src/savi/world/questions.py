@@ -63,16 +63,19 @@ def _about(thing: Thing) -> Iterator[Query]:
     yield Query("spatial", f"where is {name} ?", thing.place, PLACES, f"{name} is at the {{}}")
 
 
-def _beside(scene: Scene, thing: Thing) -> Iterator[Query]:
-    """What is left or right of an object, above or below it."""
+def beside(scene: Scene, thing: Thing) -> Iterator[tuple[str, Thing]]:
+    """What is left or right of an object, above or below it, and how: ("right of", the other object)."""
     row, column = thing.place.split()
     for here, place in ((column, f"{row} {_FLIP[column]}"), (row, f"{_FLIP[row]} {column}")):
         for other in scene.things:
             if other.place == place:
-                relation = _TOWARDS[_FLIP[here]]
-                text = f"which object is {relation} the {thing.color} one ?"
-                claim = f"the {{}} object is {relation} the {thing.color} one"
-                yield Query("spatial", text, other.color, COLORS, claim)
+                yield _TOWARDS[_FLIP[here]], other
+
+
+def _beside(scene: Scene, thing: Thing) -> Iterator[Query]:
+    for relation, other in beside(scene, thing):
+        text = f"which object is {relation} the {thing.color} one ?"
+        yield Query("spatial", text, other.color, COLORS, f"the {{}} object is {relation} the {thing.color} one")
 
 
 def _count(scene: Scene) -> Iterator[Query]:

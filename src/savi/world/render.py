@@ -24,6 +24,7 @@ RGB = {
     "cyan": (60, 205, 215),
     "white": (245, 245, 245),
 }
+GREY = 128
 TRAVEL = 0.2
 """How far an object moves between its appearance and the end, in widths of the picture."""
 BIGGER, SMALLER = 1.6, 0.5
@@ -42,7 +43,7 @@ def draw(scene: Scene) -> NDArray[np.uint8]:
     frames = np.repeat(backdrop(scene.background)[None], FRAMES, axis=0)
     for thing in scene.things:
         for index in range(thing.appears, FRAMES):
-            _paint(frames[index], thing, index)
+            _paint(frames[index], thing, index, scene.pale)
     return frames.round().astype(np.uint8)
 
 
@@ -58,10 +59,11 @@ def backdrop(level: int) -> NDArray[np.float32]:
     return frame
 
 
-def _paint(frame: NDArray[np.float32], thing: Thing, index: int) -> None:
+def _paint(frame: NDArray[np.float32], thing: Thing, index: int, pale: float) -> None:
     """Blend one object into one frame, in place."""
     x, y = centre(thing, index)
     size, color = radius(thing, index), np.array(RGB[thing.color], dtype=np.float32)
+    color += pale * (GREY - color)
     if thing.change == "turns white":
         color += changed(thing, index) * (np.array(RGB["white"], dtype=np.float32) - color)
     reach = int(size * 1.4) + 2

@@ -52,10 +52,11 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """things: in the order they appear. background: grey level, 0 to 255."""
+    """things: in the order they appear. background: grey level, 0 to 255. pale: share of grey in every colour."""
 
     things: tuple[Thing, ...]
     background: int
+    pale: float = 0.0
 
 
 def make_scene(seed: int) -> Scene:
@@ -85,5 +86,5 @@ def make_scene(seed: int) -> Scene:
 
 
 def scene_seed(split: str, seed: int, index: int) -> int:
-    """The seed of one scene. Splits ("base", "train", "dev", "test") never share a stream."""
+    """The seed of one scene. Splits ("base", "train", "dev", "test", ...) never share a stream."""
     return derive_seed("world", split, seed, index)
