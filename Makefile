@@ -9,17 +9,19 @@ ARGS ?=
 RESUME ?=
 BENCH ?=
 BENCHMARKS ?= benchmarks
+BASES ?= world $(wildcard bases/[1-9]*)
 export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate samples test lint format bench base clean
+.PHONY: help setup train validate samples test lint format bench base paper paper-page clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12 | sed 's/^/  make /'
 	@echo; echo "  EXP=name            an experiment file, experiments/<name>.yaml (default: demo)"
 	@echo "  ARGS='--key value'  any setting of it, e.g. ARGS='--trainer.max_epochs 2'"
+	@echo "  BASES='world bases/1' the study's base models (default: the shipped one and those in bases/); QUICK=1: 15 minutes"
 	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
@@ -47,16 +49,23 @@ test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest
 
 lint: $(READY) ## ruff and mypy
-	@$(BIN)/ruff check src tests bench && $(BIN)/ruff format --check --quiet src tests bench && $(BIN)/mypy
+	@$(BIN)/ruff check src tests bench paper && $(BIN)/ruff format --check --quiet src tests bench paper && $(BIN)/mypy
 
 format: $(READY) ## Let ruff rewrite the sources
-	@$(BIN)/ruff check --fix --quiet src tests bench; $(BIN)/ruff format --quiet src tests bench
+	@$(BIN)/ruff check --fix --quiet src tests bench paper; $(BIN)/ruff format --quiet src tests bench paper
 
 bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make bench [ARGS='--tokens 64']
 	@$(BIN)/python -m bench $(ARGS)
 
-base: $(READY) ## Teach the miniature base model anew (tens of minutes): make base [SEED=0]
-	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) $(ARGS)
+base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 writes bases/1
+	@mkdir -p bases/work
+	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) --output bases/$(or $(SEED),0) --work bases/work $(ARGS)
+
+paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
+	@$(BIN)/python -m paper --bases $(BASES) $(if $(QUICK),--quick) $(ARGS)
+
+paper-page: $(READY) ## Write docs/paper.md anew from the result files that are there
+	@$(BIN)/python -m paper --bases $(BASES) --page-only $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## Remove the virtual environment and caches (never lightning_logs)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
