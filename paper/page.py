@@ -76,8 +76,9 @@ def _opening(fits: Sequence[Fit], found: Found) -> str:
         f"{len(done)} of {len(fits)} runs are finished, on {len(bases)} bases ({', '.join(bases) or 'none'}) and "
         f"{len({fit.seed for fit in done})} seeds.{one} Accuracy in percent: multiple choice by likelihood over "
         f"{items} held-out questions, four options, after the last round. ± is a 95 % interval over all runs of a row, "
-        "bases and seeds together (Student's t). Differences are paired: the same base, the same seed. A row is repeated by "
-        "`savi fit --config experiments/paper/NAME.yaml --model.base.path BASE --seed_everything SEED`, all of them by `make paper`."
+        "bases and seeds together (Student's t). Differences are paired: the same base, the same seed. A row is "
+        "repeated by `savi fit --config experiments/paper/NAME.yaml --model.base.path BASE --seed_everything SEED`, "
+        "all of them by `make paper`."
     )
 
 

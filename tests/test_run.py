@@ -94,6 +94,7 @@ def test_a_run_leaves_everything_it_promises(run: Path) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["model"]["lora"]["r"] == 8
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
+    assert json.loads((run / "readiness.json").read_text())["questions"] > 0
     with Image.open(run / "summary.png") as picture:
         assert min(picture.size) > 500
     with (run / "metrics.csv").open() as file:

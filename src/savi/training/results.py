@@ -19,7 +19,7 @@ from savi.evaluation.multiple_choice import ItemResult, summarise
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
 from savi.training.processes import gather
-from savi.training.run_folder import run_folder
+from savi.training.run_folder import run_folder, write_json
 from savi.training.self_critique import SelfCritique
 
 if TYPE_CHECKING:
@@ -181,14 +181,6 @@ def _metrics(summary: dict[str, Any]) -> dict[str, float]:
         metrics |= {f"val/{name}/{task}": accuracy for task, accuracy in measured["by_task"].items()}
         metrics[f"val/{name}/fallbacks"] = float(measured["fallbacks"])
     return metrics
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a file that is either the old or the new one, whenever the process is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 @rank_zero_only

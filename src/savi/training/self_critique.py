@@ -17,12 +17,13 @@ from tqdm import tqdm
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
+from savi.critique.readiness import Rehearsal, rehearse, summarise
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
 from savi.data.sharding import deal
 from savi.training.critics import build_critic, check_critic
 from savi.training.processes import first, gather
-from savi.training.run_folder import lock_run, run_folder
+from savi.training.run_folder import lock_run, run_folder, write_json
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """Most rejected clips named on the terminal; all of them are in the traces."""
+REHEARSED = 32
+"""Clips that the readiness check takes."""
 
 
 class SelfCritique(Callback):
@@ -90,6 +93,8 @@ class SelfCritique(Callback):
         done = first(partial(self._take_up, clips))
         was_training = self._module.training
         self._module.eval()
+        if self.round == 0 and done == 0:
+            first(partial(self._rehearse, clips))
         self._build(clips, done)
         self._module.train(was_training)
         self.seconds = time.monotonic() - started
@@ -114,20 +119,11 @@ class SelfCritique(Callback):
 
         The batches are those of a single process, so that the pairs are the same.
         """
-        module, data, trainer = self._module, self._data, self._trainer
-        critic = self._critic = self._critic or build_critic(module, clips)
-        chain = CritiqueChain(
-            module.video_lm,
-            module.prompts,
-            module.chain_settings,
-            module.filter_settings,
-            run_seed=module.seed,
-            round_index=self.round,
-            critic=critic,
-        )
+        data, trainer = self._data, self._trainer
+        chain = self._chain(clips)
         batches = chunks(clips[done:], data.clips_per_pass)
         mine = deal(batches, trainer.global_rank, trainer.world_size)
-        missing = {clip for batch in mine for clip in batch if not (self.is_kept(clip) and critic.is_kept(clip))}
+        missing = {clip for batch in mine for clip in batch if not (self.is_kept(clip) and chain.critic.is_kept(clip))}
         paths = [clip.path for batch in mine for clip in batch if clip in missing]
         decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
 
@@ -142,6 +138,35 @@ class SelfCritique(Callback):
                         self._store.commit(results)
                         bar.update(len(results))
                         bar.set_postfix(pairs=self._store.counts()["pairs"])
+
+    def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
+        module = self._module
+        critic = self._critic = self._critic or build_critic(module, clips)
+        return CritiqueChain(
+            module.video_lm,
+            module.prompts,
+            module.chain_settings,
+            module.filter_settings,
+            run_seed=module.seed,
+            round_index=self.round,
+            critic=critic,
+        )
+
+    def _rehearse(self, clips: Sequence[Clip]) -> None:
+        """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
+        settings = self._module.chain_settings
+        if settings.second != "revision" or settings.critic.who == "truth":
+            return
+        data, chain, rehearsals = self._data, self._chain(clips), list[Rehearsal]()
+        for batch in chunks(clips[:REHEARSED], data.clips_per_pass):
+            paths = [clip.path for clip in batch]
+            decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
+            good = [(clip, f) for clip, f in zip(batch, decoded, strict=True) if not isinstance(f, UndecodableClip)]
+            if good:
+                rehearsals += rehearse(chain, [clip for clip, _ in good], [frames for _, frames in good])
+        readiness = summarise(rehearsals)
+        write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness))
+        rank_zero_info(readiness.line())
 
     def _bar(self, total: int, done: int) -> tqdm[NoReturn]:
         trainer = self._trainer
