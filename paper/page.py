@@ -45,7 +45,7 @@ def write_page(fits: Sequence[Fit], measurements: Sequence[Measurement], page: P
     found = read_fits(fits)
     figures = page.with_suffix("")
     figures.mkdir(parents=True, exist_ok=True)
-    draw_rounds(found, [*METHODS, *CONTROLS], figures / "rounds.png")
+    draw_rounds(found, [*METHODS, *CONTROLS, "rounds_6"], figures / "rounds.png")
     draw_critic(found.get("videosavi", []), figures / "critic.png")
     draw_deciding(found, ["videosavi", *DECIDING], figures / "deciding.png")
     parts = [
