@@ -19,6 +19,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.models.adapters import trainable_state
+from savi.training.run_folder import run_folder
 from savi.types import Clip, Frames, Item, Sampling, SaviError
 from savi.video.decode import UndecodableClip
 
@@ -55,7 +56,7 @@ class BenchmarkAnswers(Callback):
     @property
     def folder(self) -> Path:
         """Where the files of the current evaluation go."""
-        folder = Path(self._trainer.log_dir or ".") / "benchmarks"
+        folder = run_folder(self._trainer) / "benchmarks"
         if self._trainer.state.fn != "fit":
             return folder
         return folder / f"round_{0 if self._trainer.sanity_checking else self._trainer.current_epoch + 1:02d}"
@@ -139,7 +140,7 @@ class BenchmarkAnswers(Callback):
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "adapter": [adapter, asdict(module.lora_settings)],
             "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_pass": self._data.clips_per_pass,
+            "clips_per_chain": self._data.clips_per_chain,
             "scorer": opened.settings.scorer,
             "sampling": asdict(_sampling(opened)),
             "prompt": module.prompts.answer if opened.settings.scorer == "likelihood" else "",

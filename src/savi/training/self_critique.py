@@ -119,7 +119,7 @@ class SelfCritique(Callback):
             run_seed=module.seed,
             round_index=self.round,
         )
-        batches = chunks(clips[done:], data.clips_per_pass)
+        batches = chunks(clips[done:], data.clips_per_chain)
         mine = deal(batches, trainer.global_rank, trainer.world_size)
         missing = {clip for batch in mine for clip in batch if not self.is_kept(clip)}
         paths = [clip.path for batch in mine for clip in batch if clip in missing]
@@ -158,7 +158,7 @@ class SelfCritique(Callback):
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
             "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_pass": self._data.clips_per_pass,
+            "clips_per_chain": self._data.clips_per_chain,
             "clips": [clip.id for clip in clips],
         }
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
