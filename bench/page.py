@@ -76,8 +76,8 @@ def _chain(results: Row) -> str:
 
 def _parts(results: Row) -> str:
     (row,) = results["parts"]
-    parts = {name: seconds for name, seconds in row.items() if name != "visual_tokens"}
-    return _markdown(list(parts), [[f"{seconds:.2f} s" for seconds in parts.values()]])
+    parts = ("decode", "vision", "chain", "reference", "step")
+    return _markdown(parts, [[f"{row[part]:.2f} s" for part in parts]])
 
 
 def _machine(results: Row) -> str:

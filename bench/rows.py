@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
+
+import torch
 
 from bench import chain, memory, step
 from bench.meters import Stopwatch, matrix_product_rate
-from bench.parts import seconds_by_part
+from bench.parts import time_parts
 from bench.workload import QUESTIONS, SHAPES, clip, load, questions
 from savi.models.adapters import trainable_state
 from savi.models.video_lm import VideoLM
@@ -64,6 +66,8 @@ class Bench:
             whole = seconds + median(once.readings)
             row["ratio_trl_video_all"] = round(median(theirs["video"].readings[1:]) / whole, 2)
             row |= self._memory(tokens, checkpointing, ours, theirs["video"])
+        elif ours.peaks.readings:
+            row["memory_mib"] = round(max(ours.peaks.readings), 1)
         operations = step.operations(lm, self.shape, noise, frames, steps[0])
         row["flop_share"] = round((3 if checkpointing else 2) * operations / seconds / median(rates), 3)
         return row
@@ -100,10 +104,19 @@ class Bench:
         return {"visual_tokens": tokens, "savi": ours, "trl": theirs, "steps": count, "largest_difference": apart}
 
     def parts(self, tokens: int, folder: Path) -> dict[str, Any]:
-        """Seconds a clip by part of a round."""
+        """Seconds a clip by part of a round; on a GPU also the peak of memory above the resident model, in MiB."""
         lm = self._load(tokens, checkpointing=True)
-        seconds = seconds_by_part(lm, tokens, self.device, folder)
-        return {"visual_tokens": tokens, **{part: round(value, 4) for part, value in seconds.items()}}
+        watches = time_parts(lm, tokens, self.device, folder)
+        row: dict[str, Any] = {"visual_tokens": tokens}
+        for part, watch in watches.items():
+            # The first clip pays for what is loaded and compiled once.
+            row[part] = round(mean(watch.readings[1:]), 4)
+        for part, watch in watches.items():
+            if watch.peaks.readings:
+                row[f"{part}_mib"] = round(max(watch.peaks.readings), 1)
+        if self.device == "cuda":
+            row["resident_mib"] = round(torch.cuda.memory_allocated() / 2**20, 1)
+        return row
 
     def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
         return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)
