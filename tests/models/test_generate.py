@@ -134,6 +134,13 @@ def test_prefixes_that_are_too_many_for_a_pass_are_read_in_several(
             )
 
 
+def test_checkpointing_in_training_mode_is_refused(random_base: Path) -> None:
+    checkpointed = build_lm(random_base, checkpointing=True)
+    checkpointed.model.train()
+    with pytest.raises(RuntimeError, match="call eval"):
+        checkpointed.generate(watch(checkpointed, [0]), BRANCHES[:1], Sampling(max_new_tokens=2))
+
+
 def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:
     logits = torch.zeros(1000, lm.model.get_output_embeddings().weight.shape[0])
     logits[:, lm._banned] = 50.0

@@ -69,7 +69,10 @@ class PrefixCache:
 
 @torch.no_grad()
 def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
-    """Read every prefix once. Those of one length are read together, so that none is padded."""
+    """Read every prefix once. Those of one length are read together, so that none is padded.
+
+    Raises RuntimeError for a model in training mode under gradient checkpointing, which drops the cache.
+    """
     order = sorted(range(len(prefixes)), key=lambda index: len(prefixes[index]))
     at_once = clips_at_once(prefixes)
     passes: list[list[int]] = []
@@ -109,4 +112,6 @@ def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> D
         use_cache=True,
         **family.decoder_extras(prefixes, width),
     )
+    if cache.get_seq_length() != width:
+        raise RuntimeError("the decoder kept no cache: in training mode gradient checkpointing drops it; call eval()")
     return cache
