@@ -21,7 +21,10 @@ import transformers
 
 from bench import chain
 from bench.rows import Bench
-from bench.workload import QUESTIONS, SHAPES, build
+from bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
+
+LONG = 4 * RESPONSE
+"""Tokens of a response in the row that shows what longer texts do to the ratio."""
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
         plan += [("step", partial(bench.step, tokens, way == "on")) for way in options.checkpointing]
     plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
     if "video" in options.peers:
+        plan.append(("longer", partial(bench.step, sizes[len(sizes) // 2], True, LONG)))
         plan.append(("losses", partial(bench.losses, sizes[-1], options.loss_steps)))
     plan.append(("parts", partial(bench.parts, sizes[0], folder)))
     return plan
@@ -79,6 +83,8 @@ def _workload(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "shape": asdict(SHAPES[options.shape]),
         "questions": QUESTIONS,
+        "prompt": PROMPT,
+        "response": RESPONSE,
         "repeats": options.repeats,
         "turns": turns,
     }

@@ -76,8 +76,8 @@ def _chain(results: Row) -> str:
 
 def _parts(results: Row) -> str:
     (row,) = results["parts"]
-    parts = {name: seconds for name, seconds in row.items() if name != "visual_tokens"}
-    return _markdown(list(parts), [[f"{seconds:.2f} s" for seconds in parts.values()]])
+    parts = ("decode", "vision", "chain", "reference", "step")
+    return _markdown(parts, [[f"{row[part]:.2f} s" for part in parts]])
 
 
 def _machine(results: Row) -> str:
@@ -90,7 +90,23 @@ def _machine(results: Row) -> str:
     )
 
 
-TABLES: dict[str, Callable[[Row], str]] = {"machine": _machine, "step": _step, "chain": _chain, "parts": _parts}
+def _longer(results: Row) -> str:
+    (row,) = results["longer"]
+    low, high = row["ratio_trl_video_spread"]
+    return (
+        f"Longer texts share less: at {row['visual_tokens']} visual tokens, checkpointing on, with responses of "
+        f"{row['response_tokens']} tokens the ratio to TRL's video way is **{row['ratio_trl_video']:.1f}** "
+        f"({low:.1f} to {high:.1f}).\n"
+    )
+
+
+TABLES: dict[str, Callable[[Row], str]] = {
+    "machine": _machine,
+    "step": _step,
+    "longer": _longer,
+    "chain": _chain,
+    "parts": _parts,
+}
 
 
 def draw() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
+
+import torch
 
 from bench import chain, memory, step
 from bench.meters import Stopwatch, matrix_product_rate
-from bench.parts import seconds_by_part
-from bench.workload import QUESTIONS, SHAPES, clip, load, questions
+from bench.parts import time_parts
+from bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
 from savi.models.adapters import trainable_state
 from savi.models.video_lm import VideoLM
 
@@ -29,10 +31,14 @@ class Bench:
         self.repeats = repeats
         self.peers = peers
 
-    def step(self, tokens: int, checkpointing: bool) -> dict[str, Any]:
-        """An optimiser step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both."""
+    def step(self, tokens: int, checkpointing: bool, response: int = RESPONSE) -> dict[str, Any]:
+        """An optimiser step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both.
+
+        response: tokens of a response; with others than usual, TRL's video way is timed alone.
+        """
         noise, frames = clip(tokens)
-        steps = [questions(index) for index in range(self.repeats + 1)]
+        steps = [questions(index, response) for index in range(self.repeats + 1)]
+        peers = self.peers if response == RESPONSE else [way for way in self.peers if way == "video"]
         lm = self._load(tokens, checkpointing)
         fresh = {name: value.clone() for name, value in trainable_state(lm.peft_model).items()}
         ours, once, rates = Stopwatch(self.device), Stopwatch(self.device), []
@@ -49,12 +55,14 @@ class Bench:
 
         block()
         theirs = {}
-        for way in self.peers:
+        for way in peers:
             lm.peft_model.load_state_dict(fresh, strict=False)
-            theirs[way] = self._train_trl(lm, frames, steps, checkpointing, way)
+            # Frames as images take so long that one timed step has to do.
+            some = steps[:2] if way == "images" else steps
+            theirs[way] = self._train_trl(lm, frames, some, checkpointing, way)
             block()
         seconds = median(ours.readings)
-        row: dict[str, Any] = {"visual_tokens": tokens, "checkpointing": checkpointing}
+        row: dict[str, Any] = {"visual_tokens": tokens, "checkpointing": checkpointing, "response_tokens": response}
         row["pairs_per_s"] = round(QUESTIONS / seconds, 4)
         for way, watch in theirs.items():
             row[f"trl_{way}_pairs_per_s"] = round(QUESTIONS / median(watch.readings[1:]), 4)
@@ -63,7 +71,10 @@ class Bench:
             # The passes of the vision tower and of the reference counted in, though a round makes them once.
             whole = seconds + median(once.readings)
             row["ratio_trl_video_all"] = round(median(theirs["video"].readings[1:]) / whole, 2)
-            row |= self._memory(tokens, checkpointing, ours, theirs["video"])
+            if response == RESPONSE:
+                row |= self._memory(tokens, checkpointing, ours, theirs["video"])
+        elif ours.peaks.readings:
+            row["memory_mib"] = round(max(ours.peaks.readings), 1)
         operations = step.operations(lm, self.shape, noise, frames, steps[0])
         row["flop_share"] = round((3 if checkpointing else 2) * operations / seconds / median(rates), 3)
         return row
@@ -100,10 +111,19 @@ class Bench:
         return {"visual_tokens": tokens, "savi": ours, "trl": theirs, "steps": count, "largest_difference": apart}
 
     def parts(self, tokens: int, folder: Path) -> dict[str, Any]:
-        """Seconds a clip by part of a round."""
+        """Seconds a clip by part of a round; on a GPU also the peak of memory above the resident model, in MiB."""
         lm = self._load(tokens, checkpointing=True)
-        seconds = seconds_by_part(lm, tokens, self.device, folder)
-        return {"visual_tokens": tokens, **{part: round(value, 4) for part, value in seconds.items()}}
+        watches = time_parts(lm, tokens, self.device, folder)
+        row: dict[str, Any] = {"visual_tokens": tokens}
+        for part, watch in watches.items():
+            # The first clip pays for what is loaded and compiled once.
+            row[part] = round(mean(watch.readings[1:]), 4)
+        for part, watch in watches.items():
+            if watch.peaks.readings:
+                row[f"{part}_mib"] = round(max(watch.peaks.readings), 1)
+        if self.device == "cuda":
+            row["resident_mib"] = round(torch.cuda.memory_allocated() / 2**20, 1)
+        return row
 
     def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
         return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)

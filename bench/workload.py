@@ -21,9 +21,9 @@ from savi.types import Clip, Frames, Question
 
 FRAMES = 32
 QUESTIONS = 6
-PROMPT = 32
-RESPONSE = 32
-"""Characters, which are tokens here, without the marks of the chat."""
+PROMPT = 24
+RESPONSE = 24
+"""Characters, which are tokens here, without the marks of the chat: a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ def letters(length: int, *seed: Any) -> str:
     return "".join(random.Random(repr(seed)).choices(string.ascii_lowercase, k=length))
 
 
-def questions(seed: int) -> list[Question]:
-    """Six questions about one clip, each with two responses of unlike lengths, RESPONSE in the mean."""
+def questions(seed: int, response: int = RESPONSE) -> list[Question]:
+    """Six questions about one clip, each with two responses of unlike lengths, `response` in the mean."""
     return [
         Question(
             0,
             letters(PROMPT, seed, index, "prompt"),
-            (letters(RESPONSE - index, seed, index, "chosen"), letters(RESPONSE + index, seed, index, "rejected")),
+            (letters(response - index, seed, index, "chosen"), letters(response + index, seed, index, "rejected")),
         )
         for index in range(QUESTIONS)
     ]

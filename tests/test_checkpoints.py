@@ -49,11 +49,12 @@ def test_every_published_checkpoint_has_its_experiment() -> None:
 
 
 def test_the_tables_of_sizes_are_those_that_are_computed() -> None:
-    docs = EXPERIMENTS.parent / "docs"
-    printed = subprocess.run([sys.executable, docs / "memory.py"], capture_output=True, text=True, check=True).stdout
+    root = EXPERIMENTS.parent
+    command = [sys.executable, "-m", "bench.fits"]
+    printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     tables = printed.strip().split("\n\n")
     assert len(tables) == 2
-    assert all(table in (docs / "models.md").read_text() for table in tables)
+    assert all(table in (root / "docs" / "models.md").read_text() for table in tables)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

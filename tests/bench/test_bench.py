@@ -60,7 +60,7 @@ def test_operations_by_hand(tmp_path: Path) -> None:
     with torch.no_grad():
         prefix = len(lm.watch([noise], [frames]).prefixes[0])
     prompt = len(lm._prompt_ids(asked[0].prompt, lm.watch([noise], [None]).prefixes[0]))
-    read = 32  # of 32 letters and the end token, all but the last
+    read = 24  # of 24 letters and the end token, all but the last
     branches = prompt + 2 * read
     weights = 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128)
     seen = sum(range(1, prefix + 1)) + branches * prefix + sum(range(1, prompt + 1))

@@ -121,6 +121,25 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(
     assert results[0] == results[1]
 
 
+def test_two_processes_answer_as_one_does_and_one_takes_what_they_answered(
+    evaluation: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("egoschema", "nextqa")
+    given = arguments(tmp_path, samples, names=names)
+    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "savi.cli"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *given, *two], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = tmp_path / "demo" / "base" / "benchmarks"
+    shares = [(folder / f"nextqa.replies{rank}.jsonl").read_text().count('"id"') for rank in ("", "-1")]
+    assert min(shares) > 0
+    main(given)
+    assert f"NExT-QA: {sum(shares)} of {sum(shares)} were answered before" in caplog.text
+    for name in names:
+        assert (folder / f"{name}.jsonl").read_bytes() == (evaluation / "benchmarks" / f"{name}.jsonl").read_bytes()
+
+
 def test_what_was_answered_with_other_settings_is_not_taken(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"key": "a"}\n[{"id": "x", "response": "B", "logps": [], "problem": ""}]\n[{"id": "y"')

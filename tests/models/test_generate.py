@@ -119,6 +119,28 @@ def test_a_turn_leaves_the_prefixes_as_it_found_them(lm: VideoLM) -> None:
         assert torch.equal(layer.values, values)
 
 
+def test_prefixes_that_are_too_many_for_a_pass_are_read_in_several(
+    lm: VideoLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their order: clips of one length are read together, the cache has them as they were given."""
+    prefixes = watch(lm, [0, 2, 1, 0, 0]).prefixes
+    together = fill_cache(lm.model, lm.family, prefixes)
+    monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 1)
+    apart = fill_cache(lm.model, lm.family, prefixes)
+    for ours, theirs in zip(apart.cache.layers, together.cache.layers, strict=True):
+        for index, prefix in enumerate(prefixes):
+            torch.testing.assert_close(
+                ours.keys[index, :, : len(prefix)], theirs.keys[index, :, : len(prefix)], atol=1e-4, rtol=0
+            )
+
+
+def test_checkpointing_in_training_mode_is_refused(random_base: Path) -> None:
+    checkpointed = build_lm(random_base, checkpointing=True)
+    checkpointed.model.train()
+    with pytest.raises(RuntimeError, match="call eval"):
+        checkpointed.generate(watch(checkpointed, [0]), BRANCHES[:1], Sampling(max_new_tokens=2))
+
+
 def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:
     logits = torch.zeros(1000, lm.model.get_output_embeddings().weight.shape[0])
     logits[:, lm._banned] = 50.0

@@ -149,6 +149,27 @@ def test_reference_is_the_model_without_its_adapter(random_base: Path, lm: Video
     assert not reference.requires_grad
 
 
+def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, frames = zip(*CLIPS, strict=True)
+    watched = lm.watch(clips, frames)
+    passes: list[int] = []
+    decoder = lm.family.language_model(lm.model)
+    handle = decoder.register_forward_pre_hook(
+        lambda _, __, given: passes.append(len(given["inputs_embeds"])), with_kwargs=True
+    )
+    try:
+        together = lm.score_reference(watched, QUESTIONS)
+        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, watched.prefixes)))
+        apart = lm.score_reference(watched, QUESTIONS)
+        assert passes == [3, 2, 1]
+        assert lm.score(watched, QUESTIONS).logps.requires_grad
+        assert passes == [3, 2, 1, 3], "with gradients all in one pass, as was asked"
+    finally:
+        handle.remove()
+    torch.testing.assert_close(apart.logps, together.logps, atol=1e-4, rtol=0)
+    assert apart.lengths.tolist() == together.lengths.tolist()
+
+
 def test_previous_reference_is_the_adapter_as_it_stands(random_base: Path) -> None:
     lm = build_lm(random_base, reference="previous")
     clips, frames = zip(*CLIPS, strict=True)

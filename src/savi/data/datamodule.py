@@ -65,9 +65,11 @@ class ClipDataModule(LightningDataModule):
     for generalisation (`savi.world.sets`). benchmark_clips: held-out clips of the world. benchmark_seed: which ones.
     frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
     visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
-    pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together,
-    which changes memory and speed, not what is learnt. passes: how often a round goes through its pairs.
-    workers: processes that decode ahead. seed: of the world's training clips and of the order of pairs.
+    pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together in a
+    step, which changes memory and speed, not what is learnt. clips_per_chain: clips that are talked about together, in
+    the chain and in an evaluation; None for clips_per_pass. They take little memory, and many make a GPU fast.
+    passes: how often a round goes through its pairs. workers: processes that decode ahead. seed: of the world's
+    training clips and of the order of pairs.
     cache: folder for rendered clips; by default savi's own under the user's cache folder.
     """
 
@@ -84,6 +86,7 @@ class ClipDataModule(LightningDataModule):
         decode_timeout: float = 60.0,
         pairs_per_step: int = 32,
         clips_per_pass: int = 8,
+        clips_per_chain: int | None = None,
         passes: int = 1,
         workers: int = 0,
         seed: int = 0,
@@ -95,6 +98,7 @@ class ClipDataModule(LightningDataModule):
             ("frame_pixels", 1 if frame_pixels is None else frame_pixels),
             ("pairs_per_step", pairs_per_step),
             ("clips_per_pass", clips_per_pass),
+            ("clips_per_chain", clips_per_pass if clips_per_chain is None else clips_per_chain),
             ("passes", passes),
         ):
             if value < 1:
@@ -115,6 +119,7 @@ class ClipDataModule(LightningDataModule):
         self.decode_timeout = decode_timeout
         self.pairs_per_step = pairs_per_step
         self.clips_per_pass = clips_per_pass
+        self.clips_per_chain = clips_per_pass if clips_per_chain is None else clips_per_chain
         self.passes = passes
         self.workers = workers
         self.seed = seed
@@ -154,7 +159,7 @@ class ClipDataModule(LightningDataModule):
         if not any(sets):
             return []
         is_answered = self.answer_source.is_answered if self.answer_source else _never
-        return self._loader(ItemDataset(sets, self.clips_per_pass, self._reader(), is_answered, *self._place))
+        return self._loader(ItemDataset(sets, self.clips_per_chain, self._reader(), is_answered, *self._place))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""

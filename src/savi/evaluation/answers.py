@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,17 @@ def choose_options(
 class AnswerLog:
     """The answers of one evaluation on disk, a line a batch, under a key of everything that they depend on.
 
-    A log with another key is begun anew. A line that a kill cut off is dropped.
+    A log with another key is begun anew. A line that a kill cut off is dropped. others: logs of the processes beside
+    this one, whose answers count and are left where they are.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str, others: Iterable[Path] = ()) -> None:
         self.path = path
         self._answers: dict[str, Answer] = {}
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        whole = lines[:-1] if lines and _loads(lines[0]) == {"key": key} else [json.dumps({"key": key})]
-        for line in whole[1:]:
-            self._take([Answer(**fields | {"logps": tuple(fields["logps"])}) for fields in json.loads(line)])
+        for other in others:
+            self._read(_whole_lines(other, key))
+        whole = _whole_lines(path, key)
+        self._read(whole)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
@@ -89,12 +90,27 @@ class AnswerLog:
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Commit the answers of a batch."""
-        self._take(answers)
+        self.take(answers)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([asdict(answer) for answer in answers], ensure_ascii=False) + "\n")
 
-    def _take(self, answers: Sequence[Answer]) -> None:
+    def take(self, answers: Sequence[Answer]) -> None:
+        """Count answers that another process has committed."""
         self._answers.update({answer.id: answer for answer in answers})
+
+    def all(self) -> list[Answer]:
+        """Every answer, in the order in which they came."""
+        return list(self._answers.values())
+
+    def _read(self, lines: Sequence[str]) -> None:
+        for line in lines[1:]:
+            self.take([Answer(**fields | {"logps": tuple(fields["logps"])}) for fields in json.loads(line)])
+
+
+def _whole_lines(path: Path, key: str) -> list[str]:
+    """The key, and the lines under it that are whole."""
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    return lines[:-1] if lines and _loads(lines[0]) == {"key": key} else [json.dumps({"key": key})]
 
 
 def _loads(line: str) -> Any:

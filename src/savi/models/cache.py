@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, DynamicLayer
 
-from savi.models.family import ClipPrefix, Family
+from savi.models.family import ClipPrefix, Family, clips_at_once
 from savi.models.score import pad_prefixes, position_ids
 
 ROOM = 256
@@ -69,13 +69,21 @@ class PrefixCache:
 
 @torch.no_grad()
 def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
-    """Read every prefix once. Those of one length are read together, so that none is padded."""
-    by_length: dict[int, list[int]] = {}
-    for index, prefix in enumerate(prefixes):
-        by_length.setdefault(len(prefix), []).append(index)
-    caches = [_read(model, family, [prefixes[i] for i in indices]) for indices in by_length.values()]
-    width = max(by_length)
-    place = torch.tensor([index for indices in by_length.values() for index in indices]).argsort()
+    """Read every prefix once. Those of one length are read together, so that none is padded.
+
+    Raises RuntimeError for a model in training mode under gradient checkpointing, which drops the cache.
+    """
+    order = sorted(range(len(prefixes)), key=lambda index: len(prefixes[index]))
+    at_once = clips_at_once(prefixes)
+    passes: list[list[int]] = []
+    for index in order:
+        if passes and len(passes[-1]) < at_once and len(prefixes[index]) == len(prefixes[passes[-1][0]]):
+            passes[-1].append(index)
+        else:
+            passes.append([index])
+    caches = [_read(model, family, [prefixes[i] for i in indices]) for indices in passes]
+    width = max(len(prefix) for prefix in prefixes)
+    place = torch.tensor(order).argsort()
     layers = []
     for parts in zip(*(cache.layers for cache in caches), strict=True):
         keys = torch.cat([pad(layer.keys, (0, 0, 0, width - layer.keys.shape[-2])) for layer in parts])
@@ -104,4 +112,6 @@ def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> D
         use_cache=True,
         **family.decoder_extras(prefixes, width),
     )
+    if cache.get_seq_length() != width:
+        raise RuntimeError("the decoder kept no cache: in training mode gradient checkpointing drops it; call eval()")
     return cache

@@ -45,6 +45,15 @@ class ClipPrefix:
         return self.embeds.nbytes + self.positions.nbytes + (0 if self.deep is None else self.deep.nbytes)
 
 
+TOKENS_AT_ONCE = 16384
+"""Of prefixes, in a pass without gradients: enough to keep a large GPU busy; more would only take memory."""
+
+
+def clips_at_once(prefixes: Sequence[ClipPrefix]) -> int:
+    """How many of these clips go through the decoder in one pass without gradients."""
+    return max(1, TOKENS_AT_ONCE // max(len(prefix) for prefix in prefixes))
+
+
 @dataclass(frozen=True)
 class Family:
     """How one family of Hugging Face classes is watched and tuned.

@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from savi.models.cache import PrefixCache, fill_cache
-from savi.models.family import ClipPrefix
+from savi.models.family import ClipPrefix, clips_at_once
 from savi.models.generate import continue_branches
 from savi.models.kept import KeepSettings, KeptPrefixes, watcher_key
 from savi.models.load import LoadedBase
@@ -123,11 +123,16 @@ class VideoLM:
         """Packed log-probabilities of every response under the current adapter; gradients flow if enabled."""
         order, grouped = self._by_clip(watched, questions)
         clips = [index for index, group in enumerate(grouped) if group]
-        scores = score_packed(
-            self.model, self.family, [watched.prefixes[i] for i in clips], [grouped[i] for i in clips]
+        # With gradients the memory is for the caller to choose: what is asked for is kept for one backward pass.
+        at_once = len(clips) if torch.is_grad_enabled() else clips_at_once(watched.prefixes)
+        parts = [
+            score_packed(self.model, self.family, [watched.prefixes[i] for i in some], [grouped[i] for i in some])
+            for some in (clips[start : start + at_once] for start in range(0, len(clips), at_once))
+        ]
+        index = torch.tensor(order, device=self.device)
+        return ResponseScores(
+            torch.cat([part.logps for part in parts])[index], torch.cat([part.lengths for part in parts])[index]
         )
-        index = torch.tensor(order, device=scores.logps.device)
-        return ResponseScores(scores.logps[index], scores.lengths[index])
 
     @torch.no_grad()
     def score_reference(self, watched: WatchedClips, questions: Sequence[Question]) -> ResponseScores:

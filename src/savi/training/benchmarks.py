@@ -19,7 +19,9 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.models.adapters import trainable_state
-from savi.types import Clip, Frames, Item, Sampling, SaviError
+from savi.training.processes import gather
+from savi.training.run_folder import run_folder
+from savi.types import Clip, Frames, Item, Sampling
 from savi.video.decode import UndecodableClip
 
 if TYPE_CHECKING:
@@ -40,10 +42,6 @@ class BenchmarkAnswers(Callback):
         self._module: SelfAlignment = pl_module  # type: ignore[assignment]
         self._data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self._data.answer_source = self
-        if self.opened and trainer.world_size > 1:
-            raise SaviError(
-                "data.benchmark: benchmarks are measured by one process; run savi validate with --trainer.devices 1"
-            )
         for opened in self.opened.values():
             rank_zero_info(describe(opened))
 
@@ -55,7 +53,7 @@ class BenchmarkAnswers(Callback):
     @property
     def folder(self) -> Path:
         """Where the files of the current evaluation go."""
-        folder = Path(self._trainer.log_dir or ".") / "benchmarks"
+        folder = run_folder(self._trainer) / "benchmarks"
         if self._trainer.state.fn != "fit":
             return folder
         return folder / f"round_{0 if self._trainer.sanity_checking else self._trainer.current_epoch + 1:02d}"
@@ -63,7 +61,11 @@ class BenchmarkAnswers(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         adapter = _digest(trainable_state(self._module))
         for name, opened in self.opened.items():
-            log = self.logs[name] = AnswerLog(self.folder / f"{name}.replies.jsonl", self._key(opened, adapter))
+            # A process has a log of its own, and takes what any process has answered before.
+            rank = f"-{trainer.global_rank}" if trainer.global_rank else ""
+            own = self.folder / f"{name}.replies{rank}.jsonl"
+            others = [path for path in sorted(self.folder.glob(f"{name}.replies*.jsonl")) if path != own]
+            log = self.logs[name] = AnswerLog(own, self._key(opened, adapter), others)
             if len(log):
                 rank_zero_info(f"{BENCHMARKS[name].title}: {len(log)} of {len(opened.items)} were answered before")
 
@@ -111,13 +113,15 @@ class BenchmarkAnswers(Callback):
         return broken + answer_items(module.video_lm, watched, owners, items, _sampling(opened))
 
     def finish(self) -> dict[str, dict[str, Any]]:
-        """Grade every answer, write rows and tables, and give the summaries by benchmark."""
+        """Grade the answers of all processes, write rows and tables, and give the summaries by benchmark."""
         summaries = {}
         for name, opened in self.opened.items():
+            for answers in gather(self.logs[name].all):
+                self.logs[name].take(answers)
             rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)
             summaries[name] = summary
-        if summaries:
+        if summaries and self._trainer.is_global_zero:
             loggers = self._trainer.loggers
             write_tables(self.folder, str(loggers[0].name) if loggers else "this run", summaries)
         return summaries
@@ -139,7 +143,7 @@ class BenchmarkAnswers(Callback):
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "adapter": [adapter, asdict(module.lora_settings)],
             "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_pass": self._data.clips_per_pass,
+            "clips_per_chain": self._data.clips_per_chain,
             "scorer": opened.settings.scorer,
             "sampling": asdict(_sampling(opened)),
             "prompt": module.prompts.answer if opened.settings.scorer == "likelihood" else "",

@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 LESS_MEMORY = (
     "the GPU's memory is full; in this order: model.base.nf4=true, model.base.gradient_checkpointing=true, "
-    "data.clips_per_pass=1, a lower data.frame_pixels, fewer data.frames; docs/models.md has sizes"
+    "data.clips_per_pass=1, fewer data.clips_per_chain, a lower data.frame_pixels, fewer data.frames; "
+    "docs/models.md has sizes"
 )
 
 

@@ -60,7 +60,7 @@ class SelfCritique(Callback):
         datamodule.pair_source = self
         self._data = datamodule
         if stage == "fit":
-            check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_pass)
+            check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain)
             first(self._lock)
 
     def _lock(self) -> None:
@@ -121,7 +121,7 @@ class SelfCritique(Callback):
         """
         data, trainer = self._data, self._trainer
         chain = self._chain(clips)
-        batches = chunks(clips[done:], data.clips_per_pass)
+        batches = chunks(clips[done:], data.clips_per_chain)
         mine = deal(batches, trainer.global_rank, trainer.world_size)
         missing = {clip for batch in mine for clip in batch if not (self.is_kept(clip) and chain.critic.is_kept(clip))}
         paths = [clip.path for batch in mine for clip in batch if clip in missing]
@@ -158,7 +158,7 @@ class SelfCritique(Callback):
         if settings.second != "revision" or settings.critic.who == "truth":
             return
         data, chain, rehearsals = self._data, self._chain(clips), list[Rehearsal]()
-        for batch in chunks(clips[:REHEARSED], data.clips_per_pass):
+        for batch in chunks(clips[:REHEARSED], data.clips_per_chain):
             paths = [clip.path for clip in batch]
             decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
             good = [(clip, f) for clip, f in zip(batch, decoded, strict=True) if not isinstance(f, UndecodableClip)]
@@ -189,7 +189,7 @@ class SelfCritique(Callback):
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
             "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_pass": self._data.clips_per_pass,
+            "clips_per_chain": self._data.clips_per_chain,
             "clips": [clip.id for clip in clips],
         }
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,11 +1,15 @@
-"""What fits where: the tables of docs/models.md, computed and not measured. `python docs/memory.py` prints them."""
+"""What fits where: the tables of docs/models.md, computed and not measured. `python -m bench.fits` prints them."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 GB = 1e9
 QUESTIONS, PROMPT, RESPONSE = 6, 60, 100  # a clip's pairs; tokens of a prompt and of a response
+BRANCH = 400  # tokens of the longest turn, its prompt with all that it quotes and its reply
 TURNS = 150 + 100 + 200 + 100  # tokens written one after the other: question, answer, critique, revision
 RANK = 16
+CHAIN = 8  # data.clips_per_chain
 
 
 @dataclass(frozen=True)
@@ -42,26 +46,31 @@ class Size:
         return RANK * self.layers * ends * (4 + 4 + 2)
 
     def step(self, clips: int) -> float:
-        """The layers' inputs, one layer at work, the mask, a chunk of logits.
+        """The layers' inputs, one layer at work, the branches' mask, a chunk of logits.
 
         A Qwen2.5-VL layer in NF4 with LoRA keeps 10 ffn + 38 width bytes a token for its backward pass (counted with
         torch's saved_tensors_hooks); as much again is taken to be on its way.
         """
         layer = 2 * (10 * self.ffn + 38 * self.width)
-        row = self.packed * (2 * self.layers * self.width + layer) + 3 * self.packed**2
+        branches = self.packed - self.tokens
+        mask = 3 * branches * self.packed
+        copied = 2 * 2 * self.packed * self.heads_width  # keys and values, once for each query head
+        row = self.packed * (2 * self.layers * self.width + layer) + mask + copied
         return clips * row + 16 * 1024 * self.vocabulary
 
     def writing(self, clips: int) -> float:
-        """Keys and values in 2 bytes each: of the prefix, and of every branch's copy of it."""
-        return clips * 4 * self.kv_width * self.layers * (self.tokens + 400) * (1 + QUESTIONS)
+        """Keys and values in 2 bytes each: of the prefix, and of the branches that share it."""
+        return clips * 4 * self.kv_width * self.layers * (self.tokens + QUESTIONS * BRANCH)
 
     def total(self, nf4: bool, clips: int = 1) -> float:
-        """Gigabytes. The last terms: prefixes that are kept (model.keep_mib), CUDA and what its allocator wastes."""
-        busy = max(self.step(clips), self.writing(clips))
-        return (self.weights(nf4) + self.adapter() + busy + 0.54e9 + 1.5e9) / GB
+        """Gigabytes. The last term: CUDA and what its allocator wastes."""
+        busy = max(self.step(clips), self.writing(CHAIN))
+        return (self.weights(nf4) + self.adapter() + busy + 1.5e9) / GB
 
     def hours(self, clips: int) -> float:
-        """A round over 4,000 clips: 40 ms a written token (of all branches at once), 100 TFLOP/s for what is read."""
+        """A round over 4,000 clips: 40 ms a written token (of all branches of the chain's clips at once), 100 TFLOP/s
+        for what is read.
+        """
         read = 2 * GB * self.linear * (2 * self.tokens + 4 * self.packed)
         return 4000 * (TURNS * 0.04 / clips + read / 100e12) / 3600
 
@@ -91,11 +100,11 @@ def main() -> None:
         for nf4 in (True, False):
             cells += [f"{size.total(nf4):.1f}", " / ".join(most_clips(size, nf4, card) for card in CARDS)]
         print("| " + " | ".join(cells) + " |")
-    print("\n| checkpoint | weights | adapter | a step | or writing | hours a round, 1 clip a pass | 4 clips |")
+    print("\n| checkpoint | weights | adapter | a step | or writing | hours a round | with 1 clip a chain |")
     print("|---|---|---|---|---|---|---|")
     for size in SIZES:
-        parts = (size.weights(nf4=True), size.adapter(), size.step(1), size.writing(1))
-        cells = [size.name, *(f"{part / GB:.1f}" for part in parts), f"{size.hours(1):.0f}", f"{size.hours(4):.0f}"]
+        parts = (size.weights(nf4=True), size.adapter(), size.step(1), size.writing(CHAIN))
+        cells = [size.name, *(f"{part / GB:.1f}" for part in parts), f"{size.hours(CHAIN):.0f}", f"{size.hours(1):.0f}"]
         print("| " + " | ".join(cells) + " |")
 
 
