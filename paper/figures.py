@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from paper.numbers import Reached, advantage, estimate
 
@@ -23,7 +24,7 @@ def draw_rounds(found: Mapping[str, Sequence[Reached]], experiments: Sequence[st
         axes.plot(rounds, middle, marker="o", label=name, color=f"C{index}")
         low, high = ([m + sign * h for m, h in zip(middle, half, strict=True)] for sign in (-1, 1))
         axes.fill_between(rounds, low, high, alpha=0.12, color=f"C{index}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("round")
     axes.set_ylabel("accuracy (%)")
     _save(figure, axes, path)

@@ -77,6 +77,8 @@ def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
         ("model.lora.r=0", "model.lora.r must be at least 1"),
         ("model.lora.r=many", "model.lora.r"),
         ("model.dpo.loss=dpo", "model.dpo.loss"),
+        ("model.chain.critic.who=another", "goes with who=another"),
+        ("model.chain.critic={who: another, base: /nowhere/critic}", "/nowhere/critic"),
         ("data.passes=0", "data.passes must be at least 1"),
         ("data.clips=/nowhere/at/all", "/nowhere/at/all"),
         ("data.benchmark=mmlu", "data.benchmark"),

@@ -26,7 +26,10 @@ def check_critic(settings: CriticSettings, clips: Sequence[Clip], clips_per_chai
     if settings.who == "truth":
         Truth(clips)
     if settings.base:
-        load_family(BaseSettings(path=settings.base))
+        try:
+            load_family(BaseSettings(path=settings.base))
+        except SaviError as error:
+            raise SaviError(f"model.chain.critic.base: {str(error).removeprefix('model.base.path: ')}") from None
 
 
 def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
