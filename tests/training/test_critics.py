@@ -20,7 +20,11 @@ MINE = [Clip("cat", Path("videos/cat.mp4"))]
         (CriticSettings("other_clip"), 1, "other_clip needs data.clips_per_chain of at least 2"),
         (CriticSettings("shuffled"), 1, "shuffled needs data.clips_per_chain of at least 2"),
         (CriticSettings("truth"), 8, "it goes with data.clips=world"),
-        (CriticSettings("another", "/nowhere/model"), 8, "^model.chain.critic.base: /nowhere/model is not a model folder"),
+        (
+            CriticSettings("another", "/nowhere/model"),
+            8,
+            "^model.chain.critic.base: /nowhere/model is not a model folder",
+        ),
     ],
 )
 def test_a_critic_that_cannot_criticise_is_refused(settings: CriticSettings, clips_per_chain: int, said: str) -> None:
