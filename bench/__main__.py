@@ -23,6 +23,7 @@ from bench import chain
 from bench.rows import Bench
 from bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
+PARTS = ("step", "chain", "longer", "losses", "parts")
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -58,7 +59,7 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
         plan.append(("longer", partial(bench.step, sizes[len(sizes) // 2], True, LONG)))
         plan.append(("losses", partial(bench.losses, sizes[-1], options.loss_steps)))
     plan.append(("parts", partial(bench.parts, sizes[0], folder)))
-    return plan
+    return [(part, row) for part, row in plan if part in options.only]
 
 
 def _options() -> argparse.Namespace:
@@ -70,6 +71,7 @@ def _options() -> argparse.Namespace:
         "--peers", choices=["video", "images"], nargs="*", default=["video", "images"], help="TRL's ways"
     )
     parser.add_argument("--turns", choices=["batched", "single"], nargs="*", default=["batched", "single"])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts of the benchmark")
     parser.add_argument("--repeats", type=int, default=2, help="timed steps of a block, after one that isn't")
     parser.add_argument("--loss-steps", type=int, default=10, help="optimiser steps whose losses are compared")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")

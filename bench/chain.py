@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ class ChainTurn:
     reply: int
 
 
+CLIPS = 4
+"""That savi takes through the chain together, as data.clips_per_chain says in an experiment."""
+
 TURNS = (
     ChainTurn("question", 2, 64, 64),
     ChainTurn("answer", QUESTIONS, 32, 32),
@@ -38,15 +42,15 @@ def prompts(turn: ChainTurn, seed: int) -> list[str]:
     return [letters(turn.prompt - index, seed, turn.name, index) for index in range(turn.branches)]
 
 
-def run(lm: VideoLM, clip: Clip, frames: Frames, meter: Meter) -> list[list[str]]:
-    """savi's way, from the frames on: the replies of each turn."""
+def run(lm: VideoLM, clips: Sequence[Clip], frames: Sequence[Frames], meter: Meter) -> list[list[str]]:
+    """savi's way, from the frames on, clips together: the replies of each turn about the first clip."""
     replies = []
     with meter:
-        watched = lm.watch([clip], [frames])
+        watched = lm.watch(clips, frames)
         for turn in TURNS:
-            branches = [Branch(0, prompt) for prompt in prompts(turn, 0)]
+            branches = [Branch(clip, prompt) for clip in range(len(clips)) for prompt in prompts(turn, 0)]
             written = lm.generate(watched, branches, Sampling(temperature=0.0, max_new_tokens=turn.reply))
-            replies.append([reply.text for reply in written])
+            replies.append([reply.text for reply in written[: turn.branches]])
     return replies
 
 

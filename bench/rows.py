@@ -80,10 +80,10 @@ class Bench:
         return row
 
     def chain(self, tokens: int, turns: Sequence[str]) -> dict[str, Any]:
-        """A clip's whole chain, greedy. turns: transformers' ways, "batched" and "single"."""
-        noise, frames = clip(tokens)
+        """A clip's whole chain, greedy, savi with several clips together. turns: transformers', "batched", "single"."""
+        noise, frames = zip(*(clip(tokens, seed) for seed in range(chain.CLIPS)), strict=True)
         lm = self._load(tokens, checkpointing=False, keep=False)
-        ways = {way: chain.Generate(lm, frames, way == "batched") for way in turns}
+        ways = {way: chain.Generate(lm, frames[0], way == "batched") for way in turns}
         ours, theirs = Stopwatch(self.device), {way: Stopwatch(self.device) for way in turns}
         same = dict.fromkeys(turns, 0)
         count = 0
@@ -93,9 +93,11 @@ class Bench:
             for way, generate in ways.items():
                 others = [text for turn in generate.run(theirs[way]) for text in turn]
                 same[way] += sum(a == b for a, b in zip(replies, others, strict=True))
-        row: dict[str, Any] = {"visual_tokens": tokens, "clips_per_s": round(1 / median(ours.readings[1:]), 4)}
+        seconds = [reading / chain.CLIPS for reading in ours.readings[1:]]
+        row: dict[str, Any] = {"visual_tokens": tokens, "clips_per_s": round(1 / median(seconds), 4)}
+        row["clips_together"] = chain.CLIPS
         for way, watch in theirs.items():
-            row |= _ratio(f"{way}_turns", watch.readings[1:], ours.readings[1:])
+            row |= _ratio(f"{way}_turns", watch.readings[1:], seconds)
             row[f"identical_replies_{way}"] = f"{same[way]} of {count}"
         return row
 
