@@ -27,10 +27,9 @@ self-alignment can be run, and checked against the truth, on any laptop. It is g
 `make base SEED={seed}` (`python -m savi.world.train --seed {seed}`), from random weights, on one CPU thread, in
 {minutes:.0f} minutes, with labels, on scenes that neither training clips nor benchmarks share:
 
-1. the vision tower on dense labels (what each visual token shows);
+1. the vision tower on dense labels (what each visual token shows); it is left as it is afterwards;
 2. captions of whole clips (every object with its properties, in order of appearance) and of single objects;
 3. the critique chain, all four turns mixed: ask, answer, criticise, revise, and captions lest they be forgotten.
-   The tower is left as it is.
 
 ## The gap between answering and criticising was made on purpose
 Self-critique can only help a model that judges better than it answers. Large models are like that; this one was

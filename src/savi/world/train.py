@@ -97,7 +97,7 @@ class Lecture:
 
     @cached_property
     def tokens(self) -> Tensor:
-        """Visual tokens of all scenes. For the last stage, in which the tower learns no more."""
+        """Visual tokens of all scenes. Good once the tower has been taught."""
         with torch.no_grad():
             return torch.cat([self.watch(range(at, at + 50)) for at in range(0, SCENES, 50)])
 
@@ -150,18 +150,18 @@ def dense_labels(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def teach_captions(lecture: Lecture, steps: int) -> None:
-    """Stage 2. The tower goes on learning."""
+    """Stage 2. The tower is left as it is from here on: taught further, it lost sight of places and of motion."""
     typesetter = Typesetter(lecture.model, lecture.processor)
 
     def loss(picked: list[int], random: Random) -> dict[str, Tensor]:
         page = typesetter.set([captions(lecture.scenes[index]) for index in picked])
-        return {"caption": reading_loss(lecture.model, lecture.watch(picked), page)}
+        return {"caption": reading_loss(lecture.model, lecture.tokens[picked], page)}
 
-    lecture.learn("captions", steps, 2e-3, lecture.model.parameters(), 40, loss)
+    lecture.learn("captions", steps, 2e-3, lecture.model.model.language_model.parameters(), 40, loss)
 
 
 def teach_chain(lecture: Lecture, steps: int) -> None:
-    """Stage 3. The tower is left as it is."""
+    """Stage 3."""
     typesetter, prior = Typesetter(lecture.model, lecture.processor), Prior(lecture.seed)
 
     def loss(picked: list[int], random: Random) -> dict[str, Tensor]:
