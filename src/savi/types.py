@@ -89,6 +89,15 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A question on a clip whose right answer somebody wrote down. No training sees it."""
+
+    clip: Clip
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How a turn is decoded. temperature 0 is greedy. max_new_tokens counts the end token."""
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from savi.critique.chain import ChainSettings, CritiqueChain
-from savi.critique.critics import Critic, TextReader
+from savi.critique.critics import Critic, Shuffled, TextReader
 from savi.critique.filters import FilterSettings
-from savi.critique.readiness import Readiness, Rehearsal, rehearse, summarise
+from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
+from savi.data.datamodule import ClipDataModule
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import WORLD
-from savi.types import Clip, Frames, Sampling
+from savi.types import Clip, Frames, Labelled, Sampling
 from savi.video.decode import decode
 from savi.world.clips import training_clips
 from tests.critique.test_chain import PROMPTS, ScriptedModel, sensible
@@ -43,10 +44,20 @@ def test_shares_by_hand() -> None:
     assert measured == Readiness(4, 0.25, pytest.approx(2 / 3), 1.0, pytest.approx(1 / 3))
     assert measured.concerns() == ["many replies are malformed", "critiques of two answers disagree"]
     assert measured.line() == (
-        "Readiness, 4 questions: answers changed 67 %, malformed 25 %, critic agrees with itself 100 %, and from "
-        "another answer 33 %. WARNING: runs like this went wrong here: many replies are malformed; critiques of two "
-        "answers disagree"
+        "Readiness: of 4 questions 25 % are lost to malformed replies; criticism changes 67 % of the answers; two "
+        "critiques of one answer lead to the same revision in 100 %, those of two answers in 33 %. WARNING: runs like "
+        "this went wrong here: many replies are malformed; critiques of two answers disagree"
     )
+
+
+def test_labelled_questions_are_counted() -> None:
+    well = [Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=True)]
+    right, wrong, kept = Examination(False, True), Examination(True, False), Examination(True, True)
+    measured = summarise(well, [right, right, wrong, kept])
+    assert (measured.labelled, measured.greedy, measured.revised) == (4, 0.5, 0.75)
+    assert measured.concerns() == []
+    assert measured.line().endswith("; of 4 labelled questions 50 % answered right, 75 % after revision")
+    assert summarise(well, [right, wrong, kept]).concerns() == ["revised answers are hardly better than answers"]
 
 
 def test_what_is_well_has_no_warning() -> None:
@@ -78,6 +89,26 @@ def test_agreement_is_that_of_the_revisions() -> None:
     assert temporal == Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=False)
 
 
+def test_answers_are_compared_by_their_words_and_unreadable_ones_left_out() -> None:
+    def script(clip: int, prompt: str) -> str:
+        match prompt.split()[0]:
+            case "answer":
+                return "" if "lost" in prompt else "Red ."
+            case "criticise":
+                return "" if "mute" in prompt else "it is blue"
+        return "blue"
+
+    chain = CritiqueChain(ScriptedModel(script), PROMPTS, ChainSettings(), FilterSettings(), 0, 0)
+    clips = [Clip("a", Path("a.mp4")), Clip("b", Path("b.mp4"))]
+    labelled = [
+        Labelled(clips[1], "first ?", "red"),
+        Labelled(clips[0], "second ?", "blue"),
+        Labelled(clips[0], "lost ?", "red"),
+        Labelled(clips[1], "mute ?", "red"),
+    ]
+    assert examine(chain, clips, [None, None], labelled) == [Examination(True, False), Examination(False, True)]
+
+
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Clip], list[Frames]]:
     clips = training_clips(tmp_path_factory.mktemp("clips"), 24, 0)
@@ -103,3 +134,22 @@ def test_the_good_base_is_told_from_those_with_a_weak_critic(filmed: tuple[list[
     assert readiness(good, filmed).concerns() == []
     for weak in (readiness(good, filmed, TextReader(good)), readiness(world_model(noise=0.3), filmed)):
         assert "two critiques of one answer disagree" in weak.concerns()
+
+
+def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
+    filmed: tuple[list[Clip], list[Frames]], tmp_path: Path
+) -> None:
+    model = world_model()
+    data = ClipDataModule(clip_count=24, labelled="world", cache=str(tmp_path))
+    labelled = [one for one in data.read_labelled() if int(one.clip.path.stem.split("_")[1]) < 24]
+    clips = list(dict.fromkeys(one.clip for one in labelled))
+    frames = [decode(clip.path) for clip in clips]
+    gained = []
+    for critic in (None, Shuffled(model)):
+        chain = CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic)
+        measured = summarise(rehearse(chain, *filmed), examine(chain, clips, frames, labelled))
+        assert measured.greedy is not None
+        assert measured.revised is not None
+        gained.append(measured.revised - measured.greedy)
+        assert ("revised answers are hardly better than answers" in measured.concerns()) == (critic is not None)
+    assert gained[0] > 0.2

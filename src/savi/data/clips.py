@@ -102,15 +102,15 @@ def _read_manifest(manifest: Path) -> Iterator[_Entry]:
         known = ", ".join(MANIFEST_SUFFIXES)
         raise SaviError(f"{manifest}: neither a video nor a manifest ({known}), by its suffix")
     try:
-        for place, row in _rows(manifest):
+        for place, row in rows(manifest):
             path, identity = _fields(row, place)
             yield _Entry(PurePath(path), manifest.parent / Path(path).expanduser(), identity, place)
     except (UnicodeDecodeError, csv.Error) as error:
         raise SaviError(f"{manifest}: can't be read ({error})") from error
 
 
-def _rows(manifest: Path) -> Iterator[tuple[str, Any]]:
-    """Each row of a manifest as a string or a mapping, with its place in words."""
+def rows(manifest: Path) -> Iterator[tuple[str, Any]]:
+    """Each row of a manifest as a string or a mapping, with its place in words. Raises SaviError."""
     kind = manifest.suffix.lower()
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         if kind in (".csv", ".tsv"):

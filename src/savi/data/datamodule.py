@@ -21,12 +21,16 @@ from savi.data.batches import (
     plan_steps,
 )
 from savi.data.clips import find_clips
+from savi.data.labelled import read_labelled
 from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
-from savi.types import Clip, Frames, Item, PreferencePair, SaviError, derive_seed
+from savi.types import Clip, Frames, Item, Labelled, PreferencePair, SaviError, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.world.benchmark import HeldOutSet, held_out
 from savi.world.clips import training_clips
+
+LABELLED_CLIPS = 64
+"""Clips of the world's development set that serve as labelled ones: 192 questions."""
 
 
 class PairSource(Protocol):
@@ -63,6 +67,8 @@ class ClipDataModule(LightningDataModule):
     stand alone; None to go without evaluation.
     benchmark_set: which held-out set of the world: "dev" for choices, "test" for what is reported, and four that ask
     for generalisation (`savi.world.sets`). benchmark_clips: held-out clips of the world. benchmark_seed: which ones.
+    labelled: questions with known answers that the readiness check may use, before the first round: a .jsonl, .json,
+    .csv or .tsv file with video, question and answer, or "world" for the embedded development set.
     frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
     visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
     pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together in a
@@ -81,6 +87,7 @@ class ClipDataModule(LightningDataModule):
         benchmark_set: HeldOutSet = "test",
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
+        labelled: str | None = None,
         frames: int = 32,
         frame_pixels: int | None = None,
         decode_timeout: float = 60.0,
@@ -114,6 +121,7 @@ class ClipDataModule(LightningDataModule):
         self.benchmark_set: HeldOutSet = benchmark_set
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
+        self.labelled_source = labelled
         self.frames = frames
         self.frame_pixels = frame_pixels
         self.decode_timeout = decode_timeout
@@ -128,17 +136,20 @@ class ClipDataModule(LightningDataModule):
         self.answer_source: AnswerSource | None = None
         self.clips: list[Clip] = []
         self.items: list[Item] = []
+        self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
 
     def prepare_data(self) -> None:
         """Render what is missing of the world, once a machine."""
         self._training_clips()
         self._items()
+        self.read_labelled()
 
     def setup(self, stage: str) -> None:
         """Find the clips and read the benchmarks' files, all before the model is loaded. Raises SaviError."""
         if stage == "fit":
             self.clips = self._training_clips()
+            self.labelled = self.read_labelled()
         self.items = self._items()
         self.opened = open_benchmarks(self.benchmarks, self.frames)
 
@@ -195,6 +206,19 @@ class ClipDataModule(LightningDataModule):
             return []
         folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
         return held_out(folder, self.benchmark_clips, self.benchmark_seed, self.benchmark_set)
+
+    def read_labelled(self) -> list[Labelled]:
+        """The questions with known answers, rendered where they are the world's. Raises SaviError."""
+        if self.labelled_source is None:
+            return []
+        if self.labelled_source != WORLD:
+            try:
+                return read_labelled(Path(self.labelled_source).expanduser())
+            except SaviError as error:
+                raise SaviError(f"data.labelled: {error}") from None
+        folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
+        items = held_out(folder, LABELLED_CLIPS, self.benchmark_seed, "dev")
+        return [Labelled(item.clip, item.question, item.options[item.answer]) for item in items]
 
 
 def _default_cache() -> Path:

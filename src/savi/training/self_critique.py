@@ -17,12 +17,12 @@ from tqdm import tqdm
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
-from savi.critique.readiness import Rehearsal, rehearse, summarise
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
 from savi.data.sharding import deal
 from savi.training.critics import build_critic, check_critic
 from savi.training.processes import first, gather
+from savi.training.readiness import check_readiness
 from savi.training.run_folder import lock_run, run_folder, write_json
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 LISTED = 20
 """Most rejected clips named on the terminal; all of them are in the traces."""
-REHEARSED = 32
-"""Clips that the readiness check takes."""
 
 
 class SelfCritique(Callback):
@@ -157,14 +155,7 @@ class SelfCritique(Callback):
         settings = self._module.chain_settings
         if settings.second != "revision" or settings.critic.who == "truth":
             return
-        data, chain, rehearsals = self._data, self._chain(clips), list[Rehearsal]()
-        for batch in chunks(clips[:REHEARSED], data.clips_per_chain):
-            paths = [clip.path for clip in batch]
-            decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
-            good = [(clip, f) for clip, f in zip(batch, decoded, strict=True) if not isinstance(f, UndecodableClip)]
-            if good:
-                rehearsals += rehearse(chain, [clip for clip, _ in good], [frames for _, frames in good])
-        readiness = summarise(rehearsals)
+        readiness = check_readiness(self._chain(clips), self._data, clips)
         write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness))
         rank_zero_info(readiness.line())
 
