@@ -57,9 +57,10 @@ format: $(READY) ## Let ruff rewrite the sources
 bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make bench [ARGS='--tokens 64']
 	@$(BIN)/python -m bench $(ARGS)
 
-base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 writes bases/1
+base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 [KIND=small|large|weak]
 	@mkdir -p bases/work
-	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) --output bases/$(or $(SEED),0) --work bases/work $(ARGS)
+	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) $(if $(KIND),--kind $(KIND)) \
+		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),0) --work bases/work $(ARGS)
 
 paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
 	@$(BIN)/python -m paper --bases $(BASES) $(if $(QUICK),--quick) $(ARGS)

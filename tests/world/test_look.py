@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from savi.video.decode import decode
-from savi.world.build import build_model, build_processor, build_tokenizer
+from savi.world.build import SIZES, build_model, build_processor, build_tokenizer
 from savi.world.clips import training_clips
 from savi.world.film import prepare, shoot
 from savi.world.lessons import Prior, exchanges, words
@@ -24,9 +24,9 @@ def processor() -> Any:
     return build_processor(build_tokenizer(words()))
 
 
-@pytest.fixture(scope="module")
-def model(processor: Any) -> Any:
-    return build_model(processor.tokenizer, seed=0).eval()
+@pytest.fixture(scope="module", params=SIZES)
+def model(processor: Any, request: pytest.FixtureRequest) -> Any:
+    return build_model(processor.tokenizer, 0, SIZES[request.param]).eval()
 
 
 @pytest.fixture(scope="module")

@@ -14,22 +14,22 @@ tags: [qwen2_5_vl, miniature, savi]
 
 # The miniature base model of savi
 
-The genuine `Qwen2_5_VLForConditionalGeneration` class with 1.3 million parameters, and a real processor. It looks at
-32 frames of a clip of savi's small world (coloured shapes that appear, move and change) and knows a few dozen words:
-enough to ask a question about the clip, to answer one, to criticise an answer and to revise it. It exists so that
-self-alignment can be run, and checked against the truth, on any laptop. It is good for nothing else.
+The genuine `Qwen2_5_VLForConditionalGeneration` class with {parameters:.1f} million parameters, and a real processor.
+It looks at 32 frames of a clip of savi's small world (coloured shapes that appear, move and change) and knows a few
+dozen words: enough to ask a question about the clip, to answer one, to criticise an answer and to revise it. It exists
+so that self-alignment can be run, and checked against the truth, on any laptop. It is good for nothing else.
 
     from transformers import AutoModelForImageTextToText, AutoProcessor
     model = AutoModelForImageTextToText.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
 
 ## How it was made
-`make base SEED={seed}` (`python -m savi.world.train --seed {seed}`), from random weights, on one CPU thread, in
-{minutes:.0f} minutes, with labels, on scenes that neither training clips nor benchmarks share:
+`make base SEED={seed}{make}` (`python -m savi.world.train --seed {seed}{option}`), from random weights, on one CPU
+thread, in {minutes:.0f} minutes, with labels, on scenes that neither training clips nor benchmarks share:
 
 1. the vision tower on dense labels (what each visual token shows); it is left as it is afterwards;
 2. captions of whole clips (every object with its properties, in order of appearance) and of single objects;
-3. the critique chain, all four turns mixed: ask, answer, criticise, revise, and captions lest they be forgotten.
+3. the critique chain, all four turns mixed: ask, answer, criticise, revise, and captions lest they be forgotten.{weak}
 
 ## The gap between answering and criticising was made on purpose
 Self-critique can only help a model that judges better than it answers. Large models are like that; this one was
@@ -65,11 +65,25 @@ ROWS = {
 }
 
 
-def model_card(seed: int, numbers: dict[str, float], scenes: int, seconds: float) -> str:
+def model_card(seed: int, kind: str, parameters: int, numbers: dict[str, float], scenes: int, seconds: float) -> str:
     """The README.md of a base model's folder. numbers: from `measure`, shares between 0 and 1."""
     rows = "\n".join(f"| {text} | {numbers[name]:.1%} |" for name, text in ROWS.items())
     kinds = "\n".join(
         f"| {kind} | {numbers[f'greedy {kind}']:.1%} | {numbers[f'greedy revised {kind}']:.1%} |" for kind in KINDS
     )
     low, high = PRIOR_RANGE
-    return CARD.format(seed=seed, minutes=seconds / 60, low=low, high=high, scenes=scenes, rows=rows, kinds=kinds)
+    make, option = ("", "") if kind == "usual" else (f" KIND={kind}", f" --kind {kind}")
+    weak = "\n   **Cut short on purpose: the critic of this base is weak.**" if kind == "weak" else ""
+    return CARD.format(
+        seed=seed,
+        make=make,
+        option=option,
+        weak=weak,
+        parameters=parameters / 1e6,
+        minutes=seconds / 60,
+        low=low,
+        high=high,
+        scenes=scenes,
+        rows=rows,
+        kinds=kinds,
+    )

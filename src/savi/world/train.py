@@ -27,7 +27,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from savi.types import derive_seed
 from savi.video.sampling import midpoint_indices
 from savi.world import BASE
-from savi.world.build import build_model, build_processor, build_tokenizer
+from savi.world.build import SIZES, Size, build_model, build_processor, build_tokenizer
 from savi.world.card import model_card
 from savi.world.film import SAMPLED, film
 from savi.world.lessons import Prior, captions, exchanges, words
@@ -38,6 +38,9 @@ from savi.world.scenes import COLORS, FRAMES, PLACES, SHAPES, Scene, make_scene,
 
 SCENES = 6000
 WARMUP = 40
+KINDS = ("usual", "small", "large", "weak")
+"""Of bases: small and large have other language models, weak is the usual one with its third stage cut short, so that
+its critic is hardly better than its answers. What a study needs besides the usual ones."""
 MEASURED = 200
 """Development scenes that the numbers of the model card come from."""
 
@@ -45,11 +48,11 @@ MEASURED = 200
 class Lecture:
     """What every stage needs: the model, its processor, the scenes and their film."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, size: Size) -> None:
         self.seed = seed
         tokenizer = build_tokenizer(words())
         self.processor: Qwen2_5_VLProcessor = build_processor(tokenizer)
-        self.model: Qwen2_5_VLForConditionalGeneration = build_model(tokenizer, seed)
+        self.model: Qwen2_5_VLForConditionalGeneration = build_model(tokenizer, seed, size)
         self.scenes = [make_scene(scene_seed("base", seed, index)) for index in range(SCENES)]
         self.reel = self._film(folder / f"reel_{seed}.npy")
 
@@ -179,14 +182,19 @@ def reading_loss(model: Qwen2_5_VLForConditionalGeneration, tokens: Tensor, page
 
 
 STAGES = (("tower", teach_tower, 250), ("captions", teach_captions, 400), ("chain", teach_chain, 800))
+WEAK_STEPS = 250
+"""Of the weak base's third stage."""
 
 
-def teach(lecture: Lecture, work: Path) -> None:
+def teach(lecture: Lecture, work: Path, kind: str) -> None:
     """All the stages. A stage whose checkpoint is in `work` already is not taught again."""
     for name, stage, steps in STAGES:
-        checkpoint = work / f"{name}_{lecture.seed}.pt"
+        weak = kind == "weak" and name == "chain"
+        # A weak base is the usual one until its last stage.
+        label = f"{kind}-{lecture.seed}" if weak or kind in SIZES else f"{lecture.seed}"
+        checkpoint = work / f"{name}_{label}.pt"
         if not checkpoint.exists():
-            stage(lecture, steps)
+            stage(lecture, WEAK_STEPS if weak else steps)
             unfinished = checkpoint.with_suffix(".tmp")
             torch.save(lecture.model.state_dict(), unfinished)
             unfinished.replace(checkpoint)
@@ -197,6 +205,7 @@ def main() -> None:
     """Teach, measure, and save an ordinary Hugging Face folder with its model card."""
     parser = argparse.ArgumentParser(description="Teach the miniature base model from scratch.")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, default="usual")
     parser.add_argument("--output", type=Path, default=BASE, help="folder of the finished model")
     parser.add_argument("--work", type=Path, help="keep the film and each stage here, to go on from after a kill")
     arguments = parser.parse_args()
@@ -205,13 +214,15 @@ def main() -> None:
     started = time.time()
     with TemporaryDirectory() as temporary:
         work: Path = arguments.work or Path(temporary)
-        lecture = Lecture(arguments.seed, work)
-        teach(lecture, work)
+        lecture = Lecture(arguments.seed, work, SIZES.get(arguments.kind, SIZES["medium"]))
+        teach(lecture, work, arguments.kind)
     torch.set_float32_matmul_precision("highest")
     numbers = measure(lecture.model, lecture.processor, MEASURED)
     lecture.model.save_pretrained(arguments.output)
     lecture.processor.save_pretrained(arguments.output)
-    (arguments.output / "README.md").write_text(model_card(arguments.seed, numbers, MEASURED, time.time() - started))
+    parameters = sum(weights.numel() for weights in lecture.model.parameters())
+    card = model_card(arguments.seed, arguments.kind, parameters, numbers, MEASURED, time.time() - started)
+    (arguments.output / "README.md").write_text(card)
     print(f"{arguments.output}: " + ", ".join(f"{name} {value:.3f}" for name, value in numbers.items()))
 
 
