@@ -18,6 +18,8 @@ PAPER = Path(__file__).parent.parent / "experiments" / "paper"
 SMALL = [
     "--data.clip_count=8",
     "--data.benchmark=null",
+    "--data.labelled=null",
+    "--model.keep.folder=null",
     "--trainer.max_epochs=1",
     "--trainer.enable_progress_bar=false",
 ]

@@ -19,19 +19,23 @@ REHEARSED = 32
 def check_readiness(chain: CritiqueChain, data: ClipDataModule, clips: Sequence[Clip]) -> Readiness:
     """Measure the model's criticism on the first clips, and on the labelled questions where there are any."""
     rehearsals: list[Rehearsal] = []
-    for batch, frames in _batches(data, clips[:REHEARSED]):
+    for batch, frames in _batches(chain, data, clips[:REHEARSED]):
         rehearsals += rehearse(chain, batch, frames)
     examined: list[Examination] = []
-    for batch, frames in _batches(data, list(dict.fromkeys(one.clip for one in data.labelled))):
+    for batch, frames in _batches(chain, data, list(dict.fromkeys(one.clip for one in data.labelled))):
         examined += examine(chain, batch, frames, [one for one in data.labelled if one.clip in batch])
     return summarise(rehearsals, examined)
 
 
-def _batches(data: ClipDataModule, clips: Sequence[Clip]) -> Iterator[tuple[list[Clip], list[Frames]]]:
-    """Clips with their frames, without those that can't be decoded."""
+def _batches(
+    chain: CritiqueChain, data: ClipDataModule, clips: Sequence[Clip]
+) -> Iterator[tuple[list[Clip], list[Frames | None]]]:
+    """Clips with their frames, None where they aren't needed; without those that can't be decoded."""
     for batch in chunks(clips, data.clips_per_chain):
-        paths = [clip.path for clip in batch]
+        missing = [clip for clip in batch if not (chain.model.is_kept(clip) and chain.critic.is_kept(clip))]
+        paths = [clip.path for clip in missing]
         decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
-        good = [(clip, f) for clip, f in zip(batch, decoded, strict=True) if not isinstance(f, UndecodableClip)]
-        if good:
-            yield [clip for clip, _ in good], [frames for _, frames in good]
+        frames = dict(zip(missing, decoded, strict=True))
+        broken = {clip for clip, read in frames.items() if isinstance(read, UndecodableClip)}
+        if good := [clip for clip in batch if clip not in broken]:
+            yield good, [read if isinstance(read := frames.get(clip), Frames) else None for clip in good]
