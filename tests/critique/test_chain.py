@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
 from savi.prompts.templates import Prompts
 from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.chain import CritiqueChain
 from savi.critique.critics import (
     EMPTY,
     Another,
@@ -22,6 +22,7 @@ from savi.critique.critics import (
     prefer_by_text,
 )
 from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
 from savi.critique.truth import Truth
 from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling, SaviError
 from savi.world.clips import training_clips

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic, Shuffled, TextReader
 from savi.critique.filters import FilterSettings
 from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
+from savi.critique.settings import ChainSettings
 from savi.data.datamodule import ClipDataModule
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base

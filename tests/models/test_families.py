@@ -15,8 +15,9 @@ import transformers as hf
 from bitsandbytes.nn import Linear4bit
 from torch import Tensor
 
-from savi.critique.chain import ChainSettings, CritiqueChain
+from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
 from savi.models.adapters import trainable_state
 from savi.models.cache import fill_cache
 from savi.models.generate import continue_branches

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from savi.critique.chain import ChainSettings
 from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
 from savi.data.batches import MicroBatch, OptimiserStep
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings

@@ -11,8 +11,8 @@ from lightning import Callback, LightningModule
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 
-from savi.critique.chain import ChainSettings
 from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
