@@ -9,7 +9,7 @@ ARGS ?=
 RESUME ?=
 BENCH ?=
 BENCHMARKS ?= benchmarks
-BASES ?= world $(wildcard bases/[1-9]*)
+BASES ?= world $(filter-out bases/1,$(wildcard bases/[1-9]*))
 export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
@@ -59,8 +59,8 @@ bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make be
 
 base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 [KIND=small|large|weak]
 	@mkdir -p bases/work
-	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),0) $(if $(KIND),--kind $(KIND)) \
-		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),0) --work bases/work $(ARGS)
+	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),1) $(if $(KIND),--kind $(KIND)) \
+		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),1) --work bases/work $(ARGS)
 
 paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
 	@$(BIN)/python -m paper --bases $(BASES) $(if $(QUICK),--quick) $(ARGS)
