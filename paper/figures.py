@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from paper.numbers import Run, Study, estimate
-from paper.plan import CONTROLS, METHODS
+from paper.plan import CONTROLS, CRITICS, METHODS
 from paper.published import NAMES
 from savi.critique.readiness import LEAST_ADVANTAGE
 
 MARKERS = "os^Dvph*X<>"
+CRITICISED = ("videosavi", *CONTROLS, *CRITICS)
+"""Experiments that differ in who criticises, or in what is made of it."""
+
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "β (0.1)": {"beta_0.03": "0.03", "videosavi": "0.1", "beta_0.3": "0.3"},
     "NLL weight (0)": {"videosavi": "0", "nll_0.3": "0.3", "nll_1.0": "1"},
@@ -33,12 +35,13 @@ def draw(study: Study, folder: Path) -> dict[str, str]:
     if any(study.runs(name) for name in (*METHODS, *CONTROLS)):
         _rounds(study, folder / "rounds.png")
         drawn["rounds.png"] = "Accuracy by round. Bands: 95 % over runs"
-    if any(run.advantage is not None for run in study.all):
-        _critic([run for run in study.all if run.advantage is not None], folder / "critic.png")
+    shown = [run for run in study.all if run.advantage is not None and run.experiment in CRITICISED]
+    if shown:
+        _critic(shown, folder / "critic.png")
         drawn["critic.png"] = (
             "One point a run: its gain against its critic's advantage, right answers after revision less right greedy "
             f"answers on labelled questions, before training. Dotted: {100 * LEAST_ADVANTAGE:.0f} points, below which "
-            "savi warns"
+            "savi warns. Random direction and two initial samples don't follow their critic"
         )
     if longer := study.runs("rounds_6"):
         figure, (axes,) = _figure(1, 5.5)
@@ -58,9 +61,7 @@ def _rounds(study: Study, path: Path) -> None:
     ):
         _lines(axes, {NAMES[name]: study.runs(name) for name in names})
         axes.set_title(title, fontsize="medium")
-    low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
-    for axes in panels:
-        axes.set_ylim(low, high)
+    _one_scale(panels)
     _save(figure, path)
 
 
@@ -81,28 +82,28 @@ def _lines(axes: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
 
 
 def _critic(runs: Sequence[Run], path: Path) -> None:
-    figure, (axes,) = _figure(1, 9)
+    figure, (axes,) = _figure(1, 9, 5)
     experiments = list(dict.fromkeys(run.experiment for run in runs))
     bases = list(dict.fromkeys(run.base for run in runs))
     for run in runs:
-        color = _color(experiments.index(run.experiment))
+        color = f"C{experiments.index(run.experiment)}"
         at = [100 * (run.advantage or 0.0)], [100 * run.gain]
         axes.scatter(*at, color=color, marker=MARKERS[bases.index(run.base) % len(MARKERS)], s=28, alpha=0.8)
     for index, name in enumerate(experiments):
-        axes.scatter([], [], color=_color(index), marker="o", label=NAMES[name])
+        axes.scatter([], [], color=f"C{index}", marker="o", label=NAMES[name])
     for index, name in enumerate(bases):
-        axes.scatter([], [], color="0.3", marker=MARKERS[index % len(MARKERS)], label=f"base {name}")
+        axes.scatter(
+            [],
+            [],
+            color="0.3",
+            marker=MARKERS[index % len(MARKERS)],
+            label="shipped base" if name == "world" else f"base {name}",
+        )
     axes.axvline(100 * LEAST_ADVANTAGE, color="0.5", linestyle=":")
     axes.axhline(0, color="0.8", linewidth=0.8)
     axes.set_xlabel("critic's advantage (points): right after revision less right before")
     axes.set_ylabel("gain after the last round (points)")
     _save(figure, path, beside=True)
-
-
-def _color(index: int) -> str | tuple[float, float, float]:
-    """Twenty that differ, then again."""
-    color: tuple[float, float, float] = colormaps["tab20"](index % 20)[:3]
-    return color
 
 
 def _deciding(study: Study, path: Path) -> None:
@@ -119,9 +120,14 @@ def _deciding(study: Study, path: Path) -> None:
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_xlabel(title)
     panels[0].set_ylabel("gain (points)")
-    for axes in panels[1:]:
-        axes.sharey(panels[0])
+    _one_scale(panels)
     _save(figure, path)
+
+
+def _one_scale(panels: Sequence[Axes]) -> None:
+    low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(low, high)
 
 
 def _figure(panels: int, width: float, height: float = 4.2) -> tuple[Figure, list[Axes]]:

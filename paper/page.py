@@ -175,8 +175,8 @@ def _limits(study: Study) -> str:
     return (
         "## Limits\n\n"
         "- The world is rendered and its language has a few dozen words. No real video was watched.\n"
-        "- The gap between answering and criticising was made on purpose. That self-critique helps given such a gap is "
-        "shown here; that a large model has one is not.\n"
+        "- The gap between answering and criticising was made on purpose. The study asks whether self-critique "
+        "helps given such a gap, not whether a large model has one.\n"
         f"- The models are tiny ({min(sizes):.1f} to {max(sizes):.1f} million parameters).\n"
         "- SFT, SFT⁺, TPO and Hound-DPO are our reading of them, as settings of one chain, not their authors' code; "
         "the judge and the text-only critic are the model before an empty film.\n"
@@ -219,5 +219,5 @@ def _command(study: Study, experiments: Iterable[str], row: str = "fit", kinds: 
     if first is None:
         return "None of it has been run."
     of = "one run" if row == "fit" else "one set under one run"
-    others = f" Others: {', '.join(f'`{name}`' for name in names)} in its place." if len(names) > 1 else ""
+    others = f"\nOthers: {', '.join(f'`{name}`' for name in names)} in its place." if len(names) > 1 else ""
     return f"The command of {of}, `{first['label']}`:\n\n```bash\n{first['command']}\n```\n{others}".rstrip()

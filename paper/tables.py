@@ -8,7 +8,7 @@ from statistics import fmean
 from paper import published
 from paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
 from paper.numbers import Run, Study, by_base, estimate, show
-from paper.plan import GENERALISING, GUARDS, SETS
+from paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, OTHERS, SETS
 from paper.published import NAMES
 from savi.world.questions import KINDS
 
@@ -166,14 +166,17 @@ def guards(study: Study) -> str:
 
 
 def readiness(study: Study) -> str:
-    """What was measured before training, and what came of it; a row an experiment and kind of base."""
+    """What was measured before training, and what came of it: of every critic, and on every kind of base."""
     keys = ("malformed", "changed", "agrees_with_itself", "agrees_from_another", "greedy", "revised")
     rows = [
         ["", "bases", "runs", *(key.replace("_", " ") for key in keys), "advantage", "gain", "malformed at the end"]
     ]
-    groups = dict.fromkeys((run.experiment, run.kind) for run in study.all if run.readiness)
+    critics = ("videosavi", *CONTROLS, *CRITICS)
+    groups = [(experiment, "main") for experiment in critics] + [("videosavi", kind) for kind in OTHERS]
     for experiment, kind in groups:
         runs = [run for run in study.runs(experiment, kind) if run.readiness]
+        if not runs:
+            continue
         cells = [show(estimate((run.readiness or {}).get(key) for run in runs)) for key in keys]
         ends = [show(estimate(run.advantage for run in runs), True), show(estimate(run.gain for run in runs), True)]
         rows.append(
