@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from paper.__main__ import main
 from paper.claims import Claim, claims
 from paper.gather import gather, prior_errors, read_card, read_rows, taught_with
 from paper.numbers import Estimate, Study, estimate, show
 from paper.page import write_page
-from paper.plan import Base, Fit, Measurement, fits_of, plan
+from paper.plan import Base, Fit, Measurement, Task, fits_of, plan
 from savi.world import BASE
 from savi.world.lessons import Prior
 from savi.world.questions import queries
@@ -181,3 +183,20 @@ def test_sizes_and_guards_have_tables_of_their_own(tmp_path: Path) -> None:
     assert {claim.text: claim.verdict for claim in claims(Study(rows))}[
         "The large model gains as well (paper: 2B)"
     ] == ("not run")
+
+
+def test_a_study_that_is_stopped_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(tasks: list[Task], jobs: int, logs: Path, failed: set[str]) -> None:
+        write_run(fits_of(tasks)[0], 0.0)
+        failed.add("world/sft-0")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("paper.__main__.run_all", stopped)
+    page = tmp_path / "paper.md"
+    monkeypatch.setattr(sys, "argv", ["paper", "--quick", f"--study={tmp_path / 'study'}", f"--page={page}"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert "1 of 6 runs and 0 of 4 measurements" in page.read_text()
+    assert "Failed: `world/sft-0`" in page.read_text()
+    assert "This is the quick one" in page.read_text()
