@@ -9,7 +9,9 @@ ARGS ?=
 RESUME ?=
 BENCH ?=
 BENCHMARKS ?= benchmarks
+# bases/1 would be the shipped one again.
 BASES ?= world $(filter-out bases/1,$(wildcard bases/[1-9]*))
+OTHERS ?= $(wildcard bases/small-* bases/large-* bases/weak-*)
 export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
@@ -21,7 +23,9 @@ help: ## Explain the targets (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12 | sed 's/^/  make /'
 	@echo; echo "  EXP=name            an experiment file, experiments/<name>.yaml (default: demo)"
 	@echo "  ARGS='--key value'  any setting of it, e.g. ARGS='--trainer.max_epochs 2'"
-	@echo "  BASES='world bases/1' the study's base models (default: the shipped one and those in bases/); QUICK=1: 15 minutes"
+	@echo "  BASES='world bases/2' the study's base models (default: the shipped one and bases/[1-9]*)"
+	@echo "  OTHERS='bases/weak-1' bases of other kinds, for the tables of sizes and guards (default: those in bases/)"
+	@echo "  QUICK=1             make paper in some 15 minutes: one base, one seed; its page goes to lightning_logs/paper_quick"
 	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
@@ -63,10 +67,10 @@ base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill
 		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),1) --work bases/work $(ARGS)
 
 paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
-	@$(BIN)/python -m paper --bases $(BASES) $(if $(QUICK),--quick) $(ARGS)
+	@$(BIN)/python -m paper --bases $(BASES) --others $(OTHERS) $(if $(QUICK),--quick) $(ARGS)
 
-paper-page: $(READY) ## Write docs/paper.md anew from the result files that are there
-	@$(BIN)/python -m paper --bases $(BASES) --page-only $(if $(QUICK),--quick) $(ARGS)
+paper-page: $(READY) ## Write docs/paper.md and its figures anew from docs/paper/results.jsonl alone
+	@$(BIN)/python -m paper --page-only $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## Remove the virtual environment and caches (never lightning_logs)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""The study's figures, from result files."""
+"""The study's figures."""
 
 from __future__ import annotations
 
@@ -10,58 +10,137 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paper.numbers import Reached, advantage, estimate
+from paper.numbers import Run, Study, estimate
+from paper.plan import CONTROLS, CRITICS, METHODS
+from paper.published import NAMES
+from savi.critique.readiness import LEAST_ADVANTAGE
+
+MARKERS = "os^Dvph*X<>"
+CRITICISED = ("videosavi", *CONTROLS, *CRITICS)
+"""Experiments that differ in who criticises, or in what is made of it."""
+
+SETTINGS: Mapping[str, Mapping[str, str]] = {
+    "β (0.1)": {"beta_0.03": "0.03", "videosavi": "0.1", "beta_0.3": "0.3"},
+    "NLL weight (0)": {"videosavi": "0", "nll_0.3": "0.3", "nll_1.0": "1"},
+    "clips (320)": {"clips_80": "80", "clips_160": "160", "videosavi": "320"},
+    "reference (the base)": {"videosavi": "base", "previous": "round before"},
+}
+"""What decides: a panel each; the study's own setting stands in brackets."""
 
 
-def draw_rounds(found: Mapping[str, Sequence[Reached]], experiments: Sequence[str], path: Path) -> None:
+def draw(study: Study, folder: Path) -> dict[str, str]:
+    """Every figure that has a point in it; captions by file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    if any(study.runs(name) for name in (*METHODS, *CONTROLS)):
+        _rounds(study, folder / "rounds.png")
+        drawn["rounds.png"] = "Accuracy by round. Bands: 95 % over runs"
+    shown = [run for run in study.all if run.advantage is not None and run.experiment in CRITICISED]
+    if shown:
+        _critic(shown, folder / "critic.png")
+        drawn["critic.png"] = (
+            "One point a run: its gain against its critic's advantage, right answers after revision less right greedy "
+            f"answers on labelled questions, before training. Dotted: {100 * LEAST_ADVANTAGE:.0f} points, below which "
+            "savi warns. Random direction and two initial samples don't follow their critic"
+        )
+    if longer := study.runs("rounds_6"):
+        figure, (axes,) = _figure(1, 5.5)
+        _lines(axes, {"six rounds": longer, "VideoSAVi, four rounds": study.runs("videosavi")})
+        _save(figure, folder / "six_rounds.png")
+        drawn["six_rounds.png"] = "Six rounds beside four"
+    if any(study.runs(name) for panel in SETTINGS.values() for name in panel if name != "videosavi"):
+        _deciding(study, folder / "deciding.png")
+        drawn["deciding.png"] = "Gain by setting. Dashed, with its 95 % interval: VideoSAVi as in the other tables"
+    return drawn
+
+
+def _rounds(study: Study, path: Path) -> None:
+    figure, panels = _figure(2, 11)
+    for axes, title, names in zip(
+        panels, ("methods", "controls"), (METHODS[::-1], ("videosavi", *CONTROLS)), strict=True
+    ):
+        _lines(axes, {NAMES[name]: study.runs(name) for name in names})
+        axes.set_title(title, fontsize="medium")
+    _one_scale(panels)
+    _save(figure, path)
+
+
+def _lines(axes: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
     """Mean accuracy by round, with the 95 % interval over runs as a band."""
-    figure, axes = _figure()
-    for index, name in enumerate(name for name in experiments if found.get(name)):
-        runs = found[name]
-        rounds = range(min(len(run.rounds) for run in runs))
-        means = [estimate([100 * run.rounds[at]["accuracy"] for run in runs]) for at in rounds]
-        middle, half = [m.mean for m in means if m], [m.half or 0.0 for m in means if m]
-        axes.plot(rounds, middle, marker="o", label=name, color=f"C{index}")
+    for index, (label, runs) in enumerate(groups.items()):
+        length = min((len(run.rounds) for run in runs), default=0)
+        means = [estimate(100 * run.rounds[at]["accuracy"] for run in runs) for at in range(length)]
+        middle, half = [one.mean for one in means if one], [one.half or 0.0 for one in means if one]
+        if not middle:
+            continue
+        axes.plot(range(length), middle, marker=MARKERS[index], markersize=5, label=label, color=f"C{index}")
         low, high = ([m + sign * h for m, h in zip(middle, half, strict=True)] for sign in (-1, 1))
-        axes.fill_between(rounds, low, high, alpha=0.12, color=f"C{index}")
+        axes.fill_between(range(length), low, high, alpha=0.12, color=f"C{index}", linewidth=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("round")
-    axes.set_ylabel("accuracy (%)")
-    _save(figure, axes, path)
+    axes.set_xlabel("round (0: the base)")
+    axes.set_ylabel("held-out accuracy (%)")
 
 
-def draw_critic(runs: Sequence[Reached], path: Path) -> None:
-    """Gain of each run against its base's advantage of revising."""
-    figure, axes = _figure()
-    for base in dict.fromkeys(run.fit.base for run in runs):
-        own = [run for run in runs if run.fit.base == base]
-        axes.scatter([100 * advantage(run.fit) for run in own], [100 * run.gain for run in own], label=base.name)
-    axes.set_xlabel("right after revision less right when sampled (points, base's card)")
-    axes.set_ylabel("gain (points)")
-    _save(figure, axes, path)
+def _critic(runs: Sequence[Run], path: Path) -> None:
+    figure, (axes,) = _figure(1, 9, 5)
+    experiments = list(dict.fromkeys(run.experiment for run in runs))
+    bases = list(dict.fromkeys(run.base for run in runs))
+    for run in runs:
+        color = f"C{experiments.index(run.experiment)}"
+        at = [100 * (run.advantage or 0.0)], [100 * run.gain]
+        axes.scatter(*at, color=color, marker=MARKERS[bases.index(run.base) % len(MARKERS)], s=28, alpha=0.8)
+    for index, name in enumerate(experiments):
+        axes.scatter([], [], color=f"C{index}", marker="o", label=NAMES[name])
+    for index, name in enumerate(bases):
+        axes.scatter(
+            [],
+            [],
+            color="0.3",
+            marker=MARKERS[index % len(MARKERS)],
+            label="shipped base" if name == "world" else f"base {name}",
+        )
+    axes.axvline(100 * LEAST_ADVANTAGE, color="0.5", linestyle=":")
+    axes.axhline(0, color="0.8", linewidth=0.8)
+    axes.set_xlabel("critic's advantage (points): right after revision less right before")
+    axes.set_ylabel("gain after the last round (points)")
+    _save(figure, path, beside=True)
 
 
-def draw_deciding(found: Mapping[str, Sequence[Reached]], experiments: Sequence[str], path: Path) -> None:
-    """Gain by setting, with the 95 % interval over runs."""
-    figure, axes = _figure()
-    there = [name for name in experiments if found.get(name)]
-    for at, name in enumerate(there):
-        gain = estimate([100 * run.gain for run in found[name]])
-        if gain:
-            axes.errorbar(gain.mean, at, xerr=gain.half or 0.0, fmt="o", color="C0", capsize=3)
-    axes.set_yticks(range(len(there)), there)
-    axes.set_xlabel("gain (points)")
-    _save(figure, axes, path)
+def _deciding(study: Study, path: Path) -> None:
+    figure, panels = _figure(len(SETTINGS), 11, 3.2)
+    own = estimate(100 * run.gain for run in study.runs("videosavi"))
+    for axes, (title, names) in zip(panels, SETTINGS.items(), strict=True):
+        for at, name in enumerate(names):
+            if gain := estimate(100 * run.gain for run in study.runs(name)):
+                axes.errorbar(at, gain.mean, yerr=gain.half or 0.0, fmt="o", color="C0", capsize=3)
+        if own:
+            axes.axhline(own.mean, color="C1", linestyle="--", linewidth=1)
+            axes.axhspan(own.mean - (own.half or 0), own.mean + (own.half or 0), color="C1", alpha=0.12, linewidth=0)
+        axes.set_xticks(range(len(names)), list(names.values()))
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        axes.set_xlabel(title)
+    panels[0].set_ylabel("gain (points)")
+    _one_scale(panels)
+    _save(figure, path)
 
 
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4), layout="constrained")
+def _one_scale(panels: Sequence[Axes]) -> None:
+    low, high = min(axes.get_ylim()[0] for axes in panels), max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(low, high)
+
+
+def _figure(panels: int, width: float, height: float = 4.2) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+    return figure, [figure.add_subplot(1, panels, index + 1) for index in range(panels)]
 
 
-def _save(figure: Figure, axes: Axes, path: Path) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", frameon=False)
+def _save(figure: Figure, path: Path, beside: bool = False) -> None:
+    """beside: the legend stands to the right."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.get_legend_handles_labels()[0]:
+            place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {"loc": "best"}
+            axes.legend(fontsize="small", frameon=False, **place)
     figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -1,22 +1,13 @@
-"""From result files to numbers: accuracies of runs, their means with intervals, and what the language prior caused."""
+"""From lines of results to numbers: means with intervals, paired differences, runs by experiment."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
-
-from paper.plan import Fit, Measurement
-from savi.world import BASE
-from savi.world.lessons import Prior
-from savi.world.questions import NUMBERS, Query
-from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES
 
 # 97.5 % quantiles of Student's t by degrees of freedom; beyond 30 the last one, a little too wide.
 T975 = (
@@ -34,16 +25,24 @@ class Estimate:
     half: float | None
     runs: int
 
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval is clear of zero; else, and of a single run, 0."""
+        if self.half is None or abs(self.mean) <= self.half:
+            return 0
+        return 1 if self.mean > 0 else -1
 
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """None of nothing."""
-    if not values:
+
+def estimate(values: Iterable[float | None]) -> Estimate | None:
+    """Of what there is; None of nothing."""
+    known = [value for value in values if value is not None]
+    if not known:
         return None
-    if len(values) == 1:
-        return Estimate(values[0], None, 1)
-    degrees = len(values) - 1
-    half = T975[min(degrees, len(T975)) - 1] * stdev(values) / math.sqrt(len(values))
-    return Estimate(fmean(values), half, len(values))
+    if len(known) == 1:
+        return Estimate(known[0], None, 1)
+    degrees = len(known) - 1
+    half = T975[min(degrees, len(T975)) - 1] * stdev(known) / math.sqrt(len(known))
+    return Estimate(fmean(known), half, len(known))
 
 
 def show(value: Estimate | None, signed: bool = False, scale: float = 100) -> str:
@@ -55,14 +54,19 @@ def show(value: Estimate | None, signed: bool = False, scale: float = 100) -> st
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A finished run: the rounds that were measured, the base first."""
+class Run:
+    """A finished run. rounds: those that were measured, the base first."""
 
-    fit: Fit
+    base: str
+    kind: str
+    experiment: str
+    seed: int
+    command: str
     rounds: tuple[dict[str, Any], ...]
+    readiness: dict[str, Any] | None
 
     @property
-    def base(self) -> dict[str, Any]:
+    def before(self) -> dict[str, Any]:
         return self.rounds[0]
 
     @property
@@ -71,81 +75,76 @@ class Reached:
 
     @property
     def gain(self) -> float:
-        gain: float = self.last["accuracy"] - self.base["accuracy"]
+        gain: float = self.last["accuracy"] - self.before["accuracy"]
         return gain
 
+    @property
+    def advantage(self) -> float | None:
+        """How many more of the labelled questions the run's critic had answered right than the base, a share."""
+        found = self.readiness or {}
+        greedy, revised = found.get("greedy"), found.get("revised")
+        return None if greedy is None or revised is None else revised - greedy
+
+
+class Study:
+    """The lines of a result file, by what the page asks of them."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.plan = next((row for row in rows if row["row"] == "study"), {"quick": False, "fits": 0, "measurements": 0})
+        self.bases = {row["label"]: row for row in rows if row["row"] == "base"}
+        self.failed = [row["label"] for row in rows if "failed" in row]
+        self.rows = [row for row in rows if row["row"] in ("fit", "set")]
+        self.all = [
+            Run(
+                row["base"],
+                self.bases[row["base"]]["kind"],
+                row["experiment"],
+                row["seed"],
+                row["command"],
+                tuple(row["rounds"]),
+                row["readiness"],
+            )
+            for row in rows
+            if row["row"] == "fit" and "failed" not in row
+        ]
+
+    def runs(self, experiment: str, kind: str = "main") -> list[Run]:
+        """The finished runs of an experiment on bases of a kind."""
+        return [run for run in self.all if (run.experiment, run.kind) == (experiment, kind)]
+
     @cached_property
-    def by_prior(self) -> tuple[PriorErrors, ...]:
-        """What the language prior did, a round."""
-        prior = Prior(taught_with(self.fit))
-        return tuple(
-            prior_errors(self.fit.folder / "items" / f"round_{entry['round']:02d}.jsonl", prior)
-            for entry in self.rounds
-        )
+    def sets(self) -> dict[tuple[str, str, str, int], float]:
+        """Accuracy by experiment (or "base"), set, base and seed."""
+        return {
+            (row["experiment"], row["set"], row["base"], row["seed"]): row["accuracy"]
+            for row in self.rows
+            if row["row"] == "set" and "failed" not in row
+        }
+
+    def on_set(self, experiment: str, name: str) -> list[float]:
+        """The accuracies of all runs of an experiment on a held-out set."""
+        return [value for (of, on, *_), value in self.sets.items() if (of, on) == (experiment, name)]
+
+    def paired_on_set(self, one: str, other: str, name: str) -> list[float]:
+        """Their differences on a set, base by base and seed by seed. A base is measured once for all seeds."""
+        values = {(base, seed): value for (of, on, base, seed), value in self.sets.items() if (of, on) == (other, name)}
+        if other == "base":
+            bases = {base: value for (base, _), value in values.items()}
+            values = {key[2:]: bases[key[2]] for key in self.sets if key[2] in bases}
+        return [
+            value - values[base, seed]
+            for (of, on, base, seed), value in self.sets.items()
+            if (of, on) == (one, name) and (base, seed) in values
+        ]
+
+    def paired(
+        self, one: str, other: str, value: Callable[[Run], float] = lambda run: run.last["accuracy"]
+    ) -> list[float]:
+        """The differences of two experiments' runs, base by base and seed by seed."""
+        others = {(run.base, run.seed): value(run) for run in self.runs(other)}
+        return [value(run) - others[run.base, run.seed] for run in self.runs(one) if (run.base, run.seed) in others]
 
 
-def read_fits(fits: Sequence[Fit]) -> dict[str, list[Reached]]:
-    """The finished runs by experiment."""
-    found: dict[str, list[Reached]] = {}
-    for fit in fits:
-        if fit.results is not None:
-            rounds = [entry for entry in json.loads(fit.results.read_text())["rounds"] if "accuracy" in entry]
-            found.setdefault(fit.experiment, []).append(Reached(fit, tuple(rounds)))
-    return found
-
-
-def read_measurements(measurements: Sequence[Measurement]) -> dict[tuple[str, str], list[float]]:
-    """Accuracies by (experiment, or "base"; set)."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for one in measurements:
-        if one.results is not None:
-            accuracy = json.loads(one.results.read_text())["rounds"][-1]["accuracy"]
-            found.setdefault(("base" if one.of_base else one.fit.experiment, one.set), []).append(accuracy)
-    return found
-
-
-@dataclass(frozen=True)
-class PriorErrors:
-    """Of the items whose language prior is wrong (the adversarial ones): how many, and what was chosen.
-
-    driven: the prior's favourite, a wrong answer. right: the right option.
-    """
-
-    adversarial: int
-    driven: int
-    right: int
-
-
-def prior_errors(items: Path, prior: Prior) -> PriorErrors:
-    """From a round's items file."""
-    chosen = []
-    for line in items.read_text().splitlines():
-        item = json.loads(line)
-        favourite = prior.favourite(Query(item["task"], item["question"], "", values_of(item), ""))[0]
-        if favourite != item["answer"]:
-            chosen.append((item["choice"] == favourite, item["choice"] == item["answer"]))
-    return PriorErrors(len(chosen), sum(driven for driven, _ in chosen), sum(right for _, right in chosen))
-
-
-def values_of(item: dict[str, Any]) -> tuple[str, ...]:
-    """Every well-formed answer to a question of the test set."""
-    kinds = {"motion": DIRECTIONS, "order": COLORS, "change": CHANGES, "shape": SHAPES, "count": NUMBERS}
-    return kinds.get(item["task"], PLACES if item["question"].startswith("where") else COLORS)
-
-
-def taught_with(fit: Fit) -> int:
-    """The seed that a base was taught with, by its card."""
-    return int(re.findall(r"make base SEED=(\d+)", _card(fit))[0])
-
-
-def advantage(fit: Fit) -> float:
-    """How much more of a base's sampled answers are right after its revision, a share, by its card."""
-    sampled, revised = re.findall(
-        r"sampled answers right .*?\| ([\d.]+)%.*?\n\| \.\.\. after .*?\| ([\d.]+)%", _card(fit)
-    )[0]
-    return (float(revised) - float(sampled)) / 100
-
-
-def _card(fit: Fit) -> str:
-    folder = BASE if fit.base.path == "world" else Path(fit.base.path)
-    return (folder / "README.md").read_text(encoding="utf-8")
+def by_base(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each base."""
+    return {base: [run for run in runs if run.base == base] for base in dict.fromkeys(run.base for run in runs)}

@@ -1,173 +1,223 @@
-"""docs/paper.md: tables and figures from result files alone."""
+"""docs/paper.md: a short paper, made of results.jsonl alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
-from paper.figures import draw_critic, draw_deciding, draw_rounds
-from paper.numbers import Estimate, Reached, advantage, estimate, read_fits, read_measurements, show
-from paper.plan import CONTROLS, CRITICS, DECIDING, GENERALISING, METHODS, SETS, Fit, Measurement
-from savi.world.questions import KINDS
-
-NAMES = {
-    "sft": "SFT on revised answers",
-    "sft_plus": "SFT⁺ (in rounds)",
-    "hound_dpo": "Hound-DPO (judge without the clip)",
-    "tpo": "TPO (temporal pairs only)",
-    "videosavi": "**VideoSAVi**",
-    "control_random": "random direction",
-    "control_samples": "two initial samples",
-    "control_shuffled": "critiques shuffled between clips",
-    "control_other_clip": "critic sees another clip",
-    "critic_text": "text alone",
-    "critic_another": "another base",
-    "critic_truth": "the truth (ceiling)",
-}
-PAPER_ERRORS = {
-    "factual inaccuracy": (45, 12),
-    "temporal ordering": (38, 8),
-    "spatial relationship": (42, 9),
-    "object hallucination": (29, 6),
-    "detail omission": (21, 2),
-}
-PAPER_TOTAL = (200, 41)
-"""VideoSAVi's Table 2: iterations 1 and 4. The world has no causal questions."""
-
-PAPER_GENERALISATION = {"forms": 72.5, "looks": 71.8, "outside": 70.2, "adversarial": 69.4, "compositional": 70.7}
-"""VideoSAVi's Table 3."""
-
-Found = dict[str, list[Reached]]
+from paper import tables
+from paper.claims import claims, clear_on
+from paper.figures import draw
+from paper.gather import read_rows
+from paper.numbers import Study, estimate, show
+from paper.plan import CONTROLS, CRITICS, DECIDING, METHODS
+from paper.published import CRITICS as PAPERS_CRITICS
+from paper.published import NAMES
 
 
-def write_page(fits: Sequence[Fit], measurements: Sequence[Measurement], page: Path) -> None:
+def write_page(results: Path, page: Path) -> None:
     """Write the page, and its figures into the folder of its name beside it. What has not been run is a dash."""
-    found = read_fits(fits)
-    figures = page.with_suffix("")
-    figures.mkdir(parents=True, exist_ok=True)
-    draw_rounds(found, [*METHODS, *CONTROLS, "rounds_6"], figures / "rounds.png")
-    draw_critic(found.get("videosavi", []), figures / "critic.png")
-    draw_deciding(found, ["videosavi", *DECIDING], figures / "deciding.png")
+    study = Study(read_rows(results))
+    folder = page.with_suffix("")
+    captions = draw(study, folder)
+    figures = {name: f"![{caption}]({folder.name}/{name})\n\n*{caption}.*" for name, caption in captions.items()}
     parts = [
-        _opening(fits, found),
-        _gains("Table 1: methods", METHODS, found, by_kind=True),
-        _gains("Controls: nothing should be learnt", CONTROLS, found),
-        _errors(found.get("videosavi", [])),
-        _generalisation(found, read_measurements(measurements)),
-        _gains("Table 5: who criticises", ("videosavi", *CRITICS), found),
-        _gains("What decides", ("videosavi", *DECIDING), found),
-        _per_base(found.get("videosavi", [])),
-        f"## Figures\n\n![Accuracy by round]({figures.name}/rounds.png)\n\n![Gain and the critic's advantage]"
-        f"({figures.name}/critic.png)\n\n![What decides]({figures.name}/deciding.png)",
+        _opening(study),
+        _setting(study),
+        *_methods(study, figures),
+        *_rounds_and_sets(study),
+        *_others(study, figures),
+        _agreement(study),
+        _limits(study),
+        _remaking(study, results.name, folder.name),
     ]
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    page.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
 
-def _opening(fits: Sequence[Fit], found: Found) -> str:
-    done = [run.fit for runs in found.values() for run in runs]
-    bases = sorted({fit.base.name for fit in done})
-    one = " **They rest on one base: the intervals say nothing of other bases.**" if len(bases) == 1 else ""
-    items = max((run.last["items"] for runs in found.values() for run in runs), default=0)
+def _opening(study: Study) -> str:
+    quick = "\n\n**This is the quick one: one base, one seed, six experiments, 120 test clips. It decides nothing.**"
+    clear, bases = clear_on(study)
+    found = (
+        f"VideoSAVi changes its base's accuracy by {_gain(study, 'videosavi')} points, "
+        f"its gain clear of zero on {clear} of {bases} bases. {_controls(study)}"
+    )
     return (
         "# VideoSAVi in miniature\n\n"
         "Does a video language model that criticises its own answers learn from it, and more than from cheaper "
-        "signals? On rendered clips the truth is known, so that every claim can be checked. Written by `make "
-        "paper-page` from result files; no number was typed.\n\n"
-        f"{len(done)} of {len(fits)} runs are finished, on {len(bases)} bases ({', '.join(bases) or 'none'}) and "
-        f"{len({fit.seed for fit in done})} seeds.{one} Accuracy in percent: multiple choice by likelihood over "
-        f"{items} held-out questions, four options, after the last round. ± is a 95 % interval over all runs of a row, "
-        "bases and seeds together (Student's t). Differences are paired: the same base, the same seed. A row is "
-        "repeated by `savi fit --config experiments/paper/NAME.yaml --model.base.path BASE --seed_everything SEED`, "
-        "all of them by `make paper`."
+        "signals? "
+        f"On rendered clips the truth is known, so that the paper's claims can be checked, with controls. {found}"
+        + (quick if study.plan["quick"] else "")
     )
 
 
-def _gains(title: str, experiments: Sequence[str], found: Found, by_kind: bool = False) -> str:
-    """Accuracy, gain over the base, difference to VideoSAVi, malformed replies; a row an experiment."""
-    kinds = list(KINDS) if by_kind else []
-    rows = [["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", *kinds, "malformed"]]
-    reference = {(run.fit.base, run.fit.seed): run.last["accuracy"] for run in found.get("videosavi", [])}
-    if by_kind and (runs := found.get("videosavi")):
-        cells = [show(estimate([run.base["by_task"][kind] for run in runs])) for kind in kinds]
-        accuracy, malformed = (show(estimate([run.base[key] for run in runs])) for key in ("accuracy", "malformed"))
-        rows.append(["base", "", str(len(runs)), accuracy, "", "", *cells, malformed])
-    for name in experiments:
-        runs = found.get(name, [])
-        paired = [
-            run.last["accuracy"] - reference[run.fit.base, run.fit.seed]
-            for run in runs
-            if (run.fit.base, run.fit.seed) in reference and name != "videosavi"
-        ]
-        rows.append(
-            [
-                NAMES.get(name, ""),
-                f"`{name}`",
-                str(len(runs)),
-                show(_over(runs, lambda run: run.last["accuracy"])),
-                show(_over(runs, lambda run: run.gain), signed=True),
-                show(estimate(paired), signed=True) if name != "videosavi" else "",
-                *(show(estimate([run.last["by_task"][kind] for run in runs])) for kind in kinds),
-                show(_over(runs, lambda run: run.last["malformed"])),
-            ]
+def _setting(study: Study) -> str:
+    main = [name for name, base in study.bases.items() if base["kind"] == "main"]
+    done = [run for run in study.all if run.kind == "main"]
+    seeds = sorted({run.seed for run in done})
+    items = max((run.last["items"] for run in done), default=0)
+    failed = f" **Failed: {', '.join(f'`{label}`' for label in study.failed)}.**" if study.failed else ""
+    one = " **All rest on one base: the intervals say nothing of other bases.**" if len(main) == 1 else ""
+    taught = ", ".join(f"`{name}` (seed {study.bases[name]['taught_with']})" for name in main)
+    return (
+        "## Setting\n\n"
+        "A base is the genuine Qwen2.5-VL class in miniature, taught from random weights on clips of coloured shapes "
+        "that appear, move and change. **The gap between answering and criticising was made on purpose**: answers "
+        "carry "
+        "a language prior, critiques were taught clean. Alignment sees clips and no label: the model asks, answers, "
+        "criticises and revises, and DPO prefers the revision, for four rounds. Accuracy, in percent, is multiple "
+        f"choice by likelihood over {items} held-out questions, four options. The test set was opened to make tables "
+        "only, choices were made on others; `experiments/LOG.md` has what was opened when, and what failed.\n\n"
+        f"Bases: {taught}; seeds {', '.join(map(str, seeds)) or 'none'}. {len(study.all)} of {study.plan['fits']} runs "
+        f"and {len(study.sets)} of {study.plan['measurements']} measurements on other sets are "
+        f"finished.{failed}{one}\n\n"
+        "± is half of a 95 % interval by Student's t. For one base it is over its seeds: the same base, other clips, "
+        "other samples. For a row it is over all of its runs, bases by seeds, as if they were independent; runs on one "
+        "base are not, so read the means of the bases first. Differences are paired: the same base, the same seed. "
+        "Of a single run there is no interval.\n\n"
+        "### Bases\n\nHow much do answers improve when each base criticises them, and what does VideoSAVi make of it? "
+        "Greedy answers right, and the same after revision, by the base's model card. The critic's advantage is that "
+        "difference as the readiness check finds it on its labelled questions, before training.\n\n"
+        f"{tables.bases(study)}\n\n{_command(study, ['videosavi'])}"
+    )
+
+
+def _methods(study: Study, figures: dict[str, str]) -> list[str]:
+    against = ", ".join(
+        f"{show(difference, signed=True)} against {NAMES[name]}"
+        for name in METHODS[:-1]
+        if (difference := estimate(study.paired("videosavi", name)))
+    )
+    return [
+        "## Table 1: methods\n\nIs it the self-critique that helps, or any training on the same clips? The paper's "
+        "gain is "
+        f"the mean over its six benchmarks.\n\n{tables.methods(study, METHODS, by_kind=True)}\n\n"
+        + (f"VideoSAVi: {against}. " if against else "")
+        + _command(study, METHODS),
+        figures.get("rounds.png", ""),
+        "## Controls: nothing should be learnt\n\nDoes accuracy rise where the pairs say nothing? The paper has none "
+        "of "
+        f"these.\n\n{tables.methods(study, CONTROLS)}\n\n{_controls(study)} {_command(study, CONTROLS)}",
+    ]
+
+
+def _rounds_and_sets(study: Study) -> list[str]:
+    own = study.runs("videosavi")
+    return [
+        "## Table 2: errors by kind over the rounds\n\nWhich errors go? Of `videosavi`; the paper counts from its "
+        "first "
+        "iteration, this table from the base. An error is driven by the language prior where the wrong answer chosen "
+        "is "
+        f"the question text's favourite, which the base was taught.\n\n{tables.errors(own)}\n\n"
+        + (f"{tables.prior_fall(own)} " if own else "")
+        + _command(study, ["videosavi"]),
+        "## Table 3: generalisation\n\nDoes it hold on clips and questions unlike those of training? The sets are "
+        "described in "
+        "`src/savi/world/sets.py`; adversarial are the test questions whose favourite answer is wrong.\n\n"
+        f"{tables.generalisation(study)}\n\n{_command(study, ['videosavi'], 'set')}",
+    ]
+
+
+def _others(study: Study, figures: dict[str, str]) -> list[str]:
+    parts = [
+        "## Table 5: who criticises\n\nMust the critic see the clip, and be the model itself? The paper's critics, "
+        "the mean of "
+        "MVBench, EgoSchema and LongVideoBench: "
+        f"GPT-4o {fmean(PAPERS_CRITICS['critic_another']):.1f}, the model itself "
+        f"{fmean(PAPERS_CRITICS['videosavi']):.1f}.\n\n"
+        f"{tables.methods(study, ('videosavi', *CRITICS))}\n\n{_command(study, CRITICS)}",
+        "## Readiness\n\nWhat can be measured of a run before it is trained, and what came of it? The first four "
+        "without a "
+        f"label.\n\n{tables.readiness(study)}",
+        figures.get("critic.png", ""),
+    ]
+    if any(base["kind"] in ("small", "large") for base in study.bases.values()):
+        parts.append(
+            "## Table 6: size\n\nDoes a smaller model gain as well? The paper's rows are means of MVBench, EgoSchema "
+            "and "
+            f"LongVideoBench.\n\n{tables.sizes(study)}\n\n{_command(study, ['videosavi'], kinds=('small', 'large'))}"
         )
-    return _table(title, rows)
+    if any(base["kind"] == "weak" for base in study.bases.values()):
+        parts.append(
+            "## Guards: on a base whose critic is weak\n\nWhat keeps a run from collapsing where criticism is hardly "
+            "worth "
+            f"learning from?\n\n{tables.guards(study)}\n\n{_command(study, ['nll_0.3'], kinds=('weak',))}"
+        )
+    if not study.plan["quick"]:
+        parts += [
+            "## What decides\n\nWhich settings does the gain hang on? One seed a base, so that most differences are "
+            "not "
+            f"told apart.\n\n{tables.methods(study, ('videosavi', *DECIDING))}\n\n{_command(study, DECIDING)}",
+            figures.get("deciding.png", ""),
+            figures.get("six_rounds.png", ""),
+        ]
+    return parts
 
 
-def _errors(runs: Sequence[Reached]) -> str:
-    """Errors by kind, mean counts over runs, a column a round; and those that the language prior caused."""
-    length = min((len(run.rounds) for run in runs), default=1)
-    rounds = ["base", *(f"round {index}" for index in range(1, length))]
-    counted = {
-        kind: [[run.rounds[at]["errors"].get(kind, 0) for at in range(length)] for run in runs] for kind in PAPER_ERRORS
-    }
-    counted["total"] = [[sum(run.rounds[at]["errors"].values()) for at in range(length)] for run in runs]
-    counted["driven by the language prior"] = [[run.by_prior[at].driven for at in range(length)] for run in runs]
-    rows = [["errors", *rounds, "fall (%)", "paper's fall (%)"]]
-    for name, counts in counted.items():
-        means = [show(estimate(column), scale=1) for column in zip(*counts, strict=True)] or ["-"] * length
-        falls = estimate([1 - of_run[-1] / of_run[0] for of_run in counts if of_run[0]])
-        first, last = PAPER_ERRORS.get(name, PAPER_TOTAL if name == "total" else (0, 0))
-        rows.append([name, *means, show(falls), f"{100 * (1 - last / first):.0f}" if first else ""])
-    return _table("Table 2: errors by kind over the rounds (`videosavi`)", rows) + (
-        "\n\nThe paper counts from its first iteration, this table from the base. An error is driven by the language "
-        "prior where the wrong answer chosen is the question text's favourite, which the base was taught."
+def _agreement(study: Study) -> str:
+    found = [claim.verdict for claim in claims(study)]
+    counts = {verdict: sum(one.startswith(verdict) for one in found) for verdict in ("agrees", "disagrees")}
+    rest = len(found) - sum(counts.values())
+    return (
+        "## Where it agrees with the paper, and where it doesn't\n\nEach claim is a difference that the paper says "
+        "is above "
+        "zero, in points. It agrees where our interval is clear of zero on that side, disagrees where it is clear on "
+        "the "
+        "other, and else the two are not told apart. Sizes of differences are not comparable: other clips, other "
+        f"questions, another model.\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
+        f"{counts['disagrees']} disagree, {rest} are not told apart or not run. Many are tested at once, and nothing "
+        "is corrected for it."
     )
 
 
-def _generalisation(found: Found, measured: dict[tuple[str, str], list[float]]) -> str:
-    names = [*reversed(GENERALISING), "base"]
-    rows = [["set", *names, "paper's VideoSAVi"]]
-    test = [show(_over(found.get(name, []), lambda run: run.last["accuracy"])) for name in names[:-1]]
-    rows.append(["test", *test, show(_over(found.get("videosavi", []), lambda run: run.base["accuracy"])), "76.1"])
-    for name in SETS:
-        cells = [show(estimate(measured.get((experiment, name), []))) for experiment in names]
-        rows.append([name, *cells, str(PAPER_GENERALISATION[name])])
-    adversarial = [show(_over(found.get(name, []), _adversarial(-1))) for name in names[:-1]]
-    base = show(_over(found.get("videosavi", []), _adversarial(0)))
-    rows.append(["adversarial", *adversarial, base, str(PAPER_GENERALISATION["adversarial"])])
-    return _table("Table 3: generalisation", rows) + (
-        "\n\nThe sets are described in `src/savi/world/sets.py`; adversarial are the test questions whose favourite "
-        "answer is wrong. One set: `savi validate … --ckpt_path RUN/checkpoints/last.ckpt --data.benchmark_set NAME`."
+def _limits(study: Study) -> str:
+    sizes = [base["parameters"] / 1e6 for base in study.bases.values()]
+    return (
+        "## Limits\n\n"
+        "- The world is rendered and its language has a few dozen words. No real video was watched.\n"
+        "- The gap between answering and criticising was made on purpose. The study asks whether self-critique "
+        "helps given such a gap, not whether a large model has one.\n"
+        f"- The models are tiny ({min(sizes):.1f} to {max(sizes):.1f} million parameters).\n"
+        "- SFT, SFT⁺, TPO and Hound-DPO are our reading of them, as settings of one chain, not their authors' code; "
+        "the judge and the text-only critic are the model before an empty film.\n"
+        "- The world has no causal questions, and the embedded base's first 120 test clips were opened earlier, for "
+        "the demo."
     )
 
 
-def _adversarial(index: int) -> Callable[[Reached], float]:
-    return lambda run: run.by_prior[index].right / run.by_prior[index].adversarial
+def _remaking(study: Study, results: str, folder: str) -> str:
+    commits = ", ".join(f"`{one}`" for one in dict.fromkeys(row["commit"] for row in study.rows) if one)
+    days = sorted({row["day"] for row in study.rows})
+    return (
+        "## Remaking it\n\n`make base SEED=n` teaches a base, `make paper` runs what is missing, and `make "
+        "paper-page` makes this "
+        f"page and its figures from [{folder}/{results}]({folder}/{results}) alone, which has the exact command of "
+        f"every "
+        f"run. No number was typed. Gathered {' to '.join(dict.fromkeys((days[0], days[-1])))} at "
+        f"{commits or 'no commit'}."
+    )
 
 
-def _per_base(runs: Sequence[Reached]) -> str:
-    rows = [["base", "runs", "base accuracy", "critic's advantage (its card)", "VideoSAVi's gain"]]
-    for base in dict.fromkeys(run.fit.base for run in runs):
-        own = [run for run in runs if run.fit.base == base]
-        cells = [show(_over(own, lambda run: run.base["accuracy"])), f"{100 * advantage(own[0].fit):+.1f}"]
-        rows.append([base.name, str(len(own)), *cells, show(_over(own, lambda run: run.gain), signed=True)])
-    return _table("Bases", rows)
+def _controls(study: Study) -> str:
+    """What the controls say, in a sentence."""
+    gains = {name: gain for name in CONTROLS if (gain := estimate(run.gain for run in study.runs(name)))}
+    if not gains:
+        return "No control has been run."
+    largest = max(gains, key=lambda name: abs(gains[name].mean))
+    return f"Controls: the largest mean |gain| is {100 * abs(gains[largest].mean):.1f} ({NAMES[largest]})."
 
 
-def _over(runs: Sequence[Reached], value: Callable[[Reached], float]) -> Estimate | None:
-    return estimate([value(run) for run in runs])
+def _gain(study: Study, experiment: str) -> str:
+    return show(estimate(run.gain for run in study.runs(experiment)), signed=True)
 
 
-def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
-    heading, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([f"## {title}", "", heading, "|" + "---|" * len(rows[0]), *body])
+def _command(study: Study, experiments: Iterable[str], row: str = "fit", kinds: Sequence[str] = ("main",)) -> str:
+    """What remakes a table's rows: the first of its commands, with what the others put in its places."""
+    names = list(experiments)
+    there = [one for one in study.rows if one["row"] == row and study.bases[one["base"]]["kind"] in kinds]
+    first = next((one for name in names for one in there if one["experiment"] == name), None)
+    if first is None:
+        return "None of it has been run."
+    of = "one run" if row == "fit" else "one set under one run"
+    others = f"\nOthers: {', '.join(f'`{name}`' for name in names)} in its place." if len(names) > 1 else ""
+    return f"The command of {of}, `{first['label']}`:\n\n```bash\n{first['command']}\n```\n{others}".rstrip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,29 @@ METHODS = ("sft", "sft_plus", "hound_dpo", "tpo", "videosavi")
 CONTROLS = ("control_random", "control_samples", "control_shuffled", "control_other_clip")
 CRITICS = ("critic_text", "critic_another", "critic_truth")
 DECIDING = ("beta_0.03", "beta_0.3", "nll_0.3", "nll_1.0", "clips_80", "clips_160", "rounds_6", "previous")
+GUARDS = ("nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
 SETS = ("forms", "looks", "outside", "compositional")
 GENERALISING = ("hound_dpo", "tpo", "videosavi")
+QUICK = ("videosavi", "control_random", "sft", "tpo", "hound_dpo", "critic_text")
+QUICK_SETS = ("forms", "outside")
+OTHERS = ("small", "large", "weak")
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base model. path: "world" for the shipped one, or a folder that `make base SEED=n` wrote."""
+    """A base model. path: "world" for the shipped one, or a folder that `make base` wrote."""
 
     path: str
 
     @property
     def name(self) -> str:
         return Path(self.path).name
+
+    @property
+    def kind(self) -> str:
+        """ "main", or what its folder's name begins with: small, large, weak."""
+        start = self.name.partition("-")[0]
+        return start if start in OTHERS else "main"
 
 
 @dataclass(frozen=True)
@@ -55,18 +65,22 @@ class Fit:
         return self.folder / "results.json" if (self.folder / "summary.png").is_file() else None
 
     @property
-    def arguments(self) -> list[str]:
-        """The command, which goes on with a run that was stopped."""
-        again = ["--ckpt_path=last"] if self.folder.is_dir() else []
-        return [*self._common("fit"), f"--runs={self.study / self.base.name}", f"--name={self.name}", *again]
+    def command(self) -> list[str]:
+        """What one types to have the run anew."""
+        return ["fit", *self.settings, f"--runs={self.study / self.base.name}", f"--name={self.name}"]
 
-    def _common(self, command: str) -> list[str]:
+    @property
+    def arguments(self) -> list[str]:
+        """The command as the study runs it, which goes on with a run that was stopped."""
+        again = ["--ckpt_path=last"] if self.folder.is_dir() else []
+        return [*self.command, "--trainer.enable_progress_bar=false", *again]
+
+    @property
+    def settings(self) -> list[str]:
         return [
-            command,
             f"--config={EXPERIMENTS / self.experiment}.yaml",
             f"--model.base.path={self.base.path}",
             f"--seed_everything={self.seed}",
-            "--trainer.enable_progress_bar=false",
             *self.more,
         ]
 
@@ -88,10 +102,14 @@ class Measurement:
         return next(iter(sorted((self._runs / self.set).glob("**/results.json"))), None)
 
     @property
-    def arguments(self) -> list[str]:
+    def command(self) -> list[str]:
         checkpoint = "null" if self.of_base else self.fit.folder / "checkpoints" / "last.ckpt"
         place = [f"--runs={self._runs}", f"--name={self.set}", f"--ckpt_path={checkpoint}"]
-        return [*self.fit._common("validate"), f"--data.benchmark_set={self.set}", *place]
+        return ["validate", *self.fit.settings, f"--data.benchmark_set={self.set}", *place]
+
+    @property
+    def arguments(self) -> list[str]:
+        return [*self.command, "--trainer.enable_progress_bar=false"]
 
     @property
     def _runs(self) -> Path:
@@ -101,34 +119,51 @@ class Measurement:
 Task = Fit | Measurement
 
 
-def plan(study: Path, bases: Sequence[Base], seeds: Sequence[int], quick: bool) -> tuple[list[Fit], list[Measurement]]:
-    """The runs in the order of what matters first, and what is measured on them afterwards.
+def plan(
+    study: Path, bases: Sequence[Base], seeds: Sequence[int], quick: bool = False, others: Sequence[Base] = ()
+) -> list[Task]:
+    """Everything, in the order of what matters first, so that a study that is cut short has the main tables.
 
-    quick: one base, one seed, the usual 120 held-out clips, without what decides. "another" critic is the next base:
-    without a second one that row stays empty.
+    quick: one base, one seed, the usual 120 held-out clips, what the shortest story needs. "another" critic is the next
+    base: without a second one that row stays empty. others: bases of another size, or weak ones (`Base.kind`).
     """
     if quick:
-        bases, seeds = bases[:1], seeds[:1]
-    more = ("--data.benchmark_clips=120",) if quick else ()
+        first = [Fit(study, bases[0], name, seeds[0], ("--data.benchmark_clips=120",)) for name in QUICK]
+        return [*first, *_measurements(first[:1], QUICK_SETS, seeds[0])]
+    firsts = ("videosavi", "control_random")
     fits = [
-        Fit(study, base, experiment, seed, (*more, *other_base(experiment, base, bases)))
-        for group in (METHODS[::-1], CONTROLS, CRITICS)
+        Fit(study, base, experiment, seed, other_base(experiment, base, bases))
+        for group in (firsts, [name for name in (*METHODS[::-1], *CONTROLS) if name not in firsts], CRITICS)
         for seed in seeds
         for base in bases
         for experiment in group
         if experiment != "critic_another" or len(bases) > 1
     ]
-    if not quick:
-        fits += [Fit(study, base, experiment, seeds[0]) for base in bases for experiment in DECIDING]
-    generalising = ("videosavi",) if quick else GENERALISING
-    measurements = [
+    measured = [fit for fit in fits if fit.experiment in GENERALISING]
+    besides = [
+        Fit(study, base, experiment, seed)
+        for seed in seeds
+        for base in others
+        for experiment in ("videosavi", *(GUARDS if base.kind == "weak" else ()))
+    ]
+    deciding = [Fit(study, base, experiment, seeds[0]) for base in bases for experiment in DECIDING]
+    return [*fits, *_measurements(measured, SETS, seeds[0]), *besides, *deciding]
+
+
+def fits_of(tasks: Iterable[Task]) -> list[Fit]:
+    """The fits among the tasks."""
+    return [task for task in tasks if isinstance(task, Fit)]
+
+
+def _measurements(fits: Sequence[Fit], sets: Sequence[str], seed: int) -> list[Task]:
+    """Each fit on each set, and its base once."""
+    return [
         Measurement(fit, name, of_base)
         for fit in fits
-        for name in SETS
+        for name in sets
         for of_base in (True, False)
-        if fit.experiment in generalising and (not of_base or (fit.experiment, fit.seed) == ("videosavi", seeds[0]))
+        if not of_base or (fit.experiment, fit.seed) == ("videosavi", seed)
     ]
-    return fits, measurements
 
 
 def other_base(experiment: str, base: Base, bases: Sequence[Base]) -> tuple[str, ...]:

@@ -12,33 +12,43 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper.plan import Task
+from paper.plan import Measurement, Task
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def run_all(tasks: Sequence[Task], jobs: int, logs: Path, command: Sequence[str] = ("-m", "savi.cli")) -> int:
-    """Run what is missing; how many failed. Each task's output goes to a file of its name in `logs`.
+def run_all(
+    tasks: Sequence[Task], jobs: int, logs: Path, failed: set[str], command: Sequence[str] = ("-m", "savi.cli")
+) -> None:
+    """Run what is missing, the first ones first; a measurement once its fit is finished, and not if that failed.
 
-    command: what a task's arguments are handed to, by this Python.
+    Each task's output goes to a file of its name in `logs`. failed: the labels of those that did are put in, at once,
+    so that they are known when the study is stopped. command: what a task's arguments are handed to, by this Python.
     """
     waiting = [task for task in tasks if task.results is None]
     print(f"{len(tasks) - len(waiting)} of {len(tasks)} runs are there already", flush=True)
     logs.mkdir(parents=True, exist_ok=True)
     running: dict[subprocess.Popen[bytes], tuple[Task, float]] = {}
-    total, done, failed, spent = len(waiting), 0, 0, 0.0
+    total, done, spent = len(waiting), 0, 0.0
     while waiting or running:
-        while waiting and len(running) < jobs:
-            task = waiting.pop(0)
-            running[_start(task, logs, command)] = task, time.monotonic()
+        while len(running) < jobs and (ready := [task for task in waiting if _ready(task)]):
+            waiting.remove(ready[0])
+            running[_start(ready[0], logs, command)] = ready[0], time.monotonic()
+        if not running:
+            print(f"{len(waiting)} measurements are left out: their runs failed", flush=True)
+            return
         time.sleep(0.2)
         for process in [process for process in running if process.poll() is not None]:
             task, started = running.pop(process)
             done, spent = done + 1, spent + time.monotonic() - started
-            failed += task.results is None
+            if task.results is None:
+                failed.add(task.label)
             left = spent / done * (total - done) / jobs / 60
             print(f"[{done}/{total}] {task.label}: {outcome(task, logs)}; about {left:.0f} min left", flush=True)
-    return failed
+
+
+def _ready(task: Task) -> bool:
+    return not isinstance(task, Measurement) or task.of_base or task.fit.results is not None
 
 
 def outcome(task: Task, logs: Path) -> str:

@@ -1,0 +1,105 @@
+"""What the paper claims, held against this study's paired differences: agrees, disagrees, or not told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+
+from paper import published
+from paper.numbers import Estimate, Run, Study, by_base, estimate
+
+SHORT = {"sft": "SFT", "sft_plus": "SFT⁺", "tpo": "TPO", "hound_dpo": "Hound-DPO"}
+SET_NAMES = {
+    "forms": "unseen question forms",
+    "looks": "unseen looks",
+    "outside": "both unseen",
+    "adversarial": "questions whose language prior is wrong",
+    "compositional": "questions of two steps",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper as a difference that it says is above 0. paper: its own, in points, where it has one."""
+
+    text: str
+    ours: Estimate | None
+    paper: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """By whether our interval is clear of zero, and on which side."""
+        if self.ours is None:
+            return "not run"
+        if self.ours.half is None:
+            return "not told apart (one run)"
+        return {1: "agrees", -1: "disagrees", 0: "not told apart"}[self.ours.sign]
+
+
+def claims(study: Study) -> list[Claim]:
+    """All that can be checked here, in the paper's order."""
+    own = study.runs("videosavi")
+    ours = published.mean_of("videosavi")
+    found = [Claim("VideoSAVi is above its base", estimate(run.gain for run in own), ours - published.mean_of("base"))]
+    for name, short in SHORT.items():
+        difference = estimate(study.paired("videosavi", name))
+        found.append(Claim(f"VideoSAVi is above {short}", difference, ours - published.mean_of(name)))
+    below = estimate(-run.gain for run in study.runs("hound_dpo"))
+    found.append(
+        Claim("Hound-DPO is below its base", below, published.mean_of("base") - published.mean_of("hound_dpo"))
+    )
+    first, *_, last = published.ERRORS["total"]
+    most = estimate(fall(run) - 0.5 for run in own)
+    found.append(Claim("More than half of the errors are gone after the rounds", most, 100 * (0.5 - last / first)))
+    return [*found, *_critics(study), *_generalisation(study), *_sizes(study)]
+
+
+def fall(run: Run) -> float:
+    """The share of a run's errors that is gone after its last round."""
+    before, after = (sum(entry["errors"].values()) for entry in (run.before, run.last))
+    return 1 - after / before
+
+
+def right_where_prior_is_wrong(entry: dict[str, dict[str, int]]) -> float:
+    """A round's accuracy on the items whose language prior is wrong."""
+    return entry["prior"]["right"] / entry["prior"]["adversarial"]
+
+
+def _critics(study: Study) -> Iterator[Claim]:
+    another = fmean(published.CRITICS["videosavi"]) - fmean(published.CRITICS["critic_another"])
+    yield Claim(
+        "A critic of its own serves better than another", estimate(study.paired("videosavi", "critic_another")), another
+    )
+    yield Claim(
+        "A critic that sees the clip serves better than text alone", estimate(study.paired("videosavi", "critic_text"))
+    )
+
+
+def _generalisation(study: Study) -> Iterator[Claim]:
+    for name, text in SET_NAMES.items():
+        if name == "adversarial":
+            gained = estimate(
+                right_where_prior_is_wrong(run.last) - right_where_prior_is_wrong(run.before)
+                for run in study.runs("videosavi")
+            )
+            against = estimate(study.paired("videosavi", "tpo", lambda run: right_where_prior_is_wrong(run.last)))
+        else:
+            gained = estimate(study.paired_on_set("videosavi", "base", name))
+            against = estimate(study.paired_on_set("videosavi", "tpo", name))
+        ours, tpo, _ = published.SETS[name]
+        yield Claim(f"It generalises to {text}: above its base", gained)
+        yield Claim(f"It generalises to {text}: above TPO", against, ours - tpo)
+
+
+def _sizes(study: Study) -> Iterator[Claim]:
+    for kind, size in (("small", "1B"), ("large", "2B")):
+        before, after = published.SIZES[size]
+        gain = estimate(run.gain for run in study.runs("videosavi", kind))
+        yield Claim(f"The {kind} model gains as well (paper: {size})", gain, fmean(after) - fmean(before))
+
+
+def clear_on(study: Study) -> tuple[int, int]:
+    """On how many bases VideoSAVi's gain over its seeds is clear of zero, and of how many."""
+    gains = [estimate(run.gain for run in runs) for runs in by_base(study.runs("videosavi")).values()]
+    return sum(gain is not None and gain.sign > 0 for gain in gains), len(gains)
