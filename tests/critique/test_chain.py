@@ -54,7 +54,8 @@ class ScriptedModel:
 
 
 def run(model: ScriptedModel, clips: int = 1, seed: int = 0, round_index: int = 0, **settings: Any) -> list[ClipResult]:
-    chain = CritiqueChain(model, PROMPTS, ChainSettings(**settings), FilterSettings(), seed, round_index)
+    filters = FilterSettings(least_logp=None)  # the scripted scores tell nothing of the text
+    chain = CritiqueChain(model, PROMPTS, ChainSettings(**settings), filters, seed, round_index)
     names = [Clip(f"clip_{i}", Path(f"/videos/clip_{i}.mp4")) for i in range(clips)]
     return chain.run(names, [None] * clips)
 
@@ -171,3 +172,13 @@ def test_no_pairs_no_scoring() -> None:
     (result,) = run(model)
     assert result.pairs == ()
     assert model.scored == []
+
+
+def test_a_chosen_response_that_the_reference_finds_unlikely_is_named_and_left_out() -> None:
+    # The scripted scores are -1 (chosen), -2 for the first pair, -3 (chosen), -4 for the second; a token each.
+    chain = CritiqueChain(
+        ScriptedModel(sensible), PROMPTS, ChainSettings(questions_per_aspect=1), FilterSettings(), 0, 0
+    )
+    (result,) = chain.run([Clip("clip", Path("clip.mp4"))], [None])
+    assert outcomes([result]) == ["pair", "implausible"]
+    assert [pair.reference_chosen_logp for pair in result.pairs] == [-1.0]

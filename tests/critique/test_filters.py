@@ -12,10 +12,12 @@ from savi.critique.filters import (
     DEGENERATE_REPETITION,
     DUPLICATE_QUESTION,
     FILTERS,
+    IMPLAUSIBLE,
     LENGTH_IMBALANCE,
     UNCHANGED_REVISION,
     UNFINISHED,
     FilterSettings,
+    refuse_chosen,
     refuse_pair,
     refuse_question,
     refuse_reply,
@@ -38,6 +40,7 @@ def test_names_are_distinct_and_complete() -> None:
         "degenerate repetition",
         "unchanged revision",
         "length imbalance",
+        "implausible",
     }
     assert len(set(FILTERS)) == len(FILTERS)
 
@@ -123,6 +126,16 @@ def test_length_imbalance_in_both_directions(shorter: int, longer: int, refused:
     assert refuse_pair(sentence(longer), sentence(shorter), SETTINGS) == refused
 
 
+@pytest.mark.parametrize(
+    ("logp", "tokens", "refused"),
+    [(-5.0, 2, None), (-5.1, 2, IMPLAUSIBLE), (-5.1, 3, None), (-0.1, 1, None), (-2.6, 1, IMPLAUSIBLE)],
+)
+def test_what_the_reference_would_hardly_say_is_not_learnt(logp: float, tokens: int, refused: str | None) -> None:
+    assert refuse_chosen(logp, tokens, SETTINGS) == refused
+    assert refuse_chosen(logp, tokens, FilterSettings(least_logp=None)) is None
+    assert refuse_chosen(logp, tokens, FilterSettings(least_logp=-2.6)) is None
+
+
 def test_settings_move_the_bounds() -> None:
     assert refuse_pair(sentence(1), sentence(4), FilterSettings(length_slack=2)) == LENGTH_IMBALANCE
     assert refuse_pair(sentence(10), sentence(31), FilterSettings(max_length_ratio=4)) is None
@@ -136,6 +149,8 @@ def test_settings_move_the_bounds() -> None:
         ({"max_length_ratio": math.nan}, "max_length_ratio must be at least 1, not nan"),
         ({"length_slack": -1}, "length_slack must be at least 0, not -1"),
         ({"max_repeats": 0}, "max_repeats must be at least 1, not 0"),
+        ({"least_logp": 0.0}, "least_logp must be below 0, not 0.0"),
+        ({"least_logp": math.nan}, "least_logp must be below 0, not nan"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(values: dict[str, float], message: str) -> None:

@@ -205,6 +205,10 @@ class Legible:
         ]
 
 
+RANDOM_WEIGHTS = FilterSettings(least_logp=None)
+"""Random weights find every text implausible."""
+
+
 def test_the_chain_runs(lm: VideoLM) -> None:
     short = Sampling(max_new_tokens=4)
     texts = Prompts(
@@ -218,7 +222,7 @@ def test_the_chain_runs(lm: VideoLM) -> None:
     settings = ChainSettings(questions_per_aspect=1, question=short, answer=short, critique=short, revision=short)
     model = Legible(lm)
     clips, frames = zip(*CLIPS[:2], strict=True)
-    results = CritiqueChain(model, texts, settings, FilterSettings(), run_seed=0, round_index=0).run(clips, frames)
+    results = CritiqueChain(model, texts, settings, RANDOM_WEIGHTS, run_seed=0, round_index=0).run(clips, frames)
     pairs = [pair for result in results for pair in result.pairs]
     assert [(pair.chosen, pair.rejected) for pair in pairs] == [("blue", "red")] * 2
     assert {prompt.split()[0] for prompt in model.prompts} == {"ask", "answer", "criticise", "revise"}

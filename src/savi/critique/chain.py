@@ -18,6 +18,7 @@ from savi.critique.critics import Critic, Draft, Itself, Sitting, prefer_by_text
 from savi.critique.filters import (
     UNPARSABLE,
     FilterSettings,
+    refuse_chosen,
     refuse_pair,
     refuse_question,
     refuse_reply,
@@ -177,9 +178,13 @@ class CritiqueChain:
     ) -> list[ClipResult]:
         paired = [thread for thread in threads if thread.refused is None]
         questions = self._directed(paired, seeds)
-        logps = self.model.score_reference(watched, questions).logps.tolist() if questions else []
+        scores = self.model.score_reference(watched, questions) if questions else None
+        logps, lengths = (scores.logps.tolist(), scores.lengths.tolist()) if scores else ([], [])
         pairs: list[list[PreferencePair]] = [[] for _ in clips]
         for index, (thread, question) in enumerate(zip(paired, questions, strict=True)):
+            thread.refused = refuse_chosen(logps[2 * index], lengths[2 * index], self.filters)
+            if thread.refused is not None:
+                continue
             clip = clips[thread.clip]
             chosen, rejected = question.responses
             pairs[thread.clip].append(

@@ -1,6 +1,6 @@
 """What is kept out of the preference pairs, and under which name it is counted.
 
-Pure functions over text, one for each stage of the chain, so that a lost question costs no further turns.
+Pure functions, one for each stage of the chain, so that a lost question costs no further turns.
 Each returns the name of the first filter that takes it, or None. What can't be parsed or decoded and what
 doesn't fit is known elsewhere; the names of those stand here beside the others.
 """
@@ -21,6 +21,7 @@ DUPLICATE_QUESTION = "duplicate question"
 DEGENERATE_REPETITION = "degenerate repetition"
 UNCHANGED_REVISION = "unchanged revision"
 LENGTH_IMBALANCE = "length imbalance"
+IMPLAUSIBLE = "implausible"
 UNDECODABLE = "undecodable"
 
 FILTERS = (
@@ -31,6 +32,7 @@ FILTERS = (
     DEGENERATE_REPETITION,
     UNCHANGED_REVISION,
     LENGTH_IMBALANCE,
+    IMPLAUSIBLE,
 )
 """Every name, in the order in which the chain meets them. "undecodable" counts clips, the rest questions."""
 
@@ -45,11 +47,15 @@ class FilterSettings:
     max_length_ratio: longer over shorter response, in words, that a pair may have.
     length_slack: a difference of up to so many words is no imbalance: "left" may pair with "left to right".
     max_repeats: how often in a row a reply may say the same words, one or several.
+    least_logp: mean log-probability a token, in nats, that the reference must give the chosen response; None for any.
+    A model that has begun to drift calls text revised that is no answer, learns it, and drifts on: what the reference
+    would hardly ever say is kept out.
     """
 
     max_length_ratio: float = 3.0
     length_slack: int = 8
     max_repeats: int = 3
+    least_logp: float | None = -2.5
 
     def __post_init__(self) -> None:
         if math.isnan(self.max_length_ratio) or self.max_length_ratio < 1:
@@ -58,6 +64,8 @@ class FilterSettings:
             raise SaviError(f"filters.length_slack must be at least 0, not {self.length_slack}")
         if self.max_repeats < 1:
             raise SaviError(f"filters.max_repeats must be at least 1, not {self.max_repeats}")
+        if self.least_logp is not None and not self.least_logp < 0:
+            raise SaviError(f"filters.least_logp must be below 0, not {self.least_logp}")
 
 
 def refuse_question(question: str, earlier: Iterable[str]) -> str | None:
@@ -82,6 +90,12 @@ def refuse_pair(answer: str, revision: str, settings: FilterSettings) -> str | N
     if longer - shorter > settings.length_slack and longer > settings.max_length_ratio * shorter:
         return LENGTH_IMBALANCE
     return None
+
+
+def refuse_chosen(logp: float, tokens: float, settings: FilterSettings) -> str | None:
+    """Takes a pair whose chosen response the reference finds too unlikely. logp: summed over its tokens."""
+    implausible = settings.least_logp is not None and logp < settings.least_logp * tokens
+    return IMPLAUSIBLE if implausible else None
 
 
 def words(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from savi.critique.chain import PAIR, CritiqueChain
 from savi.critique.critics import Draft, Sitting
 from savi.critique.filters import (
     DEGENERATE_REPETITION,
+    IMPLAUSIBLE,
     LENGTH_IMBALANCE,
     UNCHANGED_REVISION,
     UNFINISHED,
@@ -25,7 +26,7 @@ from savi.prompts.parsing import Unparsable, parse_answer, parse_critique, parse
 from savi.types import Branch, Clip, Frames, Labelled, Reply, Sampling, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}
-REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE}
+REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE, IMPLAUSIBLE}
 
 MOST_MALFORMED = 0.1
 LEAST_CHANGED = 0.1
