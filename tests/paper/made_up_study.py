@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from paper.gather import card_of, taught_with
 from paper.plan import Fit, Measurement
 from savi.world.lessons import Prior
 from savi.world.questions import queries
@@ -21,7 +22,7 @@ def write_run(fit: Fit, lift: float, readiness: dict[str, float] | None = None) 
     (fit.folder / "summary.png").touch()
     if readiness:
         (fit.folder / "readiness.json").write_text(json.dumps(readiness))
-    prior = Prior(0)
+    prior = Prior(taught_with(card_of(fit.base)))
     for number in range(5):
         items = [
             {"task": q.kind, "question": q.text, "answer": q.answer, "choice": q.answer if right else favourite}
