@@ -46,12 +46,14 @@ def draw(study: Study, folder: Path) -> dict[str, str]:
         )
     if longer := study.runs("rounds_6"):
         figure, (axes,) = _figure(1, 5.5)
-        _lines(axes, {"six rounds": longer, "VideoSAVi, four rounds": study.runs("videosavi")})
+        there = {(run.base, run.seed) for run in longer}
+        four = [run for run in study.runs("videosavi") if (run.base, run.seed) in there]
+        _lines(axes, {"six rounds": longer, "VideoSAVi, four rounds": four})
         _save(figure, folder / "six_rounds.png")
-        drawn["six_rounds.png"] = "Six rounds beside four"
+        drawn["six_rounds.png"] = "Six rounds beside four, of the same bases and seeds"
     if any(study.runs(name) for panel in SETTINGS.values() for name in panel if name != "videosavi"):
         _deciding(study, folder / "deciding.png")
-        drawn["deciding.png"] = "Gain by setting. Dashed, with its 95 % interval: VideoSAVi as in the other tables"
+        drawn["deciding.png"] = "Accuracy by setting, less VideoSAVi's on the same base and seed"
     return drawn
 
 
@@ -108,19 +110,16 @@ def _critic(runs: Sequence[Run], path: Path) -> None:
 
 
 def _deciding(study: Study, path: Path) -> None:
-    figure, panels = _figure(len(SETTINGS), 11, 3.2)
-    own = estimate(100 * run.gain for run in study.runs("videosavi"))
+    figure, panels = _figure(len(SETTINGS), 13, 3.2)
     for axes, (title, names) in zip(panels, SETTINGS.items(), strict=True):
+        axes.axhline(0, color="C1", linestyle="--", linewidth=1)
         for at, name in enumerate(names):
-            if gain := estimate(100 * run.gain for run in study.runs(name)):
-                axes.errorbar(at, gain.mean, yerr=gain.half or 0.0, fmt="o", color="C0", capsize=3)
-        if own:
-            axes.axhline(own.mean, color="C1", linestyle="--", linewidth=1)
-            axes.axhspan(own.mean - (own.half or 0), own.mean + (own.half or 0), color="C1", alpha=0.12, linewidth=0)
+            if less := estimate(100 * difference for difference in study.paired(name, "videosavi")):
+                axes.errorbar(at, less.mean, yerr=less.half or 0.0, fmt="o", color="C0", capsize=3)
         axes.set_xticks(range(len(names)), list(names.values()))
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_xlabel(title)
-    panels[0].set_ylabel("gain (points)")
+    panels[0].set_ylabel("accuracy less VideoSAVi's (points)")
     _one_scale(panels)
     _save(figure, path)
 
