@@ -11,7 +11,7 @@ from paper.claims import claims, clear_on
 from paper.figures import draw
 from paper.gather import read_rows
 from paper.numbers import Study, estimate, show
-from paper.plan import CONTROLS, CRITICS, DECIDING, METHODS
+from paper.plan import CONTROLS, CRITICS, DECIDING, GUARDS, METHODS
 from paper.published import CRITICS as PAPERS_CRITICS
 from paper.published import NAMES
 
@@ -93,6 +93,7 @@ def _methods(study: Study, figures: dict[str, str]) -> list[str]:
         "gain is "
         f"the mean over its six benchmarks.\n\n{tables.methods(study, METHODS, by_kind=True)}\n\n"
         + (f"VideoSAVi: {against}. " if against else "")
+        + _malformed(study)
         + _command(study, METHODS),
         figures.get("rounds.png", ""),
         "## Controls: nothing should be learnt\n\nDoes accuracy rise where the pairs say nothing? The paper has none "
@@ -141,7 +142,7 @@ def _others(study: Study, figures: dict[str, str]) -> list[str]:
         parts.append(
             "## Guards: on a base whose critic is weak\n\nWhat keeps a run from collapsing where criticism is hardly "
             "worth "
-            f"learning from?\n\n{tables.guards(study)}\n\n{_command(study, ['nll_0.3'], kinds=('weak',))}"
+            f"learning from?\n\n{tables.guards(study)}\n\n{_command(study, ('videosavi', *GUARDS), kinds=('weak',))}"
         )
     if not study.plan["quick"]:
         parts += [
@@ -171,17 +172,16 @@ def _agreement(study: Study) -> str:
 
 
 def _limits(study: Study) -> str:
-    sizes = [base["parameters"] / 1e6 for base in study.bases.values()]
+    sizes = sorted({f"{base['parameters'] / 1e6:.1f}" for base in study.bases.values()})
     return (
         "## Limits\n\n"
         "- The world is rendered and its language has a few dozen words. No real video was watched.\n"
         "- The gap between answering and criticising was made on purpose. The study asks whether self-critique "
         "helps given such a gap, not whether a large model has one.\n"
-        f"- The models are tiny ({min(sizes):.1f} to {max(sizes):.1f} million parameters).\n"
+        f"- The models are tiny ({', '.join(sizes)} million parameters).\n"
         "- SFT, SFT⁺, TPO and Hound-DPO are our reading of them, as settings of one chain, not their authors' code; "
         "the judge and the text-only critic are the model before an empty film.\n"
-        "- The world has no causal questions, and the embedded base's first 120 test clips were opened earlier, for "
-        "the demo."
+        "- The world has no causal questions, and the first 120 test clips were opened before the study, for the demo."
     )
 
 
@@ -196,6 +196,14 @@ def _remaking(study: Study, results: str, folder: str) -> str:
         f"run. No number was typed. Gathered {' to '.join(dict.fromkeys((days[0], days[-1])))} at "
         f"{commits or 'no commit'}."
     )
+
+
+def _malformed(study: Study) -> str:
+    """Whether a run of the method ever drifted into text that is no answer."""
+    shares = [entry["malformed"] for run in study.runs("videosavi") for entry in run.rounds]
+    if not shares:
+        return ""
+    return f"After no round of any of its runs were more than {100 * max(shares):.1f} % of its replies malformed. "
 
 
 def _controls(study: Study) -> str:

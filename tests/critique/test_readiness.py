@@ -52,7 +52,7 @@ def test_shares_by_hand() -> None:
 
 
 def test_labelled_questions_are_counted() -> None:
-    well = [Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=True)]
+    well = [Rehearsal(False, changed, agrees_with_itself=True, agrees_from_another=True) for changed in (True, False)]
     right, wrong, kept = Examination(False, True), Examination(True, False), Examination(True, True)
     measured = summarise(well, [right, right, wrong, kept])
     assert (measured.labelled, measured.greedy, measured.revised) == (4, 0.5, 0.75)
@@ -65,6 +65,7 @@ def test_what_is_well_has_no_warning() -> None:
     assert Readiness(60, 0.0, 0.5, 0.8, 0.9).concerns() == []
     assert "WARNING" not in Readiness(60, 0.0, 0.5, 0.8, 0.9).line()
     assert Readiness(60, 0.0, 0.05, 0.8, 0.9).concerns() == ["criticism changes hardly any answer"]
+    assert Readiness(60, 0.0, 0.9, 0.8, 0.9).concerns() == ["criticism changes nearly every answer"]
     assert summarise([Rehearsal(malformed=True)]).concerns() == ["no question came to a revision"]
 
 

@@ -1,0 +1,52 @@
+"""The committed results: the page is made of them, and the readiness check's bounds tell good runs from bad ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paper.gather import read_rows
+from paper.numbers import Run, Study
+from paper.page import write_page
+from savi.critique.readiness import Readiness
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return Study(read_rows(DOCS / "paper" / "results.jsonl"))
+
+
+def test_the_committed_page_is_what_the_results_say(tmp_path: Path) -> None:
+    write_page(DOCS / "paper" / "results.jsonl", tmp_path / "paper.md")
+    assert (tmp_path / "paper.md").read_text() == (DOCS / "paper.md").read_text()
+
+
+def readiness(run: Run, labels: bool = False) -> Readiness:
+    found = Readiness(**run.readiness or {})
+    return found if labels else replace(found, labelled=0, greedy=None, revised=None)
+
+
+def test_bases_that_gain_are_not_warned_of(study: Study) -> None:
+    for run in study.runs("videosavi"):
+        assert run.gain > 0.15
+        assert readiness(run, labels=True).concerns() == []
+
+
+def test_the_weak_base_and_blind_critics_are_warned_of_without_a_label(study: Study) -> None:
+    runs = [*study.runs("videosavi", "weak"), *study.runs("critic_text"), *study.runs("control_shuffled")]
+    assert {run.base for run in runs} > {"weak-1"}
+    for run in runs:
+        assert run.gain < 0.06
+        assert readiness(run).concerns() != []
+
+
+def test_a_critic_of_other_clips_is_warned_of_with_labels_alone(study: Study) -> None:
+    runs = study.runs("control_other_clip")
+    assert runs
+    for run in runs:
+        assert "revised answers are hardly better than answers" in readiness(run, labels=True).concerns()
+    assert any(readiness(run).concerns() == [] for run in runs)
