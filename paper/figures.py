@@ -35,7 +35,9 @@ def draw(study: Study, folder: Path) -> dict[str, str]:
     drawn = {}
     if any(study.runs(name) for name in (*METHODS, *CONTROLS)):
         _rounds(study, folder / "rounds.png")
-        drawn["rounds.png"] = "Accuracy by round. Bands: 95 % over runs"
+        drawn["rounds.png"] = (
+            "Accuracy by round; SFT is one round of about as many steps as four. Bands: 95 % over runs"
+        )
     shown = [run for run in study.all if run.advantage is not None and run.experiment in CRITICISED]
     if shown:
         _critic(shown, folder / "critic.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,3 +51,15 @@ def test_a_critic_of_other_clips_is_warned_of_with_labels_alone(study: Study) ->
     for run in runs:
         assert "revised answers are hardly better than answers" in readiness(run, labels=True).concerns()
     assert any(readiness(run).concerns() == [] for run in runs)
+
+
+def test_the_readmes_numbers_are_the_pages() -> None:
+    page = (DOCS / "paper.md").read_text().splitlines()
+    rows = [
+        line for line in (DOCS.parent / "README.md").read_text().splitlines() if re.match(r"\| .*\(`\w+`\) \|", line)
+    ]
+    assert len(rows) >= 8
+    for row in rows:
+        name, *cells = re.findall(r"`(\w+)`", row)[-1:] + [cell.strip(" *") for cell in row.split("|")[2:-1]]
+        first = next(line for line in page if f"| `{name}` |" in line)
+        assert f"| `{name}` | {' | '.join(cells)} |" in first
