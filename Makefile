@@ -25,7 +25,7 @@ help: ## Explain the targets (this text)
 	@echo "  ARGS='--key value'  any setting of it, e.g. ARGS='--trainer.max_epochs 2'"
 	@echo "  BASES='world bases/2' the study's base models (default: the shipped one and bases/[1-9]*)"
 	@echo "  OTHERS='bases/weak-1' bases of other kinds, for the tables of sizes and guards (default: those in bases/)"
-	@echo "  QUICK=1             make paper in some 15 minutes: one base, one seed; its page goes to lightning_logs/paper_quick"
+	@echo "  QUICK=1             make paper in some 5 minutes: one base, one seed; its page goes to lightning_logs/paper_quick"
 	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
