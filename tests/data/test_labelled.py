@@ -51,3 +51,10 @@ def test_a_mistake_is_one_line(folder: Path, text: str, said: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SaviError, match=r"gone\.jsonl: no such file"):
         read_labelled(tmp_path / "gone.jsonl")
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes(b"video,question,answer\n\xff\xfe\x00")
+    with pytest.raises(SaviError, match=r"labels\.csv: can't be read"):
+        read_labelled(file)

@@ -101,16 +101,20 @@ def _read_manifest(manifest: Path) -> Iterator[_Entry]:
     if manifest.suffix.lower() not in MANIFEST_SUFFIXES:
         known = ", ".join(MANIFEST_SUFFIXES)
         raise SaviError(f"{manifest}: neither a video nor a manifest ({known}), by its suffix")
-    try:
-        for place, row in rows(manifest):
-            path, identity = _fields(row, place)
-            yield _Entry(PurePath(path), manifest.parent / Path(path).expanduser(), identity, place)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SaviError(f"{manifest}: can't be read ({error})") from error
+    for place, row in rows(manifest):
+        path, identity = _fields(row, place)
+        yield _Entry(PurePath(path), manifest.parent / Path(path).expanduser(), identity, place)
 
 
 def rows(manifest: Path) -> Iterator[tuple[str, Any]]:
     """Each row of a manifest as a string or a mapping, with its place in words. Raises SaviError."""
+    try:
+        yield from _rows(manifest)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SaviError(f"{manifest}: can't be read ({error})") from error
+
+
+def _rows(manifest: Path) -> Iterator[tuple[str, Any]]:
     kind = manifest.suffix.lower()
     with manifest.open(encoding="utf-8-sig", newline="") as file:
         if kind in (".csv", ".tsv"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lightning.pytorch.utilities import rank_zero_info
+
 from savi.critique.chain import CritiqueChain
 from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
 from savi.data.batches import chunks
@@ -36,6 +38,8 @@ def _batches(
         paths = [clip.path for clip in missing]
         decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
         frames = dict(zip(missing, decoded, strict=True))
-        broken = {clip for clip, read in frames.items() if isinstance(read, UndecodableClip)}
+        broken = {clip: read.reason for clip, read in frames.items() if isinstance(read, UndecodableClip)}
+        for clip, reason in broken.items():
+            rank_zero_info(f"Readiness is measured without {clip.path}: {reason}")
         if good := [clip for clip in batch if clip not in broken]:
             yield good, [read if isinstance(read := frames.get(clip), Frames) else None for clip in good]
