@@ -24,7 +24,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "NLL weight (0)": {"videosavi": "0", "nll_0.3": "0.3", "nll_1.0": "1"},
     "clips (320)": {"clips_80": "80", "clips_160": "160", "videosavi": "320"},
     "reference (the base)": {"videosavi": "base", "previous": "round before"},
-    "filter of implausible revisions (on)": {"videosavi": "on", "unfiltered": "off"},
+    "implausible filter (on)": {"videosavi": "on", "unfiltered": "off"},
 }
 """What decides: a panel each; the study's own setting stands in brackets."""
 
