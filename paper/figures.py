@@ -20,7 +20,7 @@ CRITICISED = ("videosavi", *CONTROLS, *CRITICS)
 """Experiments that differ in who criticises, or in what is made of it."""
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "β (0.3)": {"beta_0.1": "0.1", "videosavi": "0.3", "beta_1.0": "1"},
+    "β (1)": {"beta_0.1": "0.1", "beta_0.3": "0.3", "videosavi": "1", "beta_3.0": "3"},
     "NLL weight (0)": {"videosavi": "0", "nll_0.3": "0.3", "nll_1.0": "1"},
     "clips (320)": {"clips_80": "80", "clips_160": "160", "videosavi": "320"},
     "reference (the base)": {"videosavi": "base", "previous": "round before"},

@@ -128,8 +128,8 @@ def _others(study: Study, figures: dict[str, str]) -> list[str]:
         f"{fmean(PAPERS_CRITICS['videosavi']):.1f}.\n\n"
         f"{tables.methods(study, ('videosavi', *CRITICS))}\n\n{_command(study, CRITICS)}",
         "## Readiness\n\nWhat can be measured of a run before it is trained, and what came of it? The first four "
-        "without a "
-        f"label.\n\n{tables.readiness(study)}",
+        f"without a label. Every run measures it when it begins.\n\n{tables.readiness(study)}\n\n"
+        + _command(study, ("videosavi", *CONTROLS, *CRITICS)),
         figures.get("critic.png", ""),
     ]
     if any(base["kind"] in ("small", "large") for base in study.bases.values()):
@@ -165,7 +165,8 @@ def _agreement(study: Study) -> str:
         "zero, in points. It agrees where our interval is clear of zero on that side, disagrees where it is clear on "
         "the "
         "other, and else the two are not told apart. Sizes of differences are not comparable: other clips, other "
-        f"questions, another model.\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
+        f"questions, another model. The runs are those of the tables above, their commands too."
+        f"\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
         f"{counts['disagrees']} disagree, {rest} are not told apart or not run. Many are tested at once, and nothing "
         "is corrected for it."
     )

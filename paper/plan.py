@@ -12,10 +12,10 @@ METHODS = ("sft", "sft_plus", "hound_dpo", "tpo", "videosavi")
 CONTROLS = ("control_random", "control_samples", "control_shuffled", "control_other_clip")
 CRITICS = ("critic_text", "critic_another", "critic_truth")
 DECIDING = (
-    *("beta_0.1", "beta_1.0", "nll_0.3", "nll_1.0", "clips_80", "clips_160"),
+    *("beta_0.1", "beta_0.3", "beta_3.0", "nll_0.3", "nll_1.0", "clips_80", "clips_160"),
     *("rounds_6", "previous", "unfiltered"),
 )
-GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_1.0", "lr_low", "lr_high")
+GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
 SETS = ("forms", "looks", "outside", "compositional")
 GENERALISING = ("hound_dpo", "tpo", "videosavi")
 QUICK = ("videosavi", "control_random", "sft", "tpo", "hound_dpo", "critic_text")

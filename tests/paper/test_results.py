@@ -41,7 +41,7 @@ def test_the_weak_base_and_blind_critics_are_warned_of_without_a_label(study: St
     runs = [*study.runs("videosavi", "weak"), *study.runs("critic_text"), *study.runs("control_shuffled")]
     assert {run.base for run in runs} > {"weak-1"}
     for run in runs:
-        assert run.gain < 0.06
+        assert run.gain < 0.1
         assert readiness(run).concerns() != []
 
 
