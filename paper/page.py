@@ -8,7 +8,7 @@ from statistics import fmean
 
 from paper import tables
 from paper.claims import claims, clear_on
-from paper.figures import draw
+from paper.figures import CRITICISED, draw
 from paper.gather import read_rows
 from paper.numbers import Study, estimate, show
 from paper.plan import CONTROLS, CRITICS, DECIDING, GUARDS, METHODS
@@ -128,8 +128,10 @@ def _others(study: Study, figures: dict[str, str]) -> list[str]:
         f"{fmean(PAPERS_CRITICS['videosavi']):.1f}.\n\n"
         f"{tables.methods(study, ('videosavi', *CRITICS))}\n\n{_command(study, CRITICS)}",
         "## Readiness\n\nWhat can be measured of a run before it is trained, and what came of it? The first four "
-        f"without a label. Every run measures it when it begins.\n\n{tables.readiness(study)}\n\n"
-        + _command(study, ("videosavi", *CONTROLS, *CRITICS)),
+        f"without a label. It is measured when such a run begins.\n\n{tables.readiness(study)}\n\n"
+        + _command(
+            study, dict.fromkeys(run.experiment for run in study.all if run.readiness and run.experiment in CRITICISED)
+        ),
         figures.get("critic.png", ""),
     ]
     if any(base["kind"] in ("small", "large") for base in study.bases.values()):
@@ -165,7 +167,7 @@ def _agreement(study: Study) -> str:
         "zero, in points. It agrees where our interval is clear of zero on that side, disagrees where it is clear on "
         "the "
         "other, and else the two are not told apart. Sizes of differences are not comparable: other clips, other "
-        f"questions, another model. The runs are those of the tables above, their commands too."
+        "questions, another model. The runs are those of the tables above, their commands too."
         f"\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
         f"{counts['disagrees']} disagree, {rest} are not told apart or not run. Many are tested at once, and nothing "
         "is corrected for it."

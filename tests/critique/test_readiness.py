@@ -47,7 +47,7 @@ def test_shares_by_hand() -> None:
     assert measured.line() == (
         "Readiness: of 4 questions 25 % are lost to malformed replies; criticism changes 67 % of the answers; two "
         "critiques of one answer lead to the same revision in 100 %, those of two answers in 33 %. WARNING: runs like "
-        "this went wrong here: many replies are malformed; critiques of two answers disagree"
+        "this gained little or nothing here: many replies are malformed; critiques of two answers disagree"
     )
 
 

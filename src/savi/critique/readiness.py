@@ -78,7 +78,7 @@ class Readiness:
     revised: float | None = None
 
     def concerns(self) -> list[str]:
-        """What went wrong in runs that looked like this, in a few words each."""
+        """What runs that gained little or nothing had in common with this one, in a few words each."""
         if self.changed is None or self.agrees_with_itself is None or self.agrees_from_another is None:
             return ["no question came to a revision"]
         gained = self.revised - self.greedy if self.revised is not None and self.greedy is not None else None
@@ -109,7 +109,9 @@ class Readiness:
                 f"{_percent(self.revised)} after revision"
             )
         concerns = self.concerns()
-        return line + (f". WARNING: runs like this went wrong here: {'; '.join(concerns)}" if concerns else "")
+        return line + (
+            f". WARNING: runs like this gained little or nothing here: {'; '.join(concerns)}" if concerns else ""
+        )
 
 
 def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Rehearsal]:
