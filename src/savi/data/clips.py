@@ -15,7 +15,7 @@ from savi.types import Clip, SaviError
 
 # Animated GIFs are in: they are a common source of short clips (TGIF), and decode like any other.
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split()  # noqa: SIM905
+    ".3gp .avi .flv .gif .m4v .mkv .mov .mp4 .mpeg .mpg .ts .webm .wmv".split()  # noqa: SIM905 (one extension a word)
 )
 MANIFEST_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".json")
 
