@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,19 @@ def test_a_wrong_setting_is_one_line(
 ) -> None:
     arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", "--data.benchmark=null", f"--{setting}"]
     assert said in complaint(arguments, capsys)
+
+
+def test_wandb_without_a_login_is_one_line(tmp_path: Path) -> None:
+    # A process of its own: wandb keeps what it was told about logins, and the machine may have one.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")} | {"HOME": str(tmp_path)}
+    arguments = ["fit", "--config", str(DEMO), f"--runs={tmp_path}", "--data.clip_count=1", "--data.benchmark=null"]
+    command = [sys.executable, "-m", "savi.cli", *arguments, "--wandb=online"]
+    run = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert run.returncode == 2, run.stderr
+    assert "Traceback" not in run.stderr
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("savi: --wandb online: ")
+    assert "--wandb offline" in last
 
 
 def test_a_wrong_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

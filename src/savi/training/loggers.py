@@ -12,6 +12,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from savi.training.processes import is_first
+from savi.types import SaviError
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -49,6 +50,25 @@ class ResumableCSVLogger(CSVLogger):
         return [row for row in rows if int(row["step"]) <= self.resume_step]
 
 
+class OneLineWandbLogger(WandbLogger):
+    """A WandbLogger for which a missing login or network is the user's to put right.
+
+    Asking wandb for its key beforehand would be shorter, but spoils a later offline run in the same process.
+    """
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """Raises: SaviError, where W&B can't begin the run."""
+        from wandb.errors import Error as WandbError
+
+        try:
+            return super().experiment
+        except WandbError as error:
+            reason = str(error).split("\n")[0]
+            raise SaviError(f"--wandb online: {reason} (--wandb offline needs no account and no network)") from None
+
+
 def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, resume_step: int | None) -> list[Logger]:
     """The loggers of a run, the one that names its folder first."""
     loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
@@ -58,7 +78,7 @@ def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, r
         # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.
         os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve()))
         loggers.append(
-            WandbLogger(
+            OneLineWandbLogger(
                 project="savi",
                 name=f"{name}-{version}",
                 id=f"{name}-{version}-{_birth(folder)}",
