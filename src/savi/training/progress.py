@@ -1,15 +1,26 @@
-"""The bar of a round's optimiser steps, beside the one of its pair building."""
+"""The bars of a round: of its pair building, and of its optimiser steps.
+
+Where they end up in a file and not on a terminal, each drawing is a line more: they are drawn seldom.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
+
+LOGGED_SECONDS = 60.0
+LOGGED_STEPS = 50
 
 
 class RoundProgressBar(TQDMProgressBar):
     """Lightning's bar, which counts rounds from 1 as the results do."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=1 if sys.stdout.isatty() else LOGGED_STEPS)
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)
@@ -18,3 +29,17 @@ class RoundProgressBar(TQDMProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         return {name.removeprefix("rewards/"): value for name, value in metrics.items() if name != "v_num"}
+
+
+def pair_building_bar(round_index: int, total: int, done: int, disable: bool) -> tqdm[NoReturn]:
+    """A bar of clips, on standard error. done: those of `total` whose pairs are in the store already."""
+    seconds = 0.1 if sys.stderr.isatty() else LOGGED_SECONDS
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=f"Round {round_index + 1}: the model criticises itself",
+        unit="clip",
+        mininterval=seconds,
+        maxinterval=max(seconds, 10.0),
+        disable=disable,
+    )

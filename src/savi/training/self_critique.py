@@ -8,11 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from tqdm import tqdm
 
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
@@ -22,6 +21,7 @@ from savi.data.batches import chunks
 from savi.data.sharding import deal
 from savi.training.critics import build_critic, check_critic
 from savi.training.processes import first, gather
+from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
 from savi.training.run_folder import lock_run, run_folder, write_json
 from savi.types import Clip, Frames, PreferencePair, SaviError
@@ -128,14 +128,15 @@ class SelfCritique(Callback):
         def run(batch: Sequence[Clip]) -> list[ClipResult]:
             return _run_batch(chain, batch, [next(decoded) if clip in missing else None for clip in batch])
 
-        with self._bar(len(clips), done) as bar:
+        hidden = done == len(clips) or not trainer.is_global_zero or trainer.progress_bar_callback is None
+        with pair_building_bar(self.round, len(clips), done, disable=hidden) as bar:
             for turn in range(-(-len(batches) // trainer.world_size)):
                 batch = mine[turn] if turn < len(mine) else ()
                 for results in gather(partial(run, batch)):
                     if self._store is not None and results:
                         self._store.commit(results)
+                        bar.set_postfix(pairs=self._store.counts()["pairs"], refresh=False)
                         bar.update(len(results))
-                        bar.set_postfix(pairs=self._store.counts()["pairs"])
 
     def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
         module = self._module
@@ -158,16 +159,6 @@ class SelfCritique(Callback):
         readiness = check_readiness(self._chain(clips), self._data, clips)
         write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness))
         rank_zero_info(readiness.line())
-
-    def _bar(self, total: int, done: int) -> tqdm[NoReturn]:
-        trainer = self._trainer
-        return tqdm(
-            total=total,
-            initial=done,
-            desc=f"Round {self.round + 1}: the model criticises itself",
-            unit="clip",
-            disable=done == total or not trainer.is_global_zero or trainer.progress_bar_callback is None,
-        )
 
     def _key(self, clips: Sequence[Clip]) -> str:
         """What a round's pairs depend on; with another key, a half-built round can't be gone on with."""
