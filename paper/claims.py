@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
 from paper import published
-from paper.numbers import Estimate, Run, Study, by_base, estimate
+from paper.numbers import ByRun, Estimate, Run, Study, by_base, estimate
 
 SHORT = {"sft": "SFT", "sft_plus": "SFT⁺", "tpo": "TPO", "hound_dpo": "Hound-DPO"}
 SET_NAMES = {
@@ -24,35 +24,52 @@ class Claim:
     """A claim of the paper as a difference that it says is above 0. paper: its own, in points, where it has one."""
 
     text: str
-    ours: Estimate | None
+    differences: ByRun
     paper: float | None = None
 
     @property
+    def ours(self) -> Estimate | None:
+        return estimate(self.differences.values())
+
+    @property
+    def bases(self) -> list[float]:
+        """The mean of each base."""
+        names = dict.fromkeys(base for base, _ in self.differences)
+        return [fmean(value for (base, _), value in self.differences.items() if base == name) for name in names]
+
+    @property
     def verdict(self) -> str:
-        """By whether our interval is clear of zero, and on which side."""
+        """By whether our interval is clear of zero and all bases are on the same side, and on which."""
         if self.ours is None:
             return "not run"
         if self.ours.half is None:
             return "not told apart (one run)"
-        return {1: "agrees", -1: "disagrees", 0: "not told apart"}[self.ours.sign]
+        sign = self.ours.sign
+        if sign and all(mean * sign > 0 for mean in self.bases):
+            return "agrees" if sign > 0 else "disagrees"
+        return "not told apart"
 
 
 def claims(study: Study) -> list[Claim]:
     """All that can be checked here, in the paper's order."""
     own = study.runs("videosavi")
     ours = published.mean_of("videosavi")
-    found = [Claim("VideoSAVi is above its base", estimate(run.gain for run in own), ours - published.mean_of("base"))]
+    found = [Claim("VideoSAVi is above its base", _gains(own), ours - published.mean_of("base"))]
     for name, short in SHORT.items():
-        difference = estimate(study.paired("videosavi", name))
+        difference = study.paired("videosavi", name)
         found.append(Claim(f"VideoSAVi is above {short}", difference, ours - published.mean_of(name)))
-    below = estimate(-run.gain for run in study.runs("hound_dpo"))
+    below = {run.key: -run.gain for run in study.runs("hound_dpo")}
     found.append(
         Claim("Hound-DPO is below its base", below, published.mean_of("base") - published.mean_of("hound_dpo"))
     )
     first, *_, last = published.ERRORS["total"]
-    most = estimate(fall(run) - 0.5 for run in own)
+    most = {run.key: fall(run) - 0.5 for run in own}
     found.append(Claim("More than half of the errors are gone after the rounds", most, 100 * (0.5 - last / first)))
     return [*found, *_critics(study), *_generalisation(study), *_sizes(study)]
+
+
+def _gains(runs: Iterable[Run]) -> ByRun:
+    return {run.key: run.gain for run in runs}
 
 
 def fall(run: Run) -> float:
@@ -68,25 +85,21 @@ def right_where_prior_is_wrong(entry: dict[str, dict[str, int]]) -> float:
 
 def _critics(study: Study) -> Iterator[Claim]:
     another = fmean(published.CRITICS["videosavi"]) - fmean(published.CRITICS["critic_another"])
-    yield Claim(
-        "A critic of its own serves better than another", estimate(study.paired("videosavi", "critic_another")), another
-    )
-    yield Claim(
-        "A critic that sees the clip serves better than text alone", estimate(study.paired("videosavi", "critic_text"))
-    )
+    yield Claim("A critic of its own serves better than another", study.paired("videosavi", "critic_another"), another)
+    yield Claim("A critic that sees the clip serves better than text alone", study.paired("videosavi", "critic_text"))
 
 
 def _generalisation(study: Study) -> Iterator[Claim]:
     for name, text in SET_NAMES.items():
         if name == "adversarial":
-            gained = estimate(
-                right_where_prior_is_wrong(run.last) - right_where_prior_is_wrong(run.before)
+            gained = {
+                run.key: right_where_prior_is_wrong(run.last) - right_where_prior_is_wrong(run.before)
                 for run in study.runs("videosavi")
-            )
-            against = estimate(study.paired("videosavi", "tpo", lambda run: right_where_prior_is_wrong(run.last)))
+            }
+            against = study.paired("videosavi", "tpo", lambda run: right_where_prior_is_wrong(run.last))
         else:
-            gained = estimate(study.paired_on_set("videosavi", "base", name))
-            against = estimate(study.paired_on_set("videosavi", "tpo", name))
+            gained = study.paired_on_set("videosavi", "base", name)
+            against = study.paired_on_set("videosavi", "tpo", name)
         ours, tpo, _ = published.SETS[name]
         yield Claim(f"It generalises to {text}: above its base", gained)
         yield Claim(f"It generalises to {text}: above TPO", against, ours - tpo)
@@ -95,8 +108,8 @@ def _generalisation(study: Study) -> Iterator[Claim]:
 def _sizes(study: Study) -> Iterator[Claim]:
     for kind, size in (("small", "1B"), ("large", "2B")):
         before, after = published.SIZES[size]
-        gain = estimate(run.gain for run in study.runs("videosavi", kind))
-        yield Claim(f"The {kind} model gains as well (paper: {size})", gain, fmean(after) - fmean(before))
+        gains = _gains(study.runs("videosavi", kind))
+        yield Claim(f"The {kind} model gains as well (paper: {size})", gains, fmean(after) - fmean(before))
 
 
 def clear_on(study: Study) -> tuple[int, int]:

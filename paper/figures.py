@@ -116,7 +116,7 @@ def _deciding(study: Study, path: Path) -> None:
     for axes, (title, names) in zip(panels, SETTINGS.items(), strict=True):
         axes.axhline(0, color="C1", linestyle="--", linewidth=1)
         for at, name in enumerate(names):
-            if less := estimate(100 * difference for difference in study.paired(name, "videosavi")):
+            if less := estimate(100 * difference for difference in study.paired(name, "videosavi").values()):
                 axes.errorbar(at, less.mean, yerr=less.half or 0.0, fmt="o", color="C0", capsize=3)
         axes.set_xticks(range(len(names)), list(names.values()))
         axes.set_xlim(-0.5, len(names) - 0.5)

@@ -6,17 +6,21 @@ import json
 import math
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
 
 from paper.plan import Base, Fit, Measurement, Task, fits_of
+from savi.types import Clip
 from savi.world import BASE
 from savi.world.lessons import Prior
-from savi.world.questions import NUMBERS, Query
+from savi.world.oracle import scene_of_clip
+from savi.world.questions import NUMBERS, Query, queries
 from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES
 
 KEPT = ("round", "accuracy", "by_task", "errors", "malformed", "free_form_accuracy", "items", "pairs", "seconds")
@@ -95,6 +99,7 @@ def _row(task: Task, failed: Collection[str]) -> Row | None:
     if isinstance(task, Measurement):
         return row | {key: rounds[-1][key] for key in ("accuracy", "by_task", "items")}
     row["rounds"] = [_round(task, entry) for entry in rounds]
+    row["first_pairs"] = right_in_pairs(task.folder / "pairs" / "round_00.jsonl")
     readiness = task.folder / "readiness.json"
     return row | {"readiness": json.loads(readiness.read_text()) if readiness.is_file() else None}
 
@@ -132,6 +137,27 @@ def prior_errors(items: Path, prior: Prior) -> dict[str, int]:
             chosen.append((item["choice"] == favourite, item["choice"] == item["answer"]))
     driven, right = (sum(pair[at] for pair in chosen) for at in (0, 1))
     return {"adversarial": len(chosen), "driven": driven, "right": right}
+
+
+def right_in_pairs(pairs: Path) -> dict[str, int]:
+    """From a round's pairs file: how often the chosen and the rejected response is right.
+
+    answerable: the pairs whose question has a true answer, the only ones that are counted.
+    """
+    counts = Counter(answerable=0, chosen=0, rejected=0)
+    for line in pairs.read_text().splitlines():
+        pair = json.loads(line)
+        truth = _truths(pair["clip"], pair["video"]).get(pair["question"])
+        if truth is not None:
+            counts["answerable"] += 1
+            counts.update(side for side in ("chosen", "rejected") if pair[side] == truth)
+    return dict(counts)
+
+
+@cache
+def _truths(clip: str, video: str) -> dict[str, str]:
+    """The true answer of every question that a training clip answers."""
+    return {query.text: query.answer for query in queries(scene_of_clip(Clip(clip, Path(video))))}
 
 
 def values_of(item: Row) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
+
+from savi.critique.readiness import Readiness
 
 # 97.5 % quantiles of Student's t by degrees of freedom; beyond 30 the last one, a little too wide.
 T975 = (
@@ -15,6 +17,10 @@ T975 = (
     *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
+
+
+ByRun = dict[tuple[str, int], float]
+"""A number for each base and seed, a difference of two runs as a rule: the same base, the same seed."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def show(value: Estimate | None, signed: bool = False, scale: float = 100) -> st
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. rounds: those that were measured, the base first."""
+    """A finished run. rounds: those that were measured, the base first. first_pairs: as `gather.right_in_pairs`."""
 
     base: str
     kind: str
@@ -64,6 +70,11 @@ class Run:
     command: str
     rounds: tuple[dict[str, Any], ...]
     readiness: dict[str, Any] | None
+    first_pairs: dict[str, int]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.base, self.seed
 
     @property
     def before(self) -> dict[str, Any]:
@@ -78,12 +89,22 @@ class Run:
         gain: float = self.last["accuracy"] - self.before["accuracy"]
         return gain
 
+    def right(self, side: str) -> float | None:
+        """How often a side of the first round's pairs is right, "chosen" or "rejected"; None without such a pair."""
+        pairs = self.first_pairs
+        return pairs[side] / pairs["answerable"] if pairs["answerable"] else None
+
     @property
     def advantage(self) -> float | None:
         """How many more of the labelled questions the run's critic had answered right than the base, a share."""
         found = self.readiness or {}
         greedy, revised = found.get("greedy"), found.get("revised")
         return None if greedy is None or revised is None else revised - greedy
+
+    def concerns(self, labels: bool) -> list[str]:
+        """What the readiness check warns of, by its labelled questions too or without them."""
+        found = Readiness(**self.readiness or {})
+        return (found if labels else replace(found, labelled=0, greedy=None, revised=None)).concerns()
 
 
 class Study:
@@ -103,6 +124,7 @@ class Study:
                 row["command"],
                 tuple(row["rounds"]),
                 row["readiness"],
+                row["first_pairs"],
             )
             for row in rows
             if row["row"] == "fit" and "failed" not in row
@@ -125,24 +147,22 @@ class Study:
         """The accuracies of all runs of an experiment on a held-out set."""
         return [value for (of, on, *_), value in self.sets.items() if (of, on) == (experiment, name)]
 
-    def paired_on_set(self, one: str, other: str, name: str) -> list[float]:
-        """Their differences on a set, base by base and seed by seed. A base is measured once for all seeds."""
+    def paired_on_set(self, one: str, other: str, name: str) -> ByRun:
+        """Their differences on a set. A base is measured once for all seeds."""
         values = {(base, seed): value for (of, on, base, seed), value in self.sets.items() if (of, on) == (other, name)}
         if other == "base":
             bases = {base: value for (base, _), value in values.items()}
             values = {key[2:]: bases[key[2]] for key in self.sets if key[2] in bases}
-        return [
-            value - values[base, seed]
+        return {
+            (base, seed): value - values[base, seed]
             for (of, on, base, seed), value in self.sets.items()
             if (of, on) == (one, name) and (base, seed) in values
-        ]
+        }
 
-    def paired(
-        self, one: str, other: str, value: Callable[[Run], float] = lambda run: run.last["accuracy"]
-    ) -> list[float]:
-        """The differences of two experiments' runs, base by base and seed by seed."""
-        others = {(run.base, run.seed): value(run) for run in self.runs(other)}
-        return [value(run) - others[run.base, run.seed] for run in self.runs(one) if (run.base, run.seed) in others]
+    def paired(self, one: str, other: str, value: Callable[[Run], float] = lambda run: run.last["accuracy"]) -> ByRun:
+        """The differences of two experiments' runs."""
+        others = {run.key: value(run) for run in self.runs(other)}
+        return {run.key: value(run) - others[run.key] for run in self.runs(one) if run.key in others}
 
 
 def by_base(runs: Sequence[Run]) -> dict[str, list[Run]]:

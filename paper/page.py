@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from paper import tables
+from paper import sentences, tables
 from paper.claims import claims, clear_on
 from paper.figures import CRITICISED, draw
 from paper.gather import read_rows
@@ -38,9 +38,11 @@ def write_page(results: Path, page: Path) -> None:
 def _opening(study: Study) -> str:
     quick = "\n\n**This is the quick one: one base, one seed, six experiments, 120 test clips. It decides nothing.**"
     clear, bases = clear_on(study)
+    less = estimate(study.paired("videosavi", "sft").values())
+    above_sft = f", and {show(less, signed=True)} more than SFT on the same revised answers does" if less else ""
     found = (
-        f"VideoSAVi changes its base's accuracy by {_gain(study, 'videosavi')} points, "
-        f"its gain clear of zero on {clear} of {bases} bases. {_controls(study)}"
+        f"VideoSAVi changes its base's accuracy by {sentences.gain(study, 'videosavi')} points, "
+        f"its gain clear of zero on {clear} of {bases} bases{above_sft}. {sentences.controls(study)}"
     )
     return (
         "# VideoSAVi in miniature\n\n"
@@ -86,19 +88,20 @@ def _methods(study: Study, figures: dict[str, str]) -> list[str]:
     against = ", ".join(
         f"{show(difference, signed=True)} against {NAMES[name]}"
         for name in METHODS[:-1]
-        if (difference := estimate(study.paired("videosavi", name)))
+        if (difference := estimate(study.paired("videosavi", name).values()))
     )
     return [
         "## Table 1: methods\n\nIs it the self-critique that helps, or any training on the same clips? The paper's "
         "gain is "
         f"the mean over its six benchmarks.\n\n{tables.methods(study, METHODS, by_kind=True)}\n\n"
         + (f"VideoSAVi: {against}. " if against else "")
-        + _malformed(study)
+        + sentences.malformed(study)
         + _command(study, METHODS),
         figures.get("rounds.png", ""),
         "## Controls: nothing should be learnt\n\nDoes accuracy rise where the pairs say nothing? The paper has none "
         "of "
-        f"these.\n\n{tables.methods(study, CONTROLS)}\n\n{_controls(study)} {_command(study, CONTROLS)}",
+        f"these.\n\n{tables.methods(study, CONTROLS, by_kind=True)}\n\n"
+        f"{sentences.controls(study)}{sentences.by_kind(study)} {_command(study, CONTROLS)}",
     ]
 
 
@@ -127,8 +130,14 @@ def _others(study: Study, figures: dict[str, str]) -> list[str]:
         f"GPT-4o {fmean(PAPERS_CRITICS['critic_another']):.1f}, the model itself "
         f"{fmean(PAPERS_CRITICS['videosavi']):.1f}.\n\n"
         f"{tables.methods(study, ('videosavi', *CRITICS))}\n\n{_command(study, CRITICS)}",
+        "## What the pairs say, and what is learnt\n\nHow often is a response right in the pairs of the first round, "
+        "which are the base's own, in percent of those whose question has a true answer? And which errors are left at "
+        f"the end, in numbers?\n\n{tables.pairs(study)}\n\n{sentences.blind_gains(study)}{_command(study, METHODS)}",
         "## Readiness\n\nWhat can be measured of a run before it is trained, and what came of it? The first four "
-        f"without a label. It is measured when such a run begins.\n\n{tables.readiness(study)}\n\n"
+        "without a label. It is measured when such a run begins. Warned of: how many runs the check warns of, by all "
+        "that it knows and without its labelled questions; `experiments/LOG.md` says which runs its bounds were set "
+        "by.\n\n"
+        f"{tables.readiness(study)}\n\n"
         + _command(
             study, dict.fromkeys(run.experiment for run in study.all if run.readiness and run.experiment in CRITICISED)
         ),
@@ -164,10 +173,10 @@ def _agreement(study: Study) -> str:
     return (
         "## Where it agrees with the paper, and where it doesn't\n\nEach claim is a difference that the paper says "
         "is above "
-        "zero, in points. It agrees where our interval is clear of zero on that side, disagrees where it is clear on "
-        "the "
-        "other, and else the two are not told apart. Sizes of differences are not comparable: other clips, other "
-        "questions, another model. The runs are those of the tables above, their commands too."
+        "zero, in points. It agrees where our interval is clear of zero on that side and every base's mean is on it, "
+        "disagrees where it is so on the other, and else the two are not told apart. Sizes of differences are not "
+        "comparable: other clips, other questions, another model. The runs are those of the tables above, their "
+        "commands too."
         f"\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
         f"{counts['disagrees']} disagree, {rest} are not told apart or not run. Many are tested at once, and nothing "
         "is corrected for it."
@@ -199,27 +208,6 @@ def _remaking(study: Study, results: str, folder: str) -> str:
         f"run. No number was typed. Gathered {' to '.join(dict.fromkeys((days[0], days[-1])))} at "
         f"{commits or 'no commit'}."
     )
-
-
-def _malformed(study: Study) -> str:
-    """Whether a run of the method ever drifted into text that is no answer."""
-    shares = [entry["malformed"] for run in study.runs("videosavi") for entry in run.rounds]
-    if not shares:
-        return ""
-    return f"After no round of any of its runs were more than {100 * max(shares):.1f} % of its replies malformed. "
-
-
-def _controls(study: Study) -> str:
-    """What the controls say, in a sentence."""
-    gains = {name: gain for name in CONTROLS if (gain := estimate(run.gain for run in study.runs(name)))}
-    if not gains:
-        return "No control has been run."
-    largest = max(gains, key=lambda name: abs(gains[name].mean))
-    return f"Controls: the largest mean |gain| is {100 * abs(gains[largest].mean):.1f} ({NAMES[largest]})."
-
-
-def _gain(study: Study, experiment: str) -> str:
-    return show(estimate(run.gain for run in study.runs(experiment)), signed=True)
 
 
 def _command(study: Study, experiments: Iterable[str], row: str = "fit", kinds: Sequence[str] = ("main",)) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 from paper import published
 from paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
 from paper.numbers import Run, Study, by_base, estimate, show
-from paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, OTHERS, SETS
+from paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, METHODS, OTHERS, SETS
 from paper.published import NAMES
 from savi.world.questions import KINDS
 
-Rows = list[list[str]]
+ERRORS = ("errors driven by the prior", "other errors")
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -50,16 +51,17 @@ def bases(study: Study) -> str:
 def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> str:
     """Accuracy, gain over the base, difference to VideoSAVi, malformed replies; a row an experiment."""
     kinds = list(KINDS) if by_kind else []
-    paper = ["paper's gain"] if by_kind else []
+    published_too = by_kind and set(experiments) <= published.MAIN.keys()
+    paper = ["paper's gain"] if published_too else []
     rows = [["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", *paper, *kinds, "malformed"]]
     if by_kind and (runs := study.runs("videosavi")):
         cells = [show(estimate(run.before["by_task"][kind] for run in runs)) for kind in kinds]
         accuracy, malformed = (show(estimate(run.before[key] for run in runs)) for key in ("accuracy", "malformed"))
-        rows.append(["base", "", str(len(runs)), accuracy, "", "", "", *cells, malformed])
+        rows.append(["base", "", str(len(runs)), accuracy, "", "", *("" for _ in paper), *cells, malformed])
     for name in experiments:
         runs = study.runs(name)
-        less = "" if name == "videosavi" else show(estimate(study.paired(name, "videosavi")), signed=True)
-        gain = [f"{published.mean_of(name) - published.mean_of('base'):+.1f}"] if by_kind else []
+        less = "" if name == "videosavi" else show(estimate(study.paired(name, "videosavi").values()), signed=True)
+        gain = [f"{published.mean_of(name) - published.mean_of('base'):+.1f}"] if published_too else []
         kinds_right = [show(estimate(run.last["by_task"][kind] for run in runs)) for kind in kinds]
         accuracy, malformed = (show(estimate(run.last[key] for run in runs)) for key in ("accuracy", "malformed"))
         over_base = show(estimate(run.gain for run in runs), signed=True)
@@ -89,6 +91,30 @@ def errors(runs: Sequence[Run]) -> str:
         share = f"{100 * (1 - paper[-1] / paper[0]):.0f}" if paper else ""
         rows.append([name, *means, show(falls), ", ".join(str(count) for count in paper), share])
     return table(rows)
+
+
+def pairs(study: Study) -> str:
+    """How often the base's own pairs are right, and which errors are left after learning from them and their like."""
+    rows = [["", "experiment", "runs", "chosen right", "rejected right", *ERRORS, "over its base"]]
+    if own := study.runs("videosavi"):
+        rows.append(["base", "", str(len(own)), "", "", *_errors_left([run.before for run in own]), ""])
+    for name in (*METHODS, *CONTROLS, *CRITICS):
+        runs = study.runs(name)
+        sides = [show(estimate(run.right(side) for run in runs)) for side in ("chosen", "rejected")]
+        gain = show(estimate(run.gain for run in runs), signed=True)
+        rows.append([NAMES[name], f"`{name}`", str(len(runs)), *sides, *_errors_left([r.last for r in runs]), gain])
+    return table(rows)
+
+
+def errors_by_cause(entry: dict[str, Any]) -> tuple[int, int]:
+    """A round's errors that the language prior drives, and the others."""
+    driven = entry["prior"]["driven"]
+    return driven, sum(entry["errors"].values()) - driven
+
+
+def _errors_left(entries: Sequence[dict[str, Any]]) -> list[str]:
+    counts = [errors_by_cause(entry) for entry in entries]
+    return [show(estimate(pair[at] for pair in counts), scale=1) for at in (0, 1)]
 
 
 def prior_fall(runs: Sequence[Run]) -> str:
@@ -168,9 +194,8 @@ def guards(study: Study) -> str:
 def readiness(study: Study) -> str:
     """What was measured before training, and what came of it: of every critic, and on every kind of base."""
     keys = ("malformed", "changed", "agrees_with_itself", "agrees_from_another", "greedy", "revised")
-    rows = [
-        ["", "bases", "runs", *(key.replace("_", " ") for key in keys), "advantage", "gain", "malformed at the end"]
-    ]
+    heading = [*(key.replace("_", " ") for key in keys), "advantage", "warned of", "without labels", "gain"]
+    rows = [["", "bases", "runs", *heading, "malformed at the end"]]
     critics = ("videosavi", *CONTROLS, *CRITICS)
     groups = [(experiment, "main") for experiment in critics] + [("videosavi", kind) for kind in OTHERS]
     for experiment, kind in groups:
@@ -178,25 +203,21 @@ def readiness(study: Study) -> str:
         if not runs:
             continue
         cells = [show(estimate((run.readiness or {}).get(key) for run in runs)) for key in keys]
-        ends = [show(estimate(run.advantage for run in runs), True), show(estimate(run.gain for run in runs), True)]
-        rows.append(
-            [
-                NAMES[experiment],
-                kind,
-                str(len(runs)),
-                *cells,
-                *ends,
-                show(estimate(run.last["malformed"] for run in runs)),
-            ]
+        advantage, gain = (
+            show(estimate(values), signed=True) for values in ([r.advantage for r in runs], [r.gain for r in runs])
         )
+        warned = [str(sum(bool(run.concerns(labels)) for run in runs)) for labels in (True, False)]
+        malformed = show(estimate(run.last["malformed"] for run in runs))
+        rows.append([NAMES[experiment], kind, str(len(runs)), *cells, advantage, *warned, gain, malformed])
     return table(rows)
 
 
 def checks(study: Study) -> str:
     """The paper's claims, and what is found here."""
-    rows = [["the paper's claim", "difference here", "runs", "difference in the paper", "verdict"]]
+    rows = [["the paper's claim", "difference here", "each base", "runs", "difference in the paper", "verdict"]]
     for claim in claims(study):
         paper = "" if claim.paper is None else f"{claim.paper:+.1f}"
-        runs = str(claim.ours.runs) if claim.ours else "0"
-        rows.append([claim.text, show(claim.ours, signed=True), runs, paper, f"**{claim.verdict}**"])
+        each = ", ".join(f"{100 * mean:+.1f}" for mean in claim.bases)
+        runs = str(len(claim.differences))
+        rows.append([claim.text, show(claim.ours, signed=True), each, runs, paper, f"**{claim.verdict}**"])
     return table(rows)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from paper.gather import card_of, taught_with
 from paper.plan import Fit, Measurement
+from savi.types import Clip
 from savi.world.lessons import Prior
+from savi.world.oracle import scene_of_clip
 from savi.world.questions import queries
-from savi.world.scenes import make_scene
+from savi.world.scenes import VERSION, make_scene
 from tests.report.made_up_runs import make_results
 
 
@@ -20,6 +22,16 @@ def write_run(fit: Fit, lift: float, readiness: dict[str, float] | None = None) 
     (fit.folder / "items").mkdir(parents=True)
     (fit.folder / "results.json").write_text(json.dumps(results))
     (fit.folder / "summary.png").touch()
+    # Of the first clip's questions one is asked twice and a strange one once; the revision is right both times.
+    clip = "clip_00000"
+    scene = scene_of_clip(Clip(clip, Path(f"train-v{VERSION}-0/{clip}.mp4")))
+    query = queries(scene)[0]
+    wrong = next(value for value in query.values if value != query.answer)
+    (fit.folder / "pairs").mkdir()
+    with (fit.folder / "pairs" / "round_00.jsonl").open("w") as file:
+        for question, rejected in ((query.text, wrong), (query.text, query.answer), ("why ?", wrong)):
+            pair = {"clip": clip, "video": f"train-v{VERSION}-0/{clip}.mp4", "question": question}
+            file.write(json.dumps(pair | {"chosen": query.answer, "rejected": rejected}) + "\n")
     if readiness:
         (fit.folder / "readiness.json").write_text(json.dumps(readiness))
     prior = Prior(taught_with(card_of(fit.base)))

@@ -14,6 +14,7 @@ from paper.gather import gather, prior_errors, read_card, read_rows, taught_with
 from paper.numbers import Estimate, Study, estimate, show
 from paper.page import write_page
 from paper.plan import Base, Fit, Measurement, Task, fits_of, plan
+from paper.sentences import blind_gains
 from savi.world import BASE
 from savi.world.lessons import Prior
 from savi.world.questions import queries
@@ -38,17 +39,20 @@ def test_means_and_intervals_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"),
+    ("by_base", "verdict"),
     [
-        (Estimate(0.03, 0.02, 9), "agrees"),
-        (Estimate(-0.03, 0.02, 9), "disagrees"),
-        (Estimate(0.01, 0.02, 9), "not told apart"),
-        (Estimate(0.3, None, 1), "not told apart (one run)"),
-        (None, "not run"),
+        ({"1": [3, 4, 5], "2": [4, 5, 3]}, "agrees"),
+        ({"1": [-3, -4, -5], "2": [-4, -5, -3]}, "disagrees"),
+        ({"1": [-3, 3, 1], "2": [2, -4, 5]}, "not told apart"),
+        # The interval is clear of zero, but one base says otherwise.
+        ({"1": [6, 7, 8], "2": [8, 7, 6], "3": [-1, 0, -1]}, "not told apart"),
+        ({"1": [30]}, "not told apart (one run)"),
+        ({}, "not run"),
     ],
 )
-def test_a_claim_is_told_by_its_interval(ours: Estimate | None, verdict: str) -> None:
-    assert Claim("", ours).verdict == verdict
+def test_a_claim_is_told_by_its_interval_and_its_bases(by_base: dict[str, list[float]], verdict: str) -> None:
+    differences = {(base, seed): value for base, values in by_base.items() for seed, value in enumerate(values)}
+    assert Claim("", differences).verdict == verdict
 
 
 def test_errors_of_the_prior_are_those_that_take_the_favourite(tmp_path: Path) -> None:
@@ -131,12 +135,16 @@ def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> No
     page = (tmp_path / "docs" / "paper.md").read_text()
     assert "All rest on one base" in page
     assert "Failed: `world/sft-0`" in page
-    rows = {line.split("`")[1]: line for line in page.splitlines() if line.count("`") == 2 and line.startswith("| ")}
+    parts = page.split("## What the pairs say")
+    rows, pairs = (
+        {line.split("`")[1]: line for line in part.splitlines() if line.count("`") == 2 and line.startswith("| ")}
+        for part in parts
+    )
     # 60, 61, 62: SD 1 point, ± 2.484; 20 points less, each from a base of 40.
     assert "| 3 | 41.0 ± 2.5 | +1.0 ± 2.5 | -20.0 ± 0.0 |" in rows["control_random"]
     assert "| 0 | - | - | - |" in rows["sft"]
     assert "VideoSAVi changes its base's accuracy by +21.0 ± 2.5 points, its gain clear of zero on 1 of 1 bases" in page
-    assert "Controls: the largest mean |gain| is 1.0 (random direction)." in page
+    assert "Controls: the largest mean gain is +1.0 ± 2.5 (random direction)." in page
     # 60 factual errors before, 60 · 0.67⁴ = 12 after four rounds.
     assert "| factual inaccuracy | 60.0 ± 0.0 |" in page
     assert "| 12.0 ± 0.0 | 80.0 ± 0.0 | 45, 29, 20, 12 | 73 |" in page
@@ -144,12 +152,29 @@ def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> No
         "| `adversarial`: questions whose language prior is wrong | 100.0 ± 0.0 | 100.0 ± 0.0 | - | 0.0 ± 0.0 |" in page
     )
     assert "| `forms`: unseen question forms | 71.0 ± 2.5 | - | - | 45.0 | 72.5 / 66.0 / 59.7 |" in page
+    # Of each run's three pairs one question has no answer; chosen is right in both others, rejected in one.
+    assert "| 3 | 100.0 ± 0.0 | 50.0 ± 0.0 |" in pairs["control_random"]
     # 408.4 and 387.1 points over six benchmarks; the base and TPO have the same sum.
-    assert "| VideoSAVi is above its base | +21.0 ± 2.5 | 3 | +3.5 | **agrees** |" in page
+    assert "| VideoSAVi is above its base | +21.0 ± 2.5 | +21.0 | 3 | +3.5 | **agrees** |" in page
     # 60, 61, 62 against 61 each.
-    assert "| VideoSAVi is above TPO | +0.0 ± 2.5 | 3 | +3.5 | **not told apart** |" in page
+    assert "| VideoSAVi is above TPO | +0.0 ± 2.5 | +0.0 | 3 | +3.5 | **not told apart** |" in page
     names = {path.name for path in (tmp_path / "docs" / "paper").iterdir()}
     assert names == {"results.jsonl", "rounds.png", "critic.png"}
+
+
+def test_a_control_that_gains_from_wrong_pairs_is_told_of(results: Path) -> None:
+    rows = read_rows(results)
+    assert blind_gains(Study(rows)) == ""
+    method = {row["seed"]: row["rounds"] for row in rows if row.get("experiment") == "videosavi" and "rounds" in row}
+    for row in rows:
+        if row.get("experiment") == "control_random":
+            row["rounds"] = method[row["seed"]]
+            row["first_pairs"] = {"answerable": 4, "chosen": 1, "rejected": 3}
+    said = blind_gains(Study(rows))
+    assert said.startswith(
+        "`control_random` gains +21.0 ± 2.5 from pairs whose chosen response is right less often (25.0 ± 0.0 %) than "
+        "the rejected one (75.0 ± 0.0 %)"
+    )
 
 
 def test_the_page_is_the_same_in_every_byte(results: Path, tmp_path: Path) -> None:
@@ -179,7 +204,7 @@ def test_sizes_and_guards_have_tables_of_their_own(tmp_path: Path) -> None:
     # Malformed falls from 1.8 % after round 1 to 1.2 % at the end.
     assert "| 1.2 ± 0.0 | 1.8 ± 0.0 | 40.0 → 45.0 → 50.0 → 55.0 → 60.5 |" in page
     # Neither is in the main tables: two runs, one base.
-    assert "| +20.5 ± 6.4 | 2 | +3.5 | **agrees** |" in page
+    assert "| +20.5 ± 6.4 | +20.5 | 2 | +3.5 | **agrees** |" in page
     assert {claim.text: claim.verdict for claim in claims(Study(rows))}[
         "The large model gains as well (paper: 2B)"
     ] == ("not run")
