@@ -19,6 +19,9 @@ SET_NAMES = {
 }
 
 
+ON_THESE = " on these bases"
+
+
 @dataclass(frozen=True)
 class Claim:
     """A claim of the paper as a difference that it says is above 0. paper: its own, in points, where it has one."""
@@ -39,15 +42,20 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """By whether our interval is clear of zero and all bases are on the same side, and on which."""
+        """By whether our interval is clear of zero with all bases on the same side, and on which.
+
+        Runs on one base resemble one another. Where the interval over the means of the bases isn't clear of zero too,
+        the verdict is one on these bases and says nothing of others.
+        """
         if self.ours is None:
             return "not run"
         if self.ours.half is None:
             return "not told apart (one run)"
-        sign = self.ours.sign
-        if sign and all(mean * sign > 0 for mean in self.bases):
-            return "agrees" if sign > 0 else "disagrees"
-        return "not told apart"
+        sign, over_bases = self.ours.sign, estimate(self.bases)
+        if not sign or any(mean * sign <= 0 for mean in self.bases):
+            return "not told apart"
+        alone = "" if over_bases and over_bases.sign == sign else ON_THESE
+        return ("agrees" if sign > 0 else "disagrees") + alone
 
 
 def claims(study: Study) -> list[Claim]:

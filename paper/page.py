@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from paper import sentences, tables
-from paper.claims import claims, clear_on
+from paper.claims import ON_THESE, claims, clear_on
 from paper.figures import CRITICISED, draw
 from paper.gather import read_rows
 from paper.numbers import Study, estimate, show
@@ -167,19 +168,19 @@ def _others(study: Study, figures: dict[str, str]) -> list[str]:
 
 
 def _agreement(study: Study) -> str:
-    found = [claim.verdict for claim in claims(study)]
-    counts = {verdict: sum(one.startswith(verdict) for one in found) for verdict in ("agrees", "disagrees")}
-    rest = len(found) - sum(counts.values())
+    found = Counter(claim.verdict for claim in claims(study))
+    here = sum(found[f"{verdict}{ON_THESE}"] for verdict in ("agrees", "disagrees"))
+    rest = found.total() - found["agrees"] - found["disagrees"] - here
     return (
-        "## Where it agrees with the paper, and where it doesn't\n\nEach claim is a difference that the paper says "
-        "is above "
-        "zero, in points. It agrees where our interval is clear of zero on that side and every base's mean is on it, "
-        "disagrees where it is so on the other, and else the two are not told apart. Sizes of differences are not "
-        "comparable: other clips, other questions, another model. The runs are those of the tables above, their "
-        "commands too."
-        f"\n\n{tables.checks(study)}\n\nOf {len(found)} claims {counts['agrees']} agree, "
-        f"{counts['disagrees']} disagree, {rest} are not told apart or not run. Many are tested at once, and nothing "
-        "is corrected for it."
+        "## Where it agrees with the paper, and where it doesn't\n\nEach claim is a difference that the paper says is "
+        "above zero, in points. It agrees where our interval is clear of zero on that side with every base's mean on "
+        "it, and so is the interval over the means of the bases; where that one is not, it agrees on these bases, "
+        "which says little of others. It disagrees where all this is so on the other side; else the two are not told "
+        "apart. Sizes of differences are not comparable: other clips, other questions, another model. The runs are "
+        "those of the tables above, their commands too."
+        f"\n\n{tables.checks(study)}\n\nOf {found.total()} claims {found['agrees']} agree, {found['disagrees']} "
+        f"disagree, {here} do either on these bases only; {rest} not told apart or not run. Many are tested at once, "
+        "and nothing is corrected for it."
     )
 
 

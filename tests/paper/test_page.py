@@ -43,6 +43,9 @@ def test_means_and_intervals_by_hand() -> None:
     [
         ({"1": [3, 4, 5], "2": [4, 5, 3]}, "agrees"),
         ({"1": [-3, -4, -5], "2": [-4, -5, -3]}, "disagrees"),
+        # Means of 2 and 8: 5 ± 38 over two bases, whatever their seeds say.
+        ({"1": [1, 2, 3], "2": [7, 8, 9]}, "agrees on these bases"),
+        ({"1": [-3, -4, -5]}, "disagrees on these bases"),
         ({"1": [-3, 3, 1], "2": [2, -4, 5]}, "not told apart"),
         # The interval is clear of zero, but one base says otherwise.
         ({"1": [6, 7, 8], "2": [8, 7, 6], "3": [-1, 0, -1]}, "not told apart"),
@@ -155,7 +158,7 @@ def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> No
     # Of each run's three pairs one question has no answer; chosen is right in both others, rejected in one.
     assert "| 3 | 100.0 ± 0.0 | 50.0 ± 0.0 |" in pairs["control_random"]
     # 408.4 and 387.1 points over six benchmarks; the base and TPO have the same sum.
-    assert "| VideoSAVi is above its base | +21.0 ± 2.5 | +21.0 | 3 | +3.5 | **agrees** |" in page
+    assert "| VideoSAVi is above its base | +21.0 ± 2.5 | +21.0 | 3 | +3.5 | **agrees on these bases** |" in page
     # 60, 61, 62 against 61 each.
     assert "| VideoSAVi is above TPO | +0.0 ± 2.5 | +0.0 | 3 | +3.5 | **not told apart** |" in page
     names = {path.name for path in (tmp_path / "docs" / "paper").iterdir()}
@@ -204,7 +207,7 @@ def test_sizes_and_guards_have_tables_of_their_own(tmp_path: Path) -> None:
     # Malformed falls from 1.8 % after round 1 to 1.2 % at the end.
     assert "| 1.2 ± 0.0 | 1.8 ± 0.0 | 40.0 → 45.0 → 50.0 → 55.0 → 60.5 |" in page
     # Neither is in the main tables: two runs, one base.
-    assert "| +20.5 ± 6.4 | +20.5 | 2 | +3.5 | **agrees** |" in page
+    assert "| +20.5 ± 6.4 | +20.5 | 2 | +3.5 | **agrees on these bases** |" in page
     assert {claim.text: claim.verdict for claim in claims(Study(rows))}[
         "The large model gains as well (paper: 2B)"
     ] == ("not run")

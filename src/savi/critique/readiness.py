@@ -36,8 +36,9 @@ LEAST_AGREEMENT_FROM_ANOTHER = 0.9
 LEAST_ADVANTAGE = 0.2
 """Bounds between the runs of the study (docs/paper.md) that gained and those that didn't. Bases that gained 24 points
 and more changed 47 to 66 % of their answers, agreed in 85 to 99 %, from another answer in 95 to 99 %, and had an
-advantage of 37 points and more. A weak one that gained 9 agreed from another answer in 88 %, with an advantage of 15.
-Nobody changed too little."""
+advantage of 37 points and more. A weak one that gained 9 to 12 agreed from another answer in 84 to 90 %, with an
+advantage of 15; a small one that gained 9 to 11 agreed in 60 to 65 %, with an advantage of 33. Nobody changed too
+little."""
 
 
 @dataclass(frozen=True)
