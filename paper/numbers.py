@@ -89,6 +89,12 @@ class Run:
         gain: float = self.last["accuracy"] - self.before["accuracy"]
         return gain
 
+    @property
+    def gain_in_own_words(self) -> float | None:
+        """The gain where the greedy reply counts and not the likeliest option; None where it wasn't measured."""
+        before, after = (entry.get("free_form_accuracy") for entry in (self.before, self.last))
+        return None if before is None or after is None else after - before
+
     def right(self, side: str) -> float | None:
         """How often a side of the first round's pairs is right, "chosen" or "rejected"; None without such a pair."""
         pairs = self.first_pairs

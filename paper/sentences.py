@@ -28,8 +28,10 @@ def controls(study: Study) -> str:
     if largest is None:
         return "No control has been run."
     gain = estimate(run.gain for run in study.runs(largest))
-    beyond = " and more than the 5 points that we allow a control" if gain and abs(gain.mean) > ALLOWED else ""
-    return f"Controls: the largest mean gain is {show(gain, signed=True)} ({NAMES[largest]}){beyond}."
+    own_words = estimate(run.gain_in_own_words for run in study.runs(largest))
+    spoken = f", in its own words {show(own_words, signed=True)}" if own_words else ""
+    beyond = ": more than the 5 points that we allow a control" if gain and abs(gain.mean) > ALLOWED else ""
+    return f"Controls: the largest mean gain is {show(gain, signed=True)}{spoken} ({NAMES[largest]}){beyond}."
 
 
 def _largest_control(study: Study) -> str | None:

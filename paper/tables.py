@@ -53,21 +53,24 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
     kinds = list(KINDS) if by_kind else []
     published_too = by_kind and set(experiments) <= published.MAIN.keys()
     paper = ["paper's gain"] if published_too else []
-    rows = [["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", *paper, *kinds, "malformed"]]
+    heading = ["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", "gain in its own words"]
+    rows = [[*heading, *paper, *kinds, "malformed"]]
     if by_kind and (runs := study.runs("videosavi")):
         cells = [show(estimate(run.before["by_task"][kind] for run in runs)) for kind in kinds]
         accuracy, malformed = (show(estimate(run.before[key] for run in runs)) for key in ("accuracy", "malformed"))
-        rows.append(["base", "", str(len(runs)), accuracy, "", "", *("" for _ in paper), *cells, malformed])
+        rows.append(["base", "", str(len(runs)), accuracy, "", "", "", *("" for _ in paper), *cells, malformed])
     for name in experiments:
         runs = study.runs(name)
         less = "" if name == "videosavi" else show(estimate(study.paired(name, "videosavi").values()), signed=True)
         gain = [f"{published.mean_of(name) - published.mean_of('base'):+.1f}"] if published_too else []
         kinds_right = [show(estimate(run.last["by_task"][kind] for run in runs)) for kind in kinds]
         accuracy, malformed = (show(estimate(run.last[key] for run in runs)) for key in ("accuracy", "malformed"))
-        over_base = show(estimate(run.gain for run in runs), signed=True)
-        rows.append(
-            [NAMES[name], f"`{name}`", str(len(runs)), accuracy, over_base, less, *gain, *kinds_right, malformed]
+        over_base, own_words = (
+            show(estimate(gains), signed=True)
+            for gains in ([run.gain for run in runs], [run.gain_in_own_words for run in runs])
         )
+        cells = [accuracy, over_base, less, own_words, *gain, *kinds_right, malformed]
+        rows.append([NAMES[name], f"`{name}`", str(len(runs)), *cells])
     return table(rows)
 
 

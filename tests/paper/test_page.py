@@ -147,7 +147,7 @@ def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> No
     assert "| 3 | 41.0 ± 2.5 | +1.0 ± 2.5 | -20.0 ± 0.0 |" in rows["control_random"]
     assert "| 0 | - | - | - |" in rows["sft"]
     assert "VideoSAVi changes its base's accuracy by +21.0 ± 2.5 points, its gain clear of zero on 1 of 1 bases" in page
-    assert "Controls: the largest mean gain is +1.0 ± 2.5 (random direction)." in page
+    assert "the largest mean gain is +1.0 ± 2.5, in its own words +20.0 ± 0.0 (random direction)." in page
     # 60 factual errors before, 60 · 0.67⁴ = 12 after four rounds.
     assert "| factual inaccuracy | 60.0 ± 0.0 |" in page
     assert "| 12.0 ± 0.0 | 80.0 ± 0.0 | 45, 29, 20, 12 | 73 |" in page
