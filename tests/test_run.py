@@ -184,12 +184,19 @@ def test_a_run_that_another_process_is_at_is_left_alone(
 ) -> None:
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(run, copy)
-    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix == ".jsonl"}
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix in (".jsonl", ".yaml")}
     with lock_run(copy), pytest.raises(SystemExit) as stop:
         main(arguments(tmp_path, "--ckpt_path=last", "--trainer.max_epochs=3"))
     assert stop.value.code == 2
     assert "another process is still at work" in capsys.readouterr().err
-    assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix == ".jsonl"}
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_fit_takes_no_checkpoint_but_the_last(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments(tmp_path, f"--ckpt_path={run / 'checkpoints' / 'round_00.ckpt'}"))
+    assert "round_00.ckpt: fit goes on with `last` alone" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
 
 
 def test_nf4_trains_and_evaluates(runs: Path) -> None:

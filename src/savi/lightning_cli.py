@@ -12,17 +12,17 @@ from typing import Any
 
 import torch
 import transformers
-from lightning import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from savi.data.datamodule import ClipDataModule
 from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
-from savi.training.processes import one_line
+from savi.training.processes import first, one_line
 from savi.training.progress import RoundProgressBar
-from savi.training.run_folder import run_folder
+from savi.training.run_folder import lock_run, run_folder
 from savi.types import SaviError
 
 
@@ -31,6 +31,15 @@ class SaviArgumentParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> None:
         raise SaviError(_one_line(message)) from ex
+
+
+class RunConfigCallback(SaveConfigCallback):
+    """Writes config.yaml, unless another process is at work on the run: its settings stay what they are."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            first(lambda: lock_run(run_folder(trainer)).close())
+        super().setup(trainer, pl_module, stage)
 
 
 class SaviCLI(LightningCLI):
@@ -69,6 +78,9 @@ class SaviCLI(LightningCLI):
             self._take_up(runs / f"version_{self.version}", config)
         elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
+        elif config.ckpt_path is not None and self.subcommand == "fit":
+            # In a folder of its own the run would build the checkpoint's round anew, from the model that has learnt it.
+            raise SaviError(f"--ckpt_path {config.ckpt_path}: fit goes on with `last` alone; validate takes any file")
         if self.subcommand == "validate":
             self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
             config.verbose = False  # the closing table says it better
@@ -118,6 +130,7 @@ def run(arguments: Sequence[str]) -> None:
             ClipDataModule,
             args=merge_experiments(arguments, Path(folder)),
             seed_everything_default=0,
+            save_config_callback=RunConfigCallback,
             save_config_kwargs={"overwrite": True},
             parser_class=SaviArgumentParser,
             parser_kwargs={

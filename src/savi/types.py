@@ -53,6 +53,7 @@ class Frames:
     timestamps: seconds from the start of the file, one a frame.
     indices: position of each frame in the file, counted in frames.
     fps: average frame rate of the file; duration: seconds.
+    span: start and end in seconds of the part that they were sampled from; None for the whole file.
     """
 
     pixels: Tensor
@@ -60,6 +61,7 @@ class Frames:
     indices: tuple[int, ...]
     fps: float
     duration: float
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         import torch
@@ -68,6 +70,16 @@ class Frames:
             raise ValueError(
                 f"pixels must be uint8 (frames, height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pixels leave a DataLoader's worker through a pipe: a container's shared memory is too small for clips."""
+        return _frames, (self.pixels.numpy(), self.timestamps, self.indices, self.fps, self.duration, self.span)
+
+
+def _frames(pixels: Any, *others: Any) -> Frames:
+    import torch
+
+    return Frames(torch.from_numpy(pixels), *others)
 
 
 @dataclass(frozen=True)

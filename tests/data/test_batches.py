@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, group_by_clip, plan_steps
 from savi.types import Clip, Frames, Item, PreferencePair
-from savi.video.decode import UndecodableClip
+from savi.video.decode import UndecodableClip, decode
 from tests.miniatures import noise_clip
+from tests.real_videos import real_videos
 
 
 def make_pair(clip: str, number: int = 0) -> PreferencePair:
@@ -110,3 +113,33 @@ def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: P
     (step,) = DataLoader(steps, batch_size=None, num_workers=1, collate_fn=lambda step: step)
     with pytest.raises(UndecodableClip, match=r"^gone\.mp4: empty file$"):
         step.micro_batches[0].decoded()
+
+
+class GrowingFolder:
+    """What the model has kept, in a folder that another run adds a clip to whenever it is asked for."""
+
+    def __init__(self, arrivals: list[str]) -> None:
+        self.arrivals = arrivals
+        self.kept: set[str] = set()
+
+    def __call__(self, clip: Clip) -> bool:
+        answer = clip.id in self.kept
+        self.kept |= {self.arrivals.pop(0)} if self.arrivals and clip.id == "c" else set()
+        return answer
+
+
+def test_a_clip_that_another_run_keeps_meanwhile_shifts_no_frames() -> None:
+    files = dict(zip("abc", real_videos(), strict=False))
+    read = FrameReader(4, 60.0, GrowingFolder(["b"]))
+    found = read([Clip(name, path) for name, path in files.items()])
+    for frames, path in zip(found, files.values(), strict=True):
+        assert isinstance(frames, Frames)
+        assert torch.equal(frames.pixels, decode(path, 4).pixels)
+
+
+def test_pixels_leave_a_worker_through_a_pipe_and_not_through_shared_memory() -> None:
+    _, frames = noise_clip(0)
+    (received,) = DataLoader([frames], batch_size=None, num_workers=1, collate_fn=lambda item: item)
+    assert torch.equal(received.pixels, frames.pixels)
+    assert not received.pixels.is_shared()
+    assert replace(received, pixels=frames.pixels) == frames

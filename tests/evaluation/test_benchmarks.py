@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from savi.evaluation.benchmarks.files import report_missing
+from savi.evaluation.benchmarks.files import read_rows, report_missing
 from savi.evaluation.benchmarks.items import BenchmarkItem, Options
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.types import Excerpt, SaviError
@@ -293,3 +293,11 @@ def test_a_file_that_is_no_json_is_named(copy: Callable[[str], Path]) -> None:
     (root / "questions.json").write_text('[\n{"q_uid": ]')
     with pytest.raises(SaviError, match=r"questions\.json, line 2: not JSON"):
         load("egoschema", root)
+
+
+def test_a_parquet_file_that_git_lfs_never_fetched_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "test.parquet"
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(SaviError, match=r"test\.parquet: not a parquet file .*git-lfs") as refusal:
+        read_rows(path)
+    assert "\n" not in str(refusal.value)

@@ -28,7 +28,7 @@ from savi.models.score import score_packed
 from savi.models.tree import TokenisedQuestion
 from savi.models.video_lm import VideoLM, WatchedClips
 from savi.prompts.templates import Prompts
-from savi.types import Branch, Question, Reply, ResponseScores, Sampling
+from savi.types import Branch, Frames, Question, Reply, ResponseScores, Sampling
 from tests.miniatures import build_lm, noise_clip, still_clip
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), still_clip(2, 90, 40), noise_clip(3, frames=7)]
@@ -94,6 +94,20 @@ def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) ->
         prompt = lm._prompt_ids(branch.prompt, prefixes[branch.clip])
         ids = row(lm, branch)["input_ids"][0].tolist()
         assert tuple(ids[len(prefixes[branch.clip]) :]) == prompt
+
+
+def test_a_response_has_the_tokens_that_the_chat_template_gives_it(lm: VideoLM) -> None:
+    prefix = watch(lm).prefixes[0]
+    user = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "where is it ?"}]}
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "on the left"}]}
+    chat = lm.processor.apply_chat_template([user, reply], tokenize=False)
+    if not chat.startswith(lm._chat("where is it ?")):
+        pytest.skip("its chat template opens a reply that is there in another way than one to be written")
+    behind = chat.partition(lm.family.video_token(lm.processor))[2]
+    written = lm._tokenise(lm.family.visual_token(lm.processor) + prefix.tail + behind)[1:]
+    ours = [*lm._prompt_ids("where is it ?", prefix), *lm._response_ids("on the left")]
+    # The end token may be another than the template's.
+    assert ours[:-1] == written[: len(ours) - 1]
 
 
 def test_clips_of_any_shape_are_watched(lm: VideoLM) -> None:
@@ -301,3 +315,19 @@ def test_timestamps_stand_in_the_prefix_where_the_family_writes_them(lm: VideoLM
         "internvl": [f"Frame{i + 1}: " for i in range(7)],
     }.get(lm.family.model_type, [])
     assert re.findall("|".join(map(re.escape, sorted(set(written)))) or r"(?!)", text) == written
+
+
+def test_the_time_axis_of_a_part_is_that_of_its_frames(lm: VideoLM) -> None:
+    """12 frames of the seconds 10 to 15 of a minute at 24 frames a second: 10 frames apart."""
+    if lm.family.model_type != "qwen2_5_vl":
+        pytest.skip("takes no time between frames")
+    pixels = noise_clip(0, frames=12)[1].pixels
+    indices = tuple(range(245, 360, 10))
+    times = tuple(index / 24 for index in indices)
+    part = Frames(pixels, times, indices, fps=24.0, duration=60.0, span=(10.0, 15.0))
+    inputs = lm.family.video_inputs(lm.processor, lm._chat("where is it?"), part)
+    assert inputs["second_per_grid_ts"].item() == pytest.approx(2 * 10 / 24, rel=0.02)
+    minute = tuple(range(60, 1440, 120))
+    whole = Frames(pixels, tuple(index / 24 for index in minute), minute, fps=24.0, duration=60.0)
+    inputs = lm.family.video_inputs(lm.processor, lm._chat("where is it?"), whole)
+    assert inputs["second_per_grid_ts"].item() == pytest.approx(2 * 5.0)

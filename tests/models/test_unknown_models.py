@@ -12,7 +12,7 @@ import torch
 import transformers as hf
 
 from savi.models.family import Family
-from savi.models.load import BaseSettings, load_base, read_config
+from savi.models.load import BaseSettings, load_base, load_family, read_config
 from savi.models.miniature import build_qwen3_vl
 from savi.models.miniature.llava import VICUNA_TEMPLATE, llama_tokenizer
 from savi.models.miniature.parts import decoder_config, write
@@ -99,3 +99,9 @@ def build_video_llava(folder: Path) -> Path:
         chat_template=VICUNA_TEMPLATE,
     )
     return write(folder, lambda: hf.VideoLlavaForConditionalGeneration(config), processor, seed=0)
+
+
+def test_a_folder_may_begin_with_a_tilde(random_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(random_base.parent))
+    path, *_ = load_family(BaseSettings(path=f"~/{random_base.name}"))
+    assert path == str(random_base)

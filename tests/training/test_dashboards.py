@@ -15,6 +15,7 @@ from PIL import Image
 
 from savi.training import dashboards
 from savi.training.dashboards import COLUMNS, MOST_CLIPS, log_pairs, pair_table
+from savi.training.loggers import RunWandbLogger, build_loggers
 from savi.types import Aspect, Frames, PreferencePair
 from savi.video.decode import UndecodableClip
 
@@ -110,3 +111,10 @@ def test_a_large_round_is_shown_in_part_and_from_all_over(clips: int, monkeypatc
     assert decoded[0] == "clips/0000.mp4"
     assert int(Path(decoded[-1]).stem) >= 0.9 * clips - 1
     assert len(logged["pairs/round_00"].data) == 2 * len(decoded), "all pairs of a clip that is shown"
+
+
+def test_a_run_has_no_folder_before_its_first_record(tmp_path: Path, logger: WandbLogger) -> None:
+    # Processes that start later number their runs by the folders that are there.
+    loggers = build_loggers(tmp_path / "runs", "demo", 0, "offline", None)
+    assert isinstance(loggers[1], RunWandbLogger)
+    assert not (tmp_path / "runs").exists()

@@ -116,9 +116,12 @@ class FrameReader:
         self.most_pixels = most_pixels
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
-        sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in clips if not self.is_kept(clip)]
+        # Asked once: another run may keep a clip in the same folder while the others are decoded.
+        kept = [self.is_kept(clip) for clip in clips]
+        missing = [clip for clip, is_kept in zip(clips, kept, strict=True) if not is_kept]
+        sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in missing]
         decoded = decode_ahead(sources, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
-        return tuple(None if self.is_kept(clip) else next(decoded) for clip in clips)
+        return tuple(None if is_kept else next(decoded) for is_kept in kept)
 
 
 class StepDataset(Dataset[OptimiserStep]):

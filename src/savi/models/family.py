@@ -92,6 +92,10 @@ class Family:
     def video_inputs(self, processor: Any, text: str, frames: Frames) -> dict[str, Tensor]:
         """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder."""
         total = max(frames.indices[-1] + 1, round(frames.duration * frames.fps))
+        if frames.span is not None:
+            # Of the part alone: Qwen2.5-VL takes the time between frames from their number in the total.
+            start, end = frames.span
+            total = round(min(end, frames.duration) * frames.fps) - round(start * frames.fps) + 1
         metadata = VideoMetadata(
             total_num_frames=total, fps=frames.fps, duration=frames.duration, frames_indices=list(frames.indices)
         )

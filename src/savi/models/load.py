@@ -104,7 +104,7 @@ def load_family(settings: BaseSettings) -> tuple[str, Any, Family]:
 
     Raises SaviError as load_base does.
     """
-    path = str(BASE) if settings.path == "world" else settings.path
+    path = str(BASE) if settings.path == "world" else _at_home(settings.path)
     config = read_config(path, settings.trust_remote_code)
     try:
         processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
@@ -112,6 +112,11 @@ def load_family(settings: BaseSettings) -> tuple[str, Any, Family]:
         raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
     chat = _video_chat(processor, settings.path)
     return path, processor, FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+
+
+def _at_home(path: str) -> str:
+    """The path with a leading ~ expanded; a hub's name, or a path that begins in another way, as it is."""
+    return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
 def fingerprint(model: Any) -> str:
@@ -126,7 +131,7 @@ def fingerprint(model: Any) -> str:
 
 def read_config(path: str, trust_remote_code: bool = False) -> Any:
     """A checkpoint's configuration, if it is of a video-LLM that can share a prefix; else SaviError."""
-    if path.startswith((".", "/", "~")) and not (Path(path).expanduser() / "config.json").is_file():
+    if path.startswith((".", "/")) and not (Path(path) / "config.json").is_file():
         raise SaviError(f"model.base.path: {path} is not a model folder (it has no config.json)")
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)

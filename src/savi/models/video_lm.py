@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -192,11 +193,33 @@ class VideoLM:
         if not token:
             raise SaviError(f"the chat template of {self.family.model_type} wrote no placeholder for the video")
         text = self.family.visual_token(self.processor) + prefix.tail + behind
-        return tuple(self.processor.tokenizer(text, add_special_tokens=False).input_ids[1:])
+        return tuple(self._tokenise(text)[1:])
 
     def _response_ids(self, response: str) -> tuple[int, ...]:
-        text = self._plain(response) + self._end_token
-        return tuple(self.processor.tokenizer(text, add_special_tokens=False).input_ids)
+        start, known = self._reply_start
+        return tuple(self._tokenise(start + self._plain(response) + self._end_token)[known:])
+
+    @cached_property
+    def _reply_start(self) -> tuple[str, int]:
+        """What to put in front of a response so that its tokens are those that the model writes, and its token count.
+
+        Nothing as a rule. Some chat templates write a blank between generation prompt and reply (SmolVLM2's does): the
+        model begins with it, and replies are stripped of it. Only text and reply in one tell how it is tokenised.
+        """
+        content = [{"type": "video"}, {"type": "text", "text": ""}]
+        reply = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
+        chat: str = self.processor.apply_chat_template([{"role": "user", "content": content}, reply], tokenize=False)
+        begun, prompt, behind = chat.partition(self._chat(""))
+        gap = behind.partition("reply")[0]
+        start = self.family.visual_token(self.processor) + prompt.partition(self.family.video_token(self.processor))[2]
+        ids = self._tokenise(start)
+        if begun or not gap.isspace() or self._tokenise(f"{start}{gap}reply")[: len(ids)] != ids:
+            return "", 0
+        return start + gap, len(ids)
+
+    def _tokenise(self, text: str) -> list[int]:
+        ids: list[int] = self.processor.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
 
     @property
     def _end_token(self) -> str:

@@ -124,6 +124,8 @@ class BenchmarkAnswers(Callback):
         if summaries and self._trainer.is_global_zero:
             loggers = self._trainer.loggers
             write_tables(self.folder, str(loggers[0].name) if loggers else "this run", summaries)
+        # The next evaluation's workers are forked before it opens its own; with these they would leave all frames out.
+        self.logs.clear()
         return summaries
 
     @rank_zero_only

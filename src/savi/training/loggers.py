@@ -50,11 +50,15 @@ class ResumableCSVLogger(CSVLogger):
         return [row for row in rows if int(row["step"]) <= self.resume_step]
 
 
-class OneLineWandbLogger(WandbLogger):
-    """A WandbLogger for which a missing login or network is the user's to put right.
+class RunWandbLogger(WandbLogger):
+    """The WandbLogger of a run's folder, for which a missing login or network is the user's to put right.
 
     Asking wandb for its key beforehand would be shorter, but spoils a later offline run in the same process.
     """
+
+    def __init__(self, folder: Path, name: str, offline: bool) -> None:
+        super().__init__(project="savi", name=name, save_dir=folder, offline=offline, resume="allow")
+        self._folder = folder
 
     @property
     @rank_zero_experiment
@@ -62,6 +66,10 @@ class OneLineWandbLogger(WandbLogger):
         """Raises: SaviError, where W&B can't begin the run."""
         from wandb.errors import Error as WandbError
 
+        if self._wandb_init["id"] is None:
+            # Not before it is needed: processes that start later would take this folder for an earlier run's.
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._wandb_init["id"] = self._id = f"{self._name}-{_birth(self._folder)}"
         try:
             return super().experiment
         except WandbError as error:
@@ -74,19 +82,9 @@ def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, r
     loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
     if wandb != "off" and is_first():
         folder = root / name / f"version_{version}"
-        folder.mkdir(parents=True, exist_ok=True)
         # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.
         os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve()))
-        loggers.append(
-            OneLineWandbLogger(
-                project="savi",
-                name=f"{name}-{version}",
-                id=f"{name}-{version}-{_birth(folder)}",
-                save_dir=folder,
-                offline=wandb == "offline",
-                resume="allow",
-            )
-        )
+        loggers.append(RunWandbLogger(folder, f"{name}-{version}", offline=wandb == "offline"))
     return loggers
 
 

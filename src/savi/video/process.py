@@ -48,7 +48,7 @@ class DecodeProcess:
             self.kill()
             self._process = _start()
         part = source if isinstance(source, Excerpt) else Excerpt("", source)
-        self._path, self._timeout = part.path, timeout
+        self._path, self._timeout, self._span = part.path, timeout, part.span
         job = json.dumps(
             {"path": str(part.path), "count": count, "timeout": timeout, "span": part.span, "fps": part.fps}
         )
@@ -71,7 +71,7 @@ class DecodeProcess:
         if self._stdout.readinto(pixels.numpy().data) < pixels.numel():
             return self._died()
         timestamps, indices = tuple(answer["timestamps"]), tuple(answer["indices"])
-        return Frames(pixels, timestamps, indices, answer["fps"], answer["duration"])
+        return Frames(pixels, timestamps, indices, answer["fps"], answer["duration"], self._span)
 
     def kill(self) -> None:
         """End the process at once, and leave no zombie."""

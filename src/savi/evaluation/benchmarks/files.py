@@ -103,10 +103,13 @@ def read_lines(path: Path) -> list[Row]:
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         raise SaviError(f"{path}: reading parquet files needs a package: pip install pyarrow") from None
-    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise SaviError(f"{path}: not a parquet file ({error}); is it a git-lfs pointer?") from None
     return rows
 
 
