@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paper.numbers import Run, Study, estimate
+from paper.numbers import Run, Study, estimate, over_runs
 from paper.plan import CONTROLS, CRITICS, METHODS
 from paper.published import NAMES
 from savi.critique.readiness import LEAST_ADVANTAGE
@@ -74,7 +74,7 @@ def _lines(axes: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
     """Mean accuracy by round, with the 95 % interval over runs as a band."""
     for index, (label, runs) in enumerate(groups.items()):
         length = min((len(run.rounds) for run in runs), default=0)
-        means = [estimate(100 * run.rounds[at]["accuracy"] for run in runs) for at in range(length)]
+        means = [over_runs((run.base, 100 * run.rounds[at]["accuracy"]) for run in runs) for at in range(length)]
         middle, half = [one.mean for one in means if one], [one.half or 0.0 for one in means if one]
         if not middle:
             continue

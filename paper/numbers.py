@@ -51,6 +51,20 @@ def estimate(values: Iterable[float | None]) -> Estimate | None:
     return Estimate(fmean(known), half, len(known))
 
 
+def over_runs(values: Iterable[tuple[str, float | None]]) -> Estimate | None:
+    """Of a number of each run with the name of its base, which may be the base's own, whatever the run's seed.
+
+    Where all runs of a base agree, in every base, the number is the bases' and counts once for each.
+    """
+    by_name: dict[str, list[float]] = {}
+    for base, value in values:
+        if value is not None:
+            by_name.setdefault(base, []).append(value)
+    if all(len(set(one)) == 1 for one in by_name.values()):
+        return estimate(one[0] for one in by_name.values())
+    return estimate(value for one in by_name.values() for value in one)
+
+
 def show(value: Estimate | None, signed: bool = False, scale: float = 100) -> str:
     """ "+24.1 ± 2.0", in points; "-" of nothing."""
     if value is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from paper import published
 from paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
-from paper.numbers import Run, Study, by_base, estimate, show
+from paper.numbers import Run, Study, by_base, estimate, over_runs, show
 from paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, METHODS, OTHERS, SETS
 from paper.published import NAMES
 from savi.world.questions import KINDS
@@ -41,8 +41,8 @@ def bases(study: Study) -> str:
         base, card = study.bases[name], study.bases[name]["card"]
         shares = [f"{100 * card[key]:.1f}" for key in ("greedy", "greedy_revised")]
         gain = show(estimate(run.gain for run in runs), signed=True)
-        before, after = (show(estimate(run.rounds[at]["accuracy"] for run in runs)) for at in (0, -1))
-        advantage = show(estimate(run.advantage for run in runs), signed=True)
+        before, after = (show(over_runs((name, run.rounds[at]["accuracy"]) for run in runs)) for at in (0, -1))
+        advantage = show(over_runs((name, run.advantage) for run in runs), signed=True)
         size = f"{base['parameters'] / 1e6:.1f} M"
         rows.append([f"`{name}`", size, str(len(runs)), *shares, before, after, gain, advantage])
     return table(rows)
@@ -56,9 +56,12 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
     heading = ["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", "gain in its own words"]
     rows = [[*heading, *paper, *kinds, "malformed"]]
     if by_kind and (runs := study.runs("videosavi")):
-        cells = [show(estimate(run.before["by_task"][kind] for run in runs)) for kind in kinds]
-        accuracy, malformed = (show(estimate(run.before[key] for run in runs)) for key in ("accuracy", "malformed"))
-        rows.append(["base", "", str(len(runs)), accuracy, "", "", "", *("" for _ in paper), *cells, malformed])
+        cells = [show(over_runs((run.base, run.before["by_task"][kind]) for run in runs)) for kind in kinds]
+        accuracy, malformed = (
+            show(over_runs((run.base, run.before[key]) for run in runs)) for key in ("accuracy", "malformed")
+        )
+        count = str(len(by_base(runs)))
+        rows.append(["base", "", count, accuracy, "", "", "", *("" for _ in paper), *cells, malformed])
     for name in experiments:
         runs = study.runs(name)
         less = "" if name == "videosavi" else show(estimate(study.paired(name, "videosavi").values()), signed=True)
@@ -88,7 +91,10 @@ def errors(runs: Sequence[Run]) -> str:
     ]
     rows = [["errors", *rounds, "fall (%)", "paper, rounds 1 to 4", "paper's fall (%)"]]
     for name, counts in counted.items():
-        means = [show(estimate(column), scale=1) for column in zip(*counts, strict=True)] or ["-"] * length
+        means = [
+            show(over_runs((run.base, of_run[at]) for run, of_run in zip(runs, counts, strict=True)), scale=1)
+            for at in range(length)
+        ]
         falls = estimate(1 - of_run[-1] / of_run[0] for of_run in counts if of_run[0])
         paper = published.ERRORS.get(name, ())
         share = f"{100 * (1 - paper[-1] / paper[0]):.0f}" if paper else ""
@@ -100,12 +106,15 @@ def pairs(study: Study) -> str:
     """How often the base's own pairs are right, and which errors are left after learning from them and their like."""
     rows = [["", "experiment", "runs", "chosen right", "rejected right", *ERRORS, "over its base"]]
     if own := study.runs("videosavi"):
-        rows.append(["base", "", str(len(own)), "", "", *_errors_left([run.before for run in own]), ""])
+        left = _errors_left([(run.base, run.before) for run in own])
+        rows.append(["base", "", str(len(by_base(own))), "", "", *left, ""])
     for name in (*METHODS, *CONTROLS, *CRITICS):
         runs = study.runs(name)
         sides = [show(estimate(run.right(side) for run in runs)) for side in ("chosen", "rejected")]
         gain = show(estimate(run.gain for run in runs), signed=True)
-        rows.append([NAMES[name], f"`{name}`", str(len(runs)), *sides, *_errors_left([r.last for r in runs]), gain])
+        rows.append(
+            [NAMES[name], f"`{name}`", str(len(runs)), *sides, *_errors_left([(r.base, r.last) for r in runs]), gain]
+        )
     return table(rows)
 
 
@@ -115,9 +124,10 @@ def errors_by_cause(entry: dict[str, Any]) -> tuple[int, int]:
     return driven, sum(entry["errors"].values()) - driven
 
 
-def _errors_left(entries: Sequence[dict[str, Any]]) -> list[str]:
-    counts = [errors_by_cause(entry) for entry in entries]
-    return [show(estimate(pair[at] for pair in counts), scale=1) for at in (0, 1)]
+def _errors_left(entries: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Of rounds, each with its base's name."""
+    counts = [(base, errors_by_cause(entry)) for base, entry in entries]
+    return [show(over_runs((base, pair[at]) for base, pair in counts), scale=1) for at in (0, 1)]
 
 
 def prior_fall(runs: Sequence[Run]) -> str:
@@ -137,12 +147,12 @@ def generalisation(study: Study) -> str:
             cells = [show(estimate(study.on_set(experiment, name))) for experiment in names]
         elif name == "test":
             last = [show(estimate(run.last["accuracy"] for run in study.runs(experiment))) for experiment in names[:-1]]
-            cells = [*last, show(estimate(run.before["accuracy"] for run in own))]
+            cells = [*last, show(over_runs((run.base, run.before["accuracy"]) for run in own))]
         else:
             last = [
                 show(estimate(right_where_prior_is_wrong(run.last) for run in study.runs(one))) for one in names[:-1]
             ]
-            cells = [*last, show(estimate(right_where_prior_is_wrong(run.before) for run in own))]
+            cells = [*last, show(over_runs((run.base, right_where_prior_is_wrong(run.before)) for run in own))]
         text = f"`{name}`: {SET_NAMES[name]}" if name in SET_NAMES else f"`{name}`"
         rows.append([text, *cells, " / ".join(str(value) for value in paper)])
     return table(rows)
@@ -154,7 +164,7 @@ def sizes(study: Study) -> str:
     for kind, name in (("small", "small"), ("main", "medium"), ("large", "large")):
         runs = study.runs("videosavi", kind)
         counts = sorted({study.bases[run.base]["parameters"] for run in runs})
-        accuracies = [show(estimate(run.rounds[at]["accuracy"] for run in runs)) for at in (0, -1)]
+        accuracies = [show(over_runs((run.base, run.rounds[at]["accuracy"]) for run in runs)) for at in (0, -1)]
         gain, malformed = (
             show(estimate(run.gain for run in runs), signed=True),
             show(estimate(run.last["malformed"] for run in runs)),
@@ -205,9 +215,10 @@ def readiness(study: Study) -> str:
         runs = [run for run in study.runs(experiment, kind) if run.readiness]
         if not runs:
             continue
-        cells = [show(estimate((run.readiness or {}).get(key) for run in runs)) for key in keys]
+        cells = [show(over_runs((run.base, (run.readiness or {}).get(key)) for run in runs)) for key in keys]
         advantage, gain = (
-            show(estimate(values), signed=True) for values in ([r.advantage for r in runs], [r.gain for r in runs])
+            show(over_runs(zip([r.base for r in runs], values, strict=True)), signed=True)
+            for values in ([r.advantage for r in runs], [r.gain for r in runs])
         )
         warned = [str(sum(bool(run.concerns(labels)) for run in runs)) for labels in (True, False)]
         malformed = show(estimate(run.last["malformed"] for run in runs))
