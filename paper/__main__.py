@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from paper.gather import gather
+from paper.outdated import outdated
 from paper.page import write_page
-from paper.plan import Base, plan
+from paper.plan import Base, fits_of, plan
 from paper.runner import run_all
 
 
@@ -27,6 +28,9 @@ def main() -> None:
     bases, others = ([Base(path) for path in paths] for paths in (given.bases, given.others))
     _check(bases, others)
     tasks = plan(study, bases, given.seeds, given.quick, others)
+    for fit in fits_of(tasks):
+        if fit.results and (difference := outdated(fit)):
+            sys.exit(f"paper: {fit.folder}: {difference}; move the run away, or take the change back")
     failed: set[str] = set()
     code = 0
     try:
