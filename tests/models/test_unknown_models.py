@@ -105,3 +105,12 @@ def test_a_folder_may_begin_with_a_tilde(random_base: Path, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(random_base.parent))
     path, *_ = load_family(BaseSettings(path=f"~/{random_base.name}"))
     assert path == str(random_base)
+
+
+def test_a_template_that_takes_one_turn_alone_still_scores(random_base: Path, tmp_path: Path) -> None:
+    picky = tmp_path / "picky"
+    shutil.copytree(random_base, picky)
+    template = picky / "chat_template.jinja"
+    refusal = "{% if messages | length > 1 %}{{ raise_exception('one turn, please') }}{% endif %}"
+    template.write_text(refusal + template.read_text())
+    assert build_lm(picky)._response_ids("left") == build_lm(random_base)._response_ids("left")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from jinja2 import TemplateError
 from peft import PeftModel
 from torch import Tensor
 
@@ -201,14 +202,17 @@ class VideoLM:
 
     @cached_property
     def _reply_start(self) -> tuple[str, int]:
-        """What to put in front of a response so that its tokens are those that the model writes, and its token count.
+        """What to put in front of a response so that its tokens are those that the model writes, and how many to drop.
 
         Nothing as a rule. Some chat templates write a blank between generation prompt and reply (SmolVLM2's does): the
         model begins with it, and replies are stripped of it. Only text and reply in one tell how it is tokenised.
         """
         content = [{"type": "video"}, {"type": "text", "text": ""}]
         reply = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
-        chat: str = self.processor.apply_chat_template([{"role": "user", "content": content}, reply], tokenize=False)
+        try:
+            chat = self.processor.apply_chat_template([{"role": "user", "content": content}, reply], tokenize=False)
+        except (TypeError, TemplateError):
+            return "", 0  # the template takes no reply of this form
         begun, prompt, behind = chat.partition(self._chat(""))
         gap = behind.partition("reply")[0]
         start = self.family.visual_token(self.processor) + prompt.partition(self.family.video_token(self.processor))[2]
