@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from paper.plan import Fit
-from savi.experiment import merge_experiments
+from savi.cli.config import merge_experiments
 
 SECTIONS = ("model", "data")
 """What a run's numbers hang on; the trainer's part may differ, as where it ran."""

@@ -20,8 +20,7 @@ LAYERS = (
     ("models", "critique", "evaluation"),
     ("data",),
     ("training",),
-    ("report", "experiment", "runs"),
-    ("lightning_cli",),
+    ("report", "runs"),
     ("cli",),
 )
 """Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""

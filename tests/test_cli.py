@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from savi.cli import main
-from savi.experiment import merge_experiments
+from savi.cli.config import merge_experiments
 from savi.types import SaviError
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -137,7 +137,7 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(
     def run(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity ...")
 
-    monkeypatch.setattr("savi.lightning_cli.SaviCLI", run)
+    monkeypatch.setattr("savi.cli.train.SaviCLI", run)
     line = complaint(["fit"], capsys)
     assert "model.base.nf4=true" in line
     assert line.endswith("(CUDA out of memory)")

@@ -37,10 +37,6 @@ def _run(arguments: Sequence[str]) -> None:
 
             export_run(arguments[1:])
         case _:
-            from savi.lightning_cli import run
+            from savi.cli.train import run
 
             run(arguments)
-
-
-if __name__ == "__main__":
-    main()

@@ -15,8 +15,8 @@ import transformers
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from savi.cli.config import merge_experiments
 from savi.data.datamodule import ClipDataModule
-from savi.experiment import merge_experiments
 from savi.report.closing import close_fit, close_validate
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
