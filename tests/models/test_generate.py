@@ -134,11 +134,23 @@ def test_prefixes_that_are_too_many_for_a_pass_are_read_in_several(
             )
 
 
-def test_checkpointing_in_training_mode_is_refused(random_base: Path) -> None:
-    checkpointed = build_lm(random_base, checkpointing=True)
-    checkpointed.model.train()
-    with pytest.raises(RuntimeError, match="call eval"):
-        checkpointed.generate(watch(checkpointed, [0]), BRANCHES[:1], Sampling(max_new_tokens=2))
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_generation_in_training_mode_is_refused_before_any_pass(
+    random_base: Path, monkeypatch: pytest.MonkeyPatch, checkpointing: bool
+) -> None:
+    """Dropout would be active, and some versions of transformers drop the cache under checkpointing."""
+    ours = build_lm(random_base, checkpointing=checkpointing)
+    unread, read = watch(ours, [0]), watch(ours, [0])
+    ours.generate(read, BRANCHES[:1], Sampling(max_new_tokens=2))
+    ours.model.train()
+
+    def no_pass(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the decoder was called")
+
+    monkeypatch.setattr(ours.family.language_model(ours.model), "forward", no_pass)
+    for watched in (unread, read):
+        with pytest.raises(RuntimeError, match="call eval"):
+            ours.generate(watched, BRANCHES[:1], Sampling(max_new_tokens=2))
 
 
 def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:

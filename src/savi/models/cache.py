@@ -67,12 +67,22 @@ class PrefixCache:
         self.cache.crop(self.width - self.cache.get_seq_length())
 
 
+def require_evaluation_mode(model: nn.Module) -> None:
+    """Raise RuntimeError for a model in training mode: nothing that it writes would be what it is scored for.
+
+    Dropout is active there, and under gradient checkpointing some versions of transformers drop the cache.
+    """
+    if model.training:
+        raise RuntimeError("a model generates in evaluation mode only; call eval() first")
+
+
 @torch.no_grad()
 def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
     """Read every prefix once. Those of one length are read together, so that none is padded.
 
-    Raises RuntimeError for a model in training mode under gradient checkpointing, which drops the cache.
+    Raises RuntimeError for a model in training mode (see :func:`require_evaluation_mode`).
     """
+    require_evaluation_mode(model)
     order = sorted(range(len(prefixes)), key=lambda index: len(prefixes[index]))
     at_once = clips_at_once(prefixes)
     passes: list[list[int]] = []
@@ -113,5 +123,5 @@ def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> D
         **family.decoder_extras(prefixes, width),
     )
     if cache.get_seq_length() != width:
-        raise RuntimeError("the decoder kept no cache: in training mode gradient checkpointing drops it; call eval()")
+        raise RuntimeError(f"the decoder kept {cache.get_seq_length()} of {width} tokens in its cache")
     return cache

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from savi.models.cache import GrowingLayer, PrefixCache
+from savi.models.cache import GrowingLayer, PrefixCache, require_evaluation_mode
 from savi.models.family import Family
 from savi.models.score import position_ids
 from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
@@ -49,7 +49,9 @@ def continue_branches(
 
     clips: index into the prefixes, one a branch. banned_ids: int64, tokens never sampled (special tokens, which would
     break the next turn's prompt). Branches that are done leave the batch, and clips with them.
+    Raises RuntimeError for a model in training mode.
     """
+    require_evaluation_mode(model)
     device = prefixes.next_positions.device
     limit = sampling.max_new_tokens
     draws = np.stack([np.random.default_rng(seed).random(limit) for seed in seeds])
