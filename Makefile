@@ -47,30 +47,30 @@ validate: $(READY) ## Evaluate an experiment's last run: make validate EXP=demo 
 		--name $(notdir $(EXP)) --ckpt_path $(or $(CKPT),last) $(ARGS)
 
 samples: $(READY) ## Write small made-up sets in the shape of every benchmark: make samples [BENCHMARKS=folder]
-	@$(BIN)/python -m savi.evaluation.samples $(BENCHMARKS)
+	@$(BIN)/python -m tools.make_samples $(BENCHMARKS)
 
 test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest
 
 lint: $(READY) ## ruff and mypy
-	@$(BIN)/ruff check src tests bench paper && $(BIN)/ruff format --check --quiet src tests bench paper && $(BIN)/mypy
+	@$(BIN)/ruff check src tests tools && $(BIN)/ruff format --check --quiet src tests tools && $(BIN)/mypy
 
 format: $(READY) ## Let ruff rewrite the sources
-	@$(BIN)/ruff check --fix --quiet src tests bench paper; $(BIN)/ruff format --quiet src tests bench paper
+	@$(BIN)/ruff check --fix --quiet src tests tools; $(BIN)/ruff format --quiet src tests tools
 
 bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make bench [ARGS='--tokens 64']
-	@$(BIN)/python -m bench $(ARGS)
+	@$(BIN)/python -m tools.bench $(ARGS)
 
 base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 [KIND=small|large|weak]
 	@mkdir -p bases/work
-	@$(BIN)/python -m savi.world.train --seed $(or $(SEED),1) $(if $(KIND),--kind $(KIND)) \
+	@$(BIN)/python -m tools.base_model.teach --seed $(or $(SEED),1) $(if $(KIND),--kind $(KIND)) \
 		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),1) --work bases/work $(ARGS)
 
 paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
-	@$(BIN)/python -m paper --bases $(BASES) --others $(OTHERS) $(if $(QUICK),--quick) $(ARGS)
+	@$(BIN)/python -m tools.paper --bases $(BASES) --others $(OTHERS) $(if $(QUICK),--quick) $(ARGS)
 
 paper-page: $(READY) ## Write docs/paper.md and its figures anew from docs/paper/results.jsonl alone
-	@$(BIN)/python -m paper --page-only $(if $(QUICK),--quick) $(ARGS)
+	@$(BIN)/python -m tools.paper --page-only $(if $(QUICK),--quick) $(ARGS)
 
 clean: ## Remove the virtual environment and caches (never lightning_logs)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random Qwen2.5-VL in miniature."""
-    from savi.models.miniature import build_qwen2_5_vl
+    from tools.tiny_models import build_qwen2_5_vl
 
     return build_qwen2_5_vl(tmp_path_factory.mktemp("random_base"))
 
@@ -18,7 +18,7 @@ def random_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the small sets in the official shapes; a test that changes one works on a copy."""
-    from savi.evaluation.samples import write_samples
+    from tools.make_samples import write_samples
 
     folder = tmp_path_factory.mktemp("samples")
     write_samples(folder, clips=6)

@@ -16,11 +16,11 @@ import yaml
 from bitsandbytes.nn import Linear4bit
 
 from savi.cli import main
-from savi.models.miniature import MINIATURES
 from savi.models.video_lm import VideoLM, WatchedClips
 from savi.training.module import SelfAlignment
 from savi.types import Branch, Reply, Sampling
 from tests.video.footage import film
+from tools.tiny_models import MINIATURES
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 CHECKPOINTS = {
@@ -50,7 +50,7 @@ def test_every_published_checkpoint_has_its_experiment() -> None:
 
 def test_the_tables_of_sizes_are_those_that_are_computed() -> None:
     root = EXPERIMENTS.parent
-    command = [sys.executable, "-m", "bench.fits"]
+    command = [sys.executable, "-m", "tools.bench.fits"]
     printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     tables = printed.strip().split("\n\n")
     assert len(tables) == 2

@@ -10,9 +10,8 @@ import pytest
 
 from savi.cli import main
 from savi.world.clips import training_clips
-from savi.world.lessons import criticism
 from savi.world.oracle import scene_of_clip
-from savi.world.questions import queries
+from savi.world.questions import criticism, queries
 
 PAPER = Path(__file__).parent.parent / "experiments" / "paper"
 SMALL = [

@@ -23,13 +23,13 @@ from savi.models.cache import fill_cache
 from savi.models.generate import continue_branches
 from savi.models.kept import KeepSettings
 from savi.models.load import FAMILIES, BaseSettings, load_base
-from savi.models.miniature import MINIATURES
 from savi.models.score import score_packed
 from savi.models.tree import TokenisedQuestion
 from savi.models.video_lm import VideoLM, WatchedClips
 from savi.prompts.templates import Prompts
 from savi.types import Branch, Frames, Question, Reply, ResponseScores, Sampling
 from tests.miniatures import build_lm, noise_clip, still_clip
+from tools.tiny_models import MINIATURES
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), still_clip(2, 90, 40), noise_clip(3, frames=7)]
 """32 frames of three shapes, one clip whose frames are all alike, and one with an odd number of them."""

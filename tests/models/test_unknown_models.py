@@ -13,11 +13,11 @@ import transformers as hf
 
 from savi.models.family import Family
 from savi.models.load import BaseSettings, load_base, load_family, read_config
-from savi.models.miniature import build_qwen3_vl
-from savi.models.miniature.llava import VICUNA_TEMPLATE, llama_tokenizer
-from savi.models.miniature.parts import decoder_config, write
 from savi.types import Question, SaviError
 from tests.miniatures import build_lm, noise_clip
+from tools.tiny_models import build_qwen3_vl
+from tools.tiny_models.llava import VICUNA_TEMPLATE, llama_tokenizer
+from tools.tiny_models.parts import decoder_config, write
 
 
 def change_config(folder: Path, target: Path, part: str, **changes: Any) -> Path:

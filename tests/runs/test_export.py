@@ -15,12 +15,12 @@ import yaml
 from safetensors.torch import load_file
 
 from savi.cli import main
-from savi.models.miniature import build_qwen2_5_vl
 from savi.runs import plain
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 from savi.world import BASE
 from tests.video.footage import film
+from tools.tiny_models import build_qwen2_5_vl
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 QUESTION = "which way does the cyan object move ?"

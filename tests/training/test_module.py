@@ -154,7 +154,7 @@ def test_the_checkpoint_holds_the_adapter_alone(random_base: Path) -> None:
 
 
 def test_a_checkpoint_of_another_base_is_refused(random_base: Path, tmp_path: Path) -> None:
-    from savi.models.miniature import build_qwen2_5_vl
+    from tools.tiny_models import build_qwen2_5_vl
 
     module = build_module(random_base)
     checkpoint = {"state_dict": module.state_dict()}

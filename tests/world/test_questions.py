@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from savi.prompts.parsing import parse_answer, parse_critique, parse_questions
-from savi.world.lessons import Prior, criticism, exchanges
 from savi.world.questions import KINDS, queries
 from savi.world.scenes import Scene, make_scene
 from tests.world.test_scenes import a_thing
+from tools.base_model.curriculum import Prior, criticism, exchanges
 
 SCENE = Scene(
     (

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from savi.world.benchmark import held_out
-from savi.world.lessons import words
 from savi.world.questions import KINDS, queries
 from savi.world.render import RGB, draw
 from savi.world.scenes import Scene, make_scene
 from savi.world.sets import questions_of, restyle, reword, scene_of
 from tests.world.test_scenes import a_thing
+from tools.base_model.curriculum import words
 
 SETS = ("dev", "test", "forms", "looks", "outside", "compositional")
 

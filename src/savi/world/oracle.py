@@ -7,8 +7,7 @@ for an experiment that says `model.chain.critic.who: truth`.
 from __future__ import annotations
 
 from savi.types import Clip, SaviError
-from savi.world.lessons import criticism
-from savi.world.questions import queries
+from savi.world.questions import criticism, queries
 from savi.world.scenes import VERSION, Scene, make_scene, scene_seed
 
 

@@ -99,3 +99,9 @@ def _order(scene: Scene) -> Iterator[Query]:
         text = f"which object appears right after the {earlier} one ?"
         claim = f"the {{}} object appears right after the {earlier} one"
         yield Query("order", text, color, COLORS, claim)
+
+
+def criticism(query: Query, evidence: str, answer: str) -> str:
+    """A critique: the evidence (an answer's claim) first, then the verdict that follows from it."""
+    verdict = "correct" if answer == evidence else "wrong"
+    return f"{query.claim.format(evidence)} , so {answer} is {verdict}"

@@ -1,0 +1,78 @@
+"""The benchmark at toy size: its two sides do the same work, and it says what it is asked to say. No time is tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tools.bench import step
+from tools.bench.page import TABLES, fill
+from tools.bench.workload import SHAPES, build, clip, load, questions
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("bench") / "results.json"
+    options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
+    command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    results: dict[str, Any] = json.loads(out.read_text())
+    return results
+
+
+def test_ten_steps_of_trl_and_of_savi_have_equal_losses(results: dict[str, Any]) -> None:
+    """An oracle of whole steps: collation, scores, loss, gradients and optimiser, with checkpointing on."""
+    (row,) = results["losses"]
+    assert len(row["savi"]) == len(row["trl"]) == 10
+    assert row["savi"] == pytest.approx(row["trl"], abs=1e-5)
+    assert max(row["savi"]) - min(row["savi"]) > 0.05, "the steps must move the loss, or anything would be equal"
+
+
+def test_the_chain_writes_what_generate_writes(results: dict[str, Any]) -> None:
+    (row,) = results["chain"]
+    assert row["identical_replies_batched"] == row["identical_replies_single"] == "40 of 40"
+
+
+def test_every_figure_is_there(results: dict[str, Any]) -> None:
+    (row,) = results["step"]
+    assert {"visual_tokens", "checkpointing", "pairs_per_s", "memory_ratio", "flop_share"} <= row.keys()
+    assert {"ratio_trl_video", "ratio_trl_images"} <= row.keys()
+    assert {"visual_tokens", "ratio_batched_turns", "ratio_single_turns"} <= results["chain"][0].keys()
+    assert {"decode", "vision", "chain", "reference", "step"} <= results["parts"][0].keys()
+    assert 0 < row["flop_share"] < 1
+
+
+def test_operations_by_hand(tmp_path: Path) -> None:
+    shape = SHAPES["toy"]
+    lm = load(shape, build(shape, tmp_path / "model", "cpu"), 16, checkpointing=False, device="cpu")
+    noise, frames = clip(16)
+    asked = questions(0)[:1]
+    with torch.no_grad():
+        prefix = len(lm.watch([noise], [frames]).prefixes[0])
+    prompt = len(lm._prompt_ids(asked[0].prompt, lm.watch([noise], [None]).prefixes[0]))
+    read = 24  # of 24 letters and the end token, all but the last
+    branches = prompt + 2 * read
+    weights = 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128)
+    seen = sum(range(1, prefix + 1)) + branches * prefix + sum(range(1, prompt + 1))
+    seen += 2 * sum(prompt + i for i in range(1, read + 1))
+    by_hand = 2 * weights * (prefix + branches) + 4 * 2 * 64 * seen + 2 * 64 * 512 * 2 * (read + 1)
+    assert step.operations(lm, shape, noise, frames, asked) == by_hand
+
+
+def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> None:
+    marks = "".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in TABLES)
+    filled = fill(f"before\n{marks}after\n", results)
+    assert "old" not in filled
+    assert f"| 16 | on | {results['step'][0]['pairs_per_s']:.2f} |" in filled
+    assert filled.startswith("before\n")
+    assert filled.endswith("after\n")

@@ -1,0 +1,1 @@
+"""Makes what savi ships and measures what savi claims, outside the wheel."""

@@ -1,0 +1,125 @@
+"""`make bench`: savi beside TRL and transformers, in one run, to tools/bench/results.json and the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import transformers
+
+from tools.bench import chain
+from tools.bench.rows import Bench
+from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
+
+PARTS = ("step", "chain", "longer", "losses", "parts")
+LONG = 4 * RESPONSE
+"""Tokens of a response in the row that shows what longer texts do to the ratio."""
+
+
+def main() -> None:
+    options = _options()
+    _quiet()
+    started = time.monotonic()
+    if options.device == "cpu":
+        torch.set_num_threads(1)  # a second one, on a shared machine, would time the neighbours
+    results: dict[str, Any] = {"machine": _machine(options), "workload": _workload(options)}
+    with TemporaryDirectory() as folder:
+        model = build(SHAPES[options.shape], Path(folder) / "model", options.device)
+        bench = Bench(options.shape, options.device, model, options.repeats, options.peers)
+        for part, row in _plan(bench, options, Path(folder)):
+            if time.monotonic() - started > options.budget:
+                results.setdefault("skipped", []).append(part)
+                continue
+            results.setdefault(part, []).append(row())
+            _print(part, results[part][-1])
+            options.out.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"every number: {options.out}")
+
+
+def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """The rows in the order in which they are missed most, should the budget run out."""
+    sizes = sorted(options.tokens, reverse=True)
+    plan: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    for tokens in sizes:
+        plan += [("step", partial(bench.step, tokens, way == "on")) for way in options.checkpointing]
+    plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
+    if "video" in options.peers:
+        plan.append(("longer", partial(bench.step, sizes[len(sizes) // 2], True, LONG)))
+        plan.append(("losses", partial(bench.losses, sizes[-1], options.loss_steps)))
+    plan.append(("parts", partial(bench.parts, sizes[0], folder)))
+    return [(part, row) for part, row in plan if part in options.only]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, default="small", help="size of the random Qwen2.5-VL")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[64, 256, 1024], help="visual tokens of a clip")
+    parser.add_argument("--checkpointing", choices=["on", "off"], nargs="+", default=["on", "off"])
+    parser.add_argument(
+        "--peers", choices=["video", "images"], nargs="*", default=["video", "images"], help="TRL's ways"
+    )
+    parser.add_argument("--turns", choices=["batched", "single"], nargs="*", default=["batched", "single"])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts of the benchmark")
+    parser.add_argument("--repeats", type=int, default=2, help="timed steps of a block, after one that isn't")
+    parser.add_argument("--loss-steps", type=int, default=10, help="optimiser steps whose losses are compared")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("tools/bench/results.json"))
+    return parser.parse_args()
+
+
+def _workload(options: argparse.Namespace) -> dict[str, Any]:
+    turns = [asdict(turn) for turn in chain.TURNS]
+    return {
+        "shape": asdict(SHAPES[options.shape]),
+        "questions": QUESTIONS,
+        "prompt": PROMPT,
+        "response": RESPONSE,
+        "repeats": options.repeats,
+        "turns": turns,
+    }
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    packages = ("torch", "transformers", "peft", *(("trl",) if options.peers else ()))
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def _processor() -> str:
+    """The model's name where Linux tells it."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _print(part: str, row: dict[str, Any]) -> None:
+    told = {name: value for name, value in row.items() if not (isinstance(value, list) and len(value) > 2)}
+    print(f"{part}:  " + "  ".join(f"{name} {value}" for name, value in told.items()), flush=True)
+
+
+def _quiet() -> None:
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+
+
+if __name__ == "__main__":
+    main()

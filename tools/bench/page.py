@@ -1,0 +1,153 @@
+"""`python -m tools.bench.page`: the tables of docs/speed.md from tools/bench/results.json, and its picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import torch
+
+from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "speed.md"
+PICTURE = ROOT / "docs" / "speed.png"
+
+Row = dict[str, Any]
+
+
+def fill(page: str, results: Row) -> str:
+    """Put the tables between their marks, <!-- step --> and <!-- /step -->, say."""
+    for name, table in TABLES.items():
+        opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        start, end = page.index(opening) + len(opening), page.index(closing)
+        page = page[:start] + table(results) + page[end:]
+    return page
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---:" for _ in header], *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _ratio(row: Row, name: str) -> str:
+    low, high = row[f"ratio_{name}_spread"]
+    return f"**{row[f'ratio_{name}']:.1f}** ({low:.1f} to {high:.1f})"
+
+
+def _step(results: Row) -> str:
+    header = ["visual tokens", "check&shy;pointing", "pairs/s", "TRL, video", "TRL, images"]
+    header += ["all counted", "memory, MiB", "of TRL's", "FLOP share"]
+    rows = [
+        [
+            str(row["visual_tokens"]),
+            "on" if row["checkpointing"] else "off",
+            f"{row['pairs_per_s']:.2f}",
+            _ratio(row, "trl_video"),
+            _ratio(row, "trl_images"),
+            f"{row['ratio_trl_video_all']:.1f}",
+            f"{row['memory_mib']:.0f}",
+            f"{row['memory_ratio']:.2f}",
+            f"{row['flop_share']:.0%}",
+        ]
+        for row in sorted(results["step"], key=lambda row: (row["visual_tokens"], not row["checkpointing"]))
+    ]
+    return _markdown(header, rows)
+
+
+def _chain(results: Row) -> str:
+    header = ["visual tokens", "clips/s", "a call a turn", "a call a question and turn", "identical replies"]
+    rows = [
+        [
+            str(row["visual_tokens"]),
+            f"{row['clips_per_s']:.3f}",
+            _ratio(row, "batched_turns"),
+            _ratio(row, "single_turns"),
+            f"{row['identical_replies_batched']}, {row['identical_replies_single']}",
+        ]
+        for row in sorted(results["chain"], key=lambda row: row["visual_tokens"])
+    ]
+    return _markdown(header, rows)
+
+
+def _parts(results: Row) -> str:
+    (row,) = results["parts"]
+    parts = ("decode", "vision", "chain", "reference", "step")
+    return _markdown(parts, [[f"{row[part]:.2f} s" for part in parts]])
+
+
+def _machine(results: Row) -> str:
+    told = results["machine"]
+    packages = ", ".join(f"{name} {told[name]}" for name in ("torch", "transformers", "peft", "trl") if name in told)
+    (losses,) = results["losses"]
+    return (
+        f"{told['date']}, {told['device']}, {told['threads']} thread; {packages}. Losses of the two over "
+        f"{losses['steps']} optimiser steps: at most {losses['largest_difference']:.1e} apart.\n"
+    )
+
+
+def _longer(results: Row) -> str:
+    (row,) = results["longer"]
+    low, high = row["ratio_trl_video_spread"]
+    return (
+        f"Longer texts share less: at {row['visual_tokens']} visual tokens, checkpointing on, with responses of "
+        f"{row['response_tokens']} tokens the ratio to TRL's video way is **{row['ratio_trl_video']:.1f}** "
+        f"({low:.1f} to {high:.1f}).\n"
+    )
+
+
+TABLES: dict[str, Callable[[Row], str]] = {
+    "machine": _machine,
+    "step": _step,
+    "longer": _longer,
+    "chain": _chain,
+    "parts": _parts,
+}
+
+
+def draw() -> None:
+    """A clip with two questions of two responses each: who sees whom, and which of the two kernels computes it."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    prefix, prompt, response = 30, 6, (0,) * 5
+    questions = [TokenisedQuestion((0,) * prompt, (response, response))] * 2
+    tree = build_tree(questions)
+    branches = pack_trees([tree], [prefix], prefix).mask[0, 0].int() * 2
+    causal = torch.cat([torch.ones(prefix, prefix).tril(), torch.zeros(prefix, len(tree))], dim=1)
+    figure, axes = plt.subplots(figsize=(7, 6.2), layout="constrained")
+    colours = mpl.colors.ListedColormap(["#f4f4f2", "#4c72b0", "#dd8452"])
+    axes.imshow(torch.cat([causal, branches]), cmap=colours, interpolation="nearest")
+    edges, names = [0, prefix], ["the clip"]
+    for number in (1, 2):
+        for name, length in (("question", prompt), ("chosen", len(response) - 1), ("rejected", len(response) - 1)):
+            edges.append(edges[-1] + length)
+            names.append(f"{name} {number}")
+    middles = [(a + b) / 2 - 0.5 for a, b in pairwise(edges)]
+    axes.set_xticks(middles, names, rotation=60, ha="right")
+    axes.set_yticks(middles, names)
+    axes.tick_params(length=0)
+    for edge in edges[1:-1]:
+        axes.axhline(edge - 0.5, color="white", linewidth=0.8)
+        axes.axvline(edge - 0.5, color="white", linewidth=0.8)
+    axes.set_ylabel("a token …")
+    axes.set_xlabel("… and what it sees")
+    axes.text(prefix * 0.55, prefix * 0.2, "causal kernel,\nno mask, once a clip", color="#4c72b0", ha="center")
+    axes.text(prefix + len(tree) * 0.5, prefix * 0.75, "masked kernel,\nbranches only", color="#c06a3d", ha="center")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    figure.savefig(PICTURE, dpi=130)
+
+
+def main() -> None:
+    results = json.loads((ROOT / "tools" / "bench" / "results.json").read_text())
+    PAGE.write_text(fill(PAGE.read_text(), results))
+    draw()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""The rows of the benchmark: each loads its models, times both sides by turns, and gives ratios with their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+
+from savi.models.adapters import trainable_state
+from savi.models.video_lm import VideoLM
+from tools.bench import chain, memory, step
+from tools.bench.meters import Stopwatch, matrix_product_rate
+from tools.bench.parts import time_parts
+from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
+
+LR = 1e-3
+"""High, so that ten steps move the losses far from where both begin."""
+
+
+class Bench:
+    """repeats: timed steps of a block. peers: which of TRL's ways to time, "video" and "images"."""
+
+    def __init__(self, shape: str, device: str, folder: Path, repeats: int, peers: Sequence[str]) -> None:
+        self.name = shape
+        self.shape = SHAPES[shape]
+        self.device = device
+        self.folder = folder
+        self.repeats = repeats
+        self.peers = peers
+
+    def step(self, tokens: int, checkpointing: bool, response: int = RESPONSE) -> dict[str, Any]:
+        """An optimiser step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both.
+
+        response: tokens of a response; with others than usual, TRL's video way is timed alone.
+        """
+        noise, frames = clip(tokens)
+        steps = [questions(index, response) for index in range(self.repeats + 1)]
+        peers = self.peers if response == RESPONSE else [way for way in self.peers if way == "video"]
+        lm = self._load(tokens, checkpointing)
+        fresh = {name: value.clone() for name, value in trainable_state(lm.peft_model).items()}
+        ours, once, rates = Stopwatch(self.device), Stopwatch(self.device), []
+
+        def block() -> None:
+            lm.peft_model.load_state_dict(fresh, strict=False)
+            watch = Stopwatch(self.device)
+            step.train(lm, noise, frames, steps, LR, watch)
+            step.prepare(lm, noise, frames, steps[0], once)
+            # The first step pays for what is loaded and compiled once.
+            ours.readings += watch.readings[1:]
+            ours.peaks.readings += watch.peaks.readings[1:]
+            rates.append(matrix_product_rate(self.device, self.shape.dtype))
+
+        block()
+        theirs = {}
+        for way in peers:
+            lm.peft_model.load_state_dict(fresh, strict=False)
+            # Frames as images take so long that one timed step has to do.
+            some = steps[:2] if way == "images" else steps
+            theirs[way] = self._train_trl(lm, frames, some, checkpointing, way)
+            block()
+        seconds = median(ours.readings)
+        row: dict[str, Any] = {"visual_tokens": tokens, "checkpointing": checkpointing, "response_tokens": response}
+        row["pairs_per_s"] = round(QUESTIONS / seconds, 4)
+        for way, watch in theirs.items():
+            row[f"trl_{way}_pairs_per_s"] = round(QUESTIONS / median(watch.readings[1:]), 4)
+            row |= _ratio(f"trl_{way}", watch.readings[1:], ours.readings)
+        if "video" in theirs:
+            # The passes of the vision tower and of the reference counted in, though a round makes them once.
+            whole = seconds + median(once.readings)
+            row["ratio_trl_video_all"] = round(median(theirs["video"].readings[1:]) / whole, 2)
+            if response == RESPONSE:
+                row |= self._memory(tokens, checkpointing, ours, theirs["video"])
+        elif ours.peaks.readings:
+            row["memory_mib"] = round(max(ours.peaks.readings), 1)
+        operations = step.operations(lm, self.shape, noise, frames, steps[0])
+        row["flop_share"] = round((3 if checkpointing else 2) * operations / seconds / median(rates), 3)
+        return row
+
+    def chain(self, tokens: int, turns: Sequence[str]) -> dict[str, Any]:
+        """A clip's whole chain, greedy, savi with several clips together. turns: transformers', "batched", "single"."""
+        noise, frames = zip(*(clip(tokens, seed) for seed in range(chain.CLIPS)), strict=True)
+        lm = self._load(tokens, checkpointing=False, keep=False)
+        ways = {way: chain.Generate(lm, frames[0], way == "batched") for way in turns}
+        ours, theirs = Stopwatch(self.device), {way: Stopwatch(self.device) for way in turns}
+        same = dict.fromkeys(turns, 0)
+        count = 0
+        for _ in range(self.repeats + 1):
+            replies = [text for turn in chain.run(lm, noise, frames, ours) for text in turn]
+            count += len(replies)
+            for way, generate in ways.items():
+                others = [text for turn in generate.run(theirs[way]) for text in turn]
+                same[way] += sum(a == b for a, b in zip(replies, others, strict=True))
+        seconds = [reading / chain.CLIPS for reading in ours.readings[1:]]
+        row: dict[str, Any] = {"visual_tokens": tokens, "clips_per_s": round(1 / median(seconds), 4)}
+        row["clips_together"] = chain.CLIPS
+        for way, watch in theirs.items():
+            row |= _ratio(f"{way}_turns", watch.readings[1:], seconds)
+            row[f"identical_replies_{way}"] = f"{same[way]} of {count}"
+        return row
+
+    def losses(self, tokens: int, count: int) -> dict[str, Any]:
+        """The losses of both over optimiser steps from the same adapter, on pairs that differ from step to step."""
+        noise, frames = clip(tokens)
+        steps = [questions(100 + index) for index in range(count)]
+        lm = self._load(tokens, checkpointing=True)
+        watch = Stopwatch(self.device)
+        theirs = self._losses_trl(lm, frames, steps, True, "video", watch)
+        ours = step.train(lm, noise, frames, steps, LR, watch)
+        apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+        return {"visual_tokens": tokens, "savi": ours, "trl": theirs, "steps": count, "largest_difference": apart}
+
+    def parts(self, tokens: int, folder: Path) -> dict[str, Any]:
+        """Seconds a clip by part of a round; on a GPU also the peak of memory above the resident model, in MiB."""
+        lm = self._load(tokens, checkpointing=True)
+        watches = time_parts(lm, tokens, self.device, folder)
+        row: dict[str, Any] = {"visual_tokens": tokens}
+        for part, watch in watches.items():
+            # The first clip pays for what is loaded and compiled once.
+            row[part] = round(mean(watch.readings[1:]), 4)
+        for part, watch in watches.items():
+            if watch.peaks.readings:
+                row[f"{part}_mib"] = round(max(watch.peaks.readings), 1)
+        if self.device == "cuda":
+            row["resident_mib"] = round(torch.cuda.memory_allocated() / 2**20, 1)
+        return row
+
+    def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
+        return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)
+
+    def _train_trl(self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str) -> Stopwatch:
+        watch = Stopwatch(self.device)
+        self._losses_trl(lm, frames, steps, checkpointing, way, watch)
+        return watch
+
+    def _losses_trl(
+        self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str, watch: Stopwatch
+    ) -> list[float]:
+        from tools.bench import peer_trl  # not at the top: without peers the benchmark runs where TRL isn't installed
+
+        return peer_trl.train(lm, self.shape, self.folder, frames, steps, LR, checkpointing, way == "images", watch)
+
+    def _memory(self, tokens: int, checkpointing: bool, ours: Stopwatch, theirs: Stopwatch) -> dict[str, Any]:
+        """Peak MiB above the resident model, and ours as a share of TRL's."""
+        if self.device == "cuda":
+            mine, trl = max(ours.peaks.readings), max(theirs.peaks.readings[1:])
+        else:
+            mine, trl = (
+                memory.measure(side, self.name, tokens, checkpointing, self.device, self.folder)
+                for side in ("savi", "trl")
+            )
+        return {"memory_mib": round(mine, 1), "trl_memory_mib": round(trl, 1), "memory_ratio": round(mine / trl, 3)}
+
+
+def _ratio(name: str, theirs: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:
+    """Of medians, and the least and the most that single readings would give."""
+    spread = [round(min(theirs) / max(ours), 2), round(max(theirs) / min(ours), 2)]
+    return {f"ratio_{name}": round(median(theirs) / median(ours), 2), f"ratio_{name}_spread": spread}
