@@ -225,7 +225,7 @@ def test_a_study_that_is_stopped_is_gathered(tmp_path: Path, monkeypatch: pytest
         failed.add("world/sft-0")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("paper.__main__.run_all", stopped)
+    monkeypatch.setattr("tools.paper.__main__.run_all", stopped)
     page = tmp_path / "paper.md"
     monkeypatch.setattr(sys, "argv", ["paper", "--quick", f"--study={tmp_path / 'study'}", f"--page={page}"])
     with pytest.raises(SystemExit) as end:
