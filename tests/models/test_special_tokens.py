@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from savi.models.load import FAMILIES
-from savi.models.miniature import MINIATURES
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
+from tools.tiny_models import MINIATURES
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
