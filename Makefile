@@ -16,7 +16,7 @@ export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate samples test lint format bench base paper paper-page clean
+.PHONY: help setup train validate samples test lint format bench base paper paper-page faults clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -71,6 +71,9 @@ paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours
 
 paper-page: $(READY) ## Write docs/paper.md and its figures anew from docs/paper/results.jsonl alone
 	@$(BIN)/python -m tools.paper --page-only $(if $(QUICK),--quick) $(ARGS)
+
+faults: $(READY) ## Kill runs and damage videos (an hour or two, resumable): make faults [ARGS='--kills 20 --videos 500']
+	@$(BIN)/python -m tools.faults $(ARGS)
 
 clean: ## Remove the virtual environment and caches (never lightning_logs)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -14,7 +14,6 @@ from savi.types import Clip
 SOURCE = Path(__file__).parent.parent / "src"
 
 LAYERS = (
-    ("errors",),
     ("types",),
     ("video", "prompts", "objective"),
     ("world",),

@@ -138,6 +138,17 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     assert str(pickle.loads(pickle.dumps(refusal.value))) == "empty.mp4: empty file"  # noqa: S301 (our own)
 
 
+def test_a_small_file_of_enormous_frames_takes_bounded_memory(tmp_path: Path) -> None:
+    """A GIF of some kilobytes may say that its canvas has any size; 200 frames of this one take 9 GiB."""
+    path = film(tmp_path / "a.gif", 3, "gif", pixel_format="rgb8")
+    data = bytearray(path.read_bytes())
+    data[6:10] = (4000).to_bytes(2, "little") * 2
+    path.write_bytes(data)
+    assert decode(path, 2).pixels.shape == (2, 4000, 4000, 3)
+    with pytest.raises(UndecodableClip, match=r"a\.gif: takes more than 6 GiB of memory"):
+        decode(path, 200)
+
+
 def test_no_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = film(tmp_path / "a.mp4", 3)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from savi.critique.critics import CriticSettings
-from savi.errors import SaviError, check_number
-from savi.types import ASPECTS, Aspect, Sampling
+from savi.types import ASPECTS, Aspect, Sampling, SaviError
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class ChainSettings:
 
     def __post_init__(self) -> None:
         for name in ("questions_per_aspect", "question_replies"):
-            check_number(f"model.chain.{name}", getattr(self, name), least=1)
+            if getattr(self, name) < 1:
+                raise SaviError(f"model.chain.{name} must be at least 1, not {getattr(self, name)}")
         if not self.aspects or len(set(self.aspects)) < len(self.aspects):
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
         if self.second == "sample" and self.critic != CriticSettings():

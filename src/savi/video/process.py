@@ -79,6 +79,11 @@ class DecodeProcess:
         self._process.communicate()
 
     @property
+    def pid(self) -> int:
+        """Of the process, which another one replaces after a crash."""
+        return self._process.pid
+
+    @property
     def _stdin(self) -> IO[bytes]:
         return cast(IO[bytes], self._process.stdin)
 

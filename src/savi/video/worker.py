@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -23,12 +24,16 @@ from savi.video.reader import Reading, read_frames
 # The reader looks at the limit itself, between packets. The kernel ends the process this many seconds later.
 GRACE = 1.0
 
+# Bytes of address space: 32 frames of 8K, and what decoding them takes. A damaged or hostile file may ask for any size.
+MEMORY = 6 * 2**30
+
 
 def serve(read: Callable[..., Reading] = read_frames) -> None:
     """Answer jobs until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    _bound_memory()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
@@ -39,6 +44,14 @@ def serve(read: Callable[..., Reading] = read_frames) -> None:
             answers.write(json.dumps(header).encode() + b"\n")
             answers.write(pixels)
             answers.flush()
+
+
+def _bound_memory() -> None:
+    """Let a file that asks for more than `MEMORY` fail in this process, instead of all processes of the machine."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY or soft > MEMORY:
+        with contextlib.suppress(ValueError, OSError):  # not every system knows this limit
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
 
 
 def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -55,6 +68,8 @@ def _answer(job: dict[str, Any], read: Callable[..., Reading]) -> tuple[dict[str
         reading = _read(job, read)
     except UnreadableError as error:
         return {"reason": str(error)}, b""
+    except MemoryError:
+        return {"reason": f"takes more than {MEMORY / 2**30:g} GiB of memory"}, b""
     except Exception as error:  # whatever one file does to the decoder, the next one gets its turn
         return {"reason": f"{type(error).__name__}: {error}"}, b""
     finally:

@@ -1,0 +1,98 @@
+"""What is done to a run: which kind of run it is, and when it is killed. Drawn from the seed and a number alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+Kind = Literal["one process", "two processes", "moved", "full disk", "file size limit"]
+Phase = Literal["any moment", "building", "stepping", "validating", "checkpoint", "results", "adapter", "closing"]
+
+KINDS: tuple[Kind, ...] = ("one process", "two processes", "moved", "full disk", "file size limit")
+PHASES: tuple[Phase, ...] = (
+    "any moment",
+    "building",
+    "stepping",
+    "validating",
+    "checkpoint",
+    "results",
+    "adapter",
+    "closing",
+)
+
+TURNS: tuple[Kind, ...] = (
+    "one process",
+    "two processes",
+    "moved",
+    "full disk",
+    "one process",
+    "moved",
+    "two processes",
+    "one process",
+    "file size limit",
+    "moved",
+)
+"""The kinds in the order in which they come."""
+
+DELAYS: dict[Phase, float] = {
+    "building": 0.5,
+    "stepping": 0.2,
+    "validating": 0.5,
+    "checkpoint": 0.02,
+    "results": 0.02,
+    "adapter": 0.02,
+    "closing": 0.2,
+}
+"""Most seconds between what is seen in the run's folder and the kill."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One SIGKILL.
+
+    phase: what the run is doing then. occurrence: how often that has been seen before the kill, from 1. delay: seconds
+    from then on; for "any moment" the part of an undisturbed run's duration, between 0 and 1. ranks: who is killed.
+    """
+
+    phase: Phase
+    occurrence: int
+    delay: float
+    ranks: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, killed and resumed until it ends.
+
+    room: how large the disk, or a file, may grow at first, as a part of what the run needs.
+    """
+
+    index: int
+    kind: Kind
+    kills: tuple[Kill, ...]
+    room: float = 1.0
+
+    @property
+    def processes(self) -> int:
+        return 2 if self.kind == "two processes" else 1
+
+
+def draw_case(seed: int, index: int) -> Case:
+    """The case of a number."""
+    draw = Random(f"case {seed}/{index}")
+    kind = TURNS[index % len(TURNS)]
+    several = kind == "two processes"
+    kills = [_draw_kill(draw, several) for _ in range(draw.randint(2, 5))]
+    kills.sort(key=lambda kill: kill.phase == "closing")  # nothing is left to be killed after it
+    return Case(index, kind, tuple(kills), draw.random())
+
+
+def _draw_kill(draw: Random, several: bool) -> Kill:
+    phase = draw.choice(PHASES)
+    ranks = draw.choice(((0,), (1,), (0, 1))) if several else (0,)
+    if phase == "any moment":
+        return Kill(phase, 1, draw.random(), ranks)
+    # Half of the kills come at once: what is being written is then likely to be half there.
+    delay = draw.choice((0.0, draw.uniform(0, DELAYS[phase])))
+    return Kill(phase, draw.randint(1, 3) if phase != "closing" else 1, delay, ranks)

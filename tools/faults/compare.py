@@ -1,0 +1,71 @@
+"""Whether a run that was killed and resumed is the run that it would have been."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+TIMES = frozenset({"seconds"})
+"""Of results.json: what two equal runs may differ in."""
+OWN = ("config", "lock", "summary.png")
+"""How the names of files begin that are each start's own, or drawn from the others."""
+CHECKPOINT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+
+
+def differences(reference: Path, run: Path) -> list[str]:
+    """What differs between the folders of two runs, in words; [] where they are equal."""
+    expected, found = _files(reference), _files(run)
+    names = [f"{name} is missing" for name in sorted(expected - found)]
+    names += [f"{name} is left over" for name in sorted(found - expected)]
+    return names + [f"{name} differs" for name in sorted(expected & found) if _differ(reference / name, run / name)]
+
+
+def _files(run: Path) -> set[str]:
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    return {name for name in files if not name.startswith(OWN)}
+
+
+def _differ(one: Path, other: Path) -> bool:
+    try:
+        if one.name == "results.json":
+            return _without(json.loads(one.read_text()), TIMES) != _without(json.loads(other.read_text()), TIMES)
+        if one.name == "metrics.csv":
+            return _rows(one) != _rows(other)
+        if one.suffix == ".ckpt":
+            return not _equal(_checkpoint(one), _checkpoint(other))
+    except Exception:  # half a checkpoint raises whatever its first bytes make of it
+        return True
+    return one.read_bytes() != other.read_bytes()
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    """A JSON value without the entries of some names, at any depth."""
+    if isinstance(value, dict):
+        return {name: _without(inner, names) for name, inner in value.items() if name not in names}
+    return [_without(inner, names) for inner in value] if isinstance(value, list) else value
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    """The rows of metrics.csv, without their empty cells: a step that stands twice is two rows."""
+    with path.open(newline="") as file:
+        return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: loaded[name] for name in CHECKPOINT}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Equality to the bit, through tensors, mappings and lists."""
+    if isinstance(one, torch.Tensor):
+        return isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(_equal(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(_equal(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
