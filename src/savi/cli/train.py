@@ -18,12 +18,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from savi.cli.config import merge_experiments
 from savi.data.datamodule import ClipDataModule
 from savi.report.closing import close_fit, close_validate
+from savi.training.checkpoints import RunCheckpoint
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.processes import first, one_line
 from savi.training.progress import RoundProgressBar
 from savi.training.run_folder import lock_run, run_folder
 from savi.types import SaviError
+
+UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
 
 class SaviArgumentParser(LightningArgumentParser):
@@ -98,15 +101,33 @@ class SaviCLI(LightningCLI):
             config.ckpt_path = None
             self.resume_step = -1
 
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # A logger, say, whose package is missing: the parser packs what its class said into a page.
+            if found := UNUSABLE.search(str(error)):
+                raise SaviError(f"{found[1]}: {found[2]}") from None
+            raise
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._settings
-        loggers = build_loggers(Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step)
         trainer = self.config_init[self.subcommand].trainer
+        given = trainer.callbacks or []
+        callbacks = [*(given if isinstance(given, list) else [given]), RunCheckpoint()]
+        loggers = build_loggers(
+            Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger
+        )
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
-            trainer.callbacks = [*(trainer.callbacks or []), RoundProgressBar()]
-        # Each process takes its share of the work by itself, and not of a sampler's.
-        return super().instantiate_trainer(logger=loggers, use_distributed_sampler=False, **kwargs)
+            callbacks.append(RoundProgressBar())
+        return super().instantiate_trainer(
+            logger=loggers,
+            callbacks=callbacks,
+            default_root_dir=loggers[0].log_dir,
+            use_distributed_sampler=False,  # each process takes its share of the work by itself
+            **kwargs,
+        )
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:

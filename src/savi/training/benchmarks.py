@@ -20,7 +20,7 @@ from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.models.adapters import trainable_state
 from savi.training.processes import gather
-from savi.training.run_folder import run_folder
+from savi.training.run_folder import run_folder, run_name
 from savi.types import Clip, Frames, Item, Sampling
 from savi.video.decode import UndecodableClip
 
@@ -122,8 +122,7 @@ class BenchmarkAnswers(Callback):
             self._write(name, rows)
             summaries[name] = summary
         if summaries and self._trainer.is_global_zero:
-            loggers = self._trainer.loggers
-            write_tables(self.folder, str(loggers[0].name) if loggers else "this run", summaries)
+            write_tables(self.folder, run_name(self._trainer), summaries)
         # The next evaluation's workers are forked before it opens its own; with these they would leave all frames out.
         self.logs.clear()
         return summaries

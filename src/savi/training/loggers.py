@@ -1,10 +1,11 @@
-"""Where metrics go: always metrics.csv in the run's folder; W&B beside it by one switch."""
+"""Where metrics go: always metrics.csv in the run's folder; next to it the user's loggers, and W&B by one switch."""
 
 from __future__ import annotations
 
 import csv
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,11 +78,26 @@ class RunWandbLogger(WandbLogger):
             raise SaviError(f"--wandb online: {reason} (--wandb offline needs no account and no network)") from None
 
 
-def build_loggers(root: Path, name: str, version: int | str, wandb: WandbMode, resume_step: int | None) -> list[Logger]:
-    """The loggers of a run, the one that names its folder first."""
-    loggers: list[Logger] = [ResumableCSVLogger(root, name, version, resume_step)]
+def build_loggers(
+    root: Path,
+    name: str,
+    version: int | str,
+    wandb: WandbMode,
+    resume_step: int | None,
+    given: Logger | Iterable[Logger] | bool | None = None,
+) -> list[Logger]:
+    """The loggers of a run: its metrics file, those that the user has `given` (Trainer's `logger`), and W&B if asked.
+
+    Raises SaviError for a CSVLogger of the user's that would write the same file.
+    """
+    own = ResumableCSVLogger(root, name, version, resume_step)
+    users = [given] if isinstance(given, Logger) else [] if given is None or isinstance(given, bool) else list(given)
+    for logger in users:
+        if isinstance(logger, CSVLogger) and Path(logger.log_dir).absolute() == Path(own.log_dir).absolute():
+            raise SaviError(f"trainer.logger: {own.log_dir}/metrics.csv is savi's own; give the logger another name")
+    loggers: list[Logger] = [own, *users]
     if wandb != "off" and is_first():
-        folder = root / name / f"version_{version}"
+        folder = Path(own.log_dir)
         # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.
         os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve()))
         loggers.append(RunWandbLogger(folder, f"{name}-{version}", offline=wandb == "offline"))

@@ -22,6 +22,7 @@ from savi.models.video_lm import Reference, VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.benchmarks import BenchmarkAnswers
+from savi.training.checkpoints import RunCheckpoint
 from savi.training.optim import OptimiserSettings, build_optimiser
 from savi.training.processes import sum_gradients, sum_up
 from savi.training.results import RunResults
@@ -84,7 +85,12 @@ class SelfAlignment(LightningModule):
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
-        return [SelfCritique(), self.benchmark_answers, RunResults(self.benchmark_answers)]
+        callbacks: list[Callback] = [SelfCritique(), self.benchmark_answers, RunResults(self.benchmark_answers)]
+        checkpoints = self.trainer.checkpoint_callbacks
+        if not any(isinstance(callback, RunCheckpoint) for callback in checkpoints):
+            # Lightning takes a subclass of ModelCheckpoint for a replacement of the user's own, which stay.
+            callbacks += [*checkpoints, RunCheckpoint()]
+        return callbacks
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.parameters() if p.requires_grad]

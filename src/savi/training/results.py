@@ -19,7 +19,7 @@ from savi.evaluation.multiple_choice import ItemResult, summarise
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
 from savi.training.processes import gather
-from savi.training.run_folder import run_folder, write_json
+from savi.training.run_folder import run_folder, run_name, write_json
 from savi.training.self_critique import SelfCritique
 
 if TYPE_CHECKING:
@@ -154,9 +154,8 @@ class RunResults(Callback):
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
         module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
         folder = run_folder(trainer)
-        name = trainer.loggers[0].name if trainer.loggers else folder.name
         run = {
-            "name": name,
+            "name": run_name(trainer),
             "seed": module.seed,
             "base": module.base_settings.path,
             "base_fingerprint": module.base_fingerprint(),

@@ -9,16 +9,22 @@ from typing import IO, Any
 
 from lightning import Trainer
 
+from savi.training.loggers import ResumableCSVLogger
 from savi.types import SaviError
 
 
 def run_folder(trainer: Trainer) -> Path:
-    """lightning_logs/<experiment>/version_<n> of this run. Only the first process writes there.
+    """The run's folder: the Trainer's `default_root_dir`, whatever loggers there are.
 
-    Unlike trainer.log_dir it may be asked for in one process alone.
+    Only the first process writes there. The command line sets it to lightning_logs/<name>/version_<n>.
     """
-    logger: Any = trainer.logger
-    return Path(logger.log_dir if logger else ".")
+    return Path(trainer.default_root_dir)
+
+
+def run_name(trainer: Trainer) -> str:
+    """The run's name in its results and tables: that of its metrics file, else of its folder."""
+    own = next((logger for logger in trainer.loggers if isinstance(logger, ResumableCSVLogger)), None)
+    return str(own.name) if own else run_folder(trainer).absolute().name
 
 
 def lock_run(folder: Path) -> IO[str]:
