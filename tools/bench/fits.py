@@ -62,6 +62,16 @@ class Size:
         """Keys and values in 2 bytes each: of the prefix, and of the branches that share it."""
         return clips * 4 * self.kv_width * self.layers * (self.tokens + QUESTIONS * BRANCH)
 
+    def unseen(self, tokens: int) -> float:
+        """The share of a pass's operations that a mask by blocks could save: pairs of branch tokens that don't see
+        each other. tokens: of the clip's prefix.
+        """
+        branches = self.packed - self.tokens
+        seen = QUESTIONS * (PROMPT**2 / 2 + 2 * (PROMPT * RESPONSE + RESPONSE**2 / 2))
+        pair = 4 * self.layers * self.heads_width
+        computed = pair * (tokens**2 / 2 + branches * tokens + branches**2)
+        return pair * (branches**2 - seen) / (2 * GB * self.linear * (tokens + branches) + computed)
+
     def total(self, nf4: bool, clips: int = 1) -> float:
         """Gigabytes. The last term: CUDA and what its allocator wastes."""
         busy = max(self.step(clips), self.writing(CHAIN))
@@ -106,6 +116,9 @@ def main() -> None:
         parts = (size.weights(nf4=True), size.adapter(), size.step(1), size.writing(CHAIN))
         cells = [size.name, *(f"{part / GB:.1f}" for part in parts), f"{size.hours(CHAIN):.0f}", f"{size.hours(1):.0f}"]
         print("| " + " | ".join(cells) + " |")
+    (size,) = (size for size in SIZES if size.name == "Qwen2.5-VL 7B")
+    shares = [f"{size.unseen(tokens):.1%} at {tokens:,} visual tokens" for tokens in (1024, size.tokens)]
+    print(f"\nOf a pass of {size.name}, pairs of branch tokens that don't see each other: {', '.join(shares)}")
 
 
 if __name__ == "__main__":

@@ -36,20 +36,20 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _ratio(row: Row, name: str) -> str:
     low, high = row[f"ratio_{name}_spread"]
-    return f"**{row[f'ratio_{name}']:.1f}** ({low:.1f} to {high:.1f})"
+    return f"{row[f'ratio_{name}']:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _step(results: Row) -> str:
-    header = ["visual tokens", "check&shy;pointing", "pairs/s", "TRL, video", "TRL, images"]
-    header += ["all counted", "memory, MiB", "of TRL's", "FLOP share"]
+    header = ["visual tokens", "check&shy;pointing", "TRL, video, all counted", "TRL, video", "TRL, images"]
+    header += ["pairs/s", "memory, MiB", "of TRL's", "FLOP share"]
     rows = [
         [
             str(row["visual_tokens"]),
             "on" if row["checkpointing"] else "off",
-            f"{row['pairs_per_s']:.2f}",
+            f"**{row['ratio_trl_video_all']:.1f}**",
             _ratio(row, "trl_video"),
             _ratio(row, "trl_images"),
-            f"{row['ratio_trl_video_all']:.1f}",
+            f"{row['pairs_per_s']:.2f}",
             f"{row['memory_mib']:.0f}",
             f"{row['memory_ratio']:.2f}",
             f"{row['flop_share']:.0%}",
@@ -60,7 +60,7 @@ def _step(results: Row) -> str:
 
 
 def _chain(results: Row) -> str:
-    header = ["visual tokens", "clips/s", "a call a turn", "a call a question and turn", "identical replies"]
+    header = ["visual tokens", "clips/s", "a call per turn", "a call per question and turn", "identical replies"]
     rows = [
         [
             str(row["visual_tokens"]),
@@ -85,8 +85,8 @@ def _machine(results: Row) -> str:
     packages = ", ".join(f"{name} {told[name]}" for name in ("torch", "transformers", "peft", "trl") if name in told)
     (losses,) = results["losses"]
     return (
-        f"{told['date']}, {told['device']}, {told['threads']} thread; {packages}. Losses of the two over "
-        f"{losses['steps']} optimiser steps: at most {losses['largest_difference']:.1e} apart.\n"
+        f"{told['date']}, {told['device']}, {told['threads']} thread; {packages}.\nThe losses of the two over "
+        f"{losses['steps']} optimizer steps are at most {losses['largest_difference']:.1e} apart.\n"
     )
 
 
@@ -94,9 +94,9 @@ def _longer(results: Row) -> str:
     (row,) = results["longer"]
     low, high = row["ratio_trl_video_spread"]
     return (
-        f"Longer texts share less: at {row['visual_tokens']} visual tokens, checkpointing on, with responses of "
-        f"{row['response_tokens']} tokens the ratio to TRL's video way is **{row['ratio_trl_video']:.1f}** "
-        f"({low:.1f} to {high:.1f}).\n"
+        f"**Longer texts share less.** At {row['visual_tokens']} visual tokens, checkpointing on, with responses of "
+        f"{row['response_tokens']} tokens the ratio\nto TRL's video way is **{row['ratio_trl_video_all']:.1f}** with "
+        f"all passes counted, and {row['ratio_trl_video']:.1f} ({low:.1f} to {high:.1f}) without.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the paper claims, held against this study's paired differences: agrees, disagrees, or not told apart."""
+"""What the paper claims, checked against this study's paired differences: agrees, disagrees, or not told apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tools.paper import published
-from tools.paper.numbers import ByRun, Estimate, Run, Study, by_base, estimate
+from tools.paper.numbers import ByRun, Estimate, Run, Study, means_of_bases, of_pairs
 
 SHORT = {"sft": "SFT", "sft_plus": "SFT⁺", "tpo": "TPO", "hound_dpo": "Hound-DPO"}
 SET_NAMES = {
@@ -17,9 +17,7 @@ SET_NAMES = {
     "adversarial": "questions whose language prior is wrong",
     "compositional": "questions of two steps",
 }
-
-
-ON_THESE = " on these bases"
+ONE_BASE = "one base only"
 
 
 @dataclass(frozen=True)
@@ -32,37 +30,33 @@ class Claim:
 
     @property
     def ours(self) -> Estimate | None:
-        return estimate(self.differences.values())
+        return of_pairs(self.differences)
 
     @property
     def bases(self) -> list[float]:
-        """The mean of each base."""
-        names = dict.fromkeys(base for base, _ in self.differences)
-        return [fmean(value for (base, _), value in self.differences.items() if base == name) for name in names]
+        return means_of_bases(self.differences)
 
     @property
     def verdict(self) -> str:
-        """By whether our interval is clear of zero with all bases on the same side, and on which.
+        """Whether the wider interval is clear of zero with the mean of every base on the same side, and on which.
 
-        Runs on one base resemble one another. Where the interval over the means of the bases isn't clear of zero too,
-        the verdict is one on these bases and says nothing of others.
+        There is no verdict on a single base: its runs say nothing of other bases.
         """
         if self.ours is None:
             return "not run"
         if self.ours.half is None:
-            return "not told apart (one run)"
-        sign, over_bases = self.ours.sign, estimate(self.bases)
+            return ONE_BASE
+        sign = self.ours.sign
         if not sign or any(mean * sign <= 0 for mean in self.bases):
             return "not told apart"
-        alone = "" if over_bases and over_bases.sign == sign else ON_THESE
-        return ("agrees" if sign > 0 else "disagrees") + alone
+        return "agrees" if sign > 0 else "disagrees"
 
 
 def claims(study: Study) -> list[Claim]:
     """All that can be checked here, in the paper's order."""
     own = study.runs("videosavi")
     ours = published.mean_of("videosavi")
-    found = [Claim("VideoSAVi is above its base", _gains(own), ours - published.mean_of("base"))]
+    found = [Claim("VideoSAVi is above its base", gains(own), ours - published.mean_of("base"))]
     for name, short in SHORT.items():
         difference = study.paired("videosavi", name)
         found.append(Claim(f"VideoSAVi is above {short}", difference, ours - published.mean_of(name)))
@@ -76,7 +70,7 @@ def claims(study: Study) -> list[Claim]:
     return [*found, *_critics(study), *_generalisation(study), *_sizes(study)]
 
 
-def _gains(runs: Iterable[Run]) -> ByRun:
+def gains(runs: Iterable[Run]) -> ByRun:
     return {run.key: run.gain for run in runs}
 
 
@@ -109,18 +103,12 @@ def _generalisation(study: Study) -> Iterator[Claim]:
             gained = study.paired_on_set("videosavi", "base", name)
             against = study.paired_on_set("videosavi", "tpo", name)
         ours, tpo, _ = published.SETS[name]
-        yield Claim(f"It generalises to {text}: above its base", gained)
-        yield Claim(f"It generalises to {text}: above TPO", against, ours - tpo)
+        yield Claim(f"It generalizes to {text}: above its base", gained)
+        yield Claim(f"It generalizes to {text}: above TPO", against, ours - tpo)
 
 
 def _sizes(study: Study) -> Iterator[Claim]:
     for kind, size in (("small", "1B"), ("large", "2B")):
         before, after = published.SIZES[size]
-        gains = _gains(study.runs("videosavi", kind))
-        yield Claim(f"The {kind} model gains as well (paper: {size})", gains, fmean(after) - fmean(before))
-
-
-def clear_on(study: Study) -> tuple[int, int]:
-    """On how many bases VideoSAVi's gain over its seeds is clear of zero, and of how many."""
-    gains = [estimate(run.gain for run in runs) for runs in by_base(study.runs("videosavi")).values()]
-    return sum(gain is not None and gain.sign > 0 for gain in gains), len(gains)
+        found = gains(study.runs("videosavi", kind))
+        yield Claim(f"The {kind} model gains as well (paper: {size})", found, fmean(after) - fmean(before))

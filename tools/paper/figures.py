@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from savi.critique.readiness import LEAST_ADVANTAGE
-from tools.paper.numbers import Run, Study, estimate, over_runs
+from tools.paper.numbers import Run, Study, estimate, of_pairs
 from tools.paper.plan import CONTROLS, CRITICS, METHODS
 from tools.paper.published import NAMES
+from savi.critique.readiness import LEAST_ADVANTAGE
 
 MARKERS = "os^Dvph*X<>"
 CRITICISED = ("videosavi", *CONTROLS, *CRITICS)
@@ -36,14 +37,15 @@ def draw(study: Study, folder: Path) -> dict[str, str]:
     if any(study.runs(name) for name in (*METHODS, *CONTROLS)):
         _rounds(study, folder / "rounds.png")
         drawn["rounds.png"] = (
-            "Accuracy by round; SFT is one round of about as many steps as four. Bands: 95 % over runs"
+            "Accuracy by round; SFT is one round of about as many steps as four. Bands: 95 % over the means of the "
+            "bases"
         )
     shown = [run for run in study.all if run.advantage is not None and run.experiment in CRITICISED]
     if shown:
         _critic(shown, folder / "critic.png")
         drawn["critic.png"] = (
-            "One point a run: its gain against its critic's advantage, right answers after revision less right greedy "
-            f"answers on labelled questions, before training. Dotted: {100 * LEAST_ADVANTAGE:.0f} points, below which "
+            "The gain of each run against the advantage of its critic: right answers after revision less right greedy "
+            f"answers, on labelled questions before training. Dotted: {100 * LEAST_ADVANTAGE:.0f} points, below which "
             "savi warns. Random direction and two initial samples don't follow their critic"
         )
     if longer := study.runs("rounds_6"):
@@ -52,10 +54,12 @@ def draw(study: Study, folder: Path) -> dict[str, str]:
         four = [run for run in study.runs("videosavi") if (run.base, run.seed) in there]
         _lines(axes, {"six rounds": longer, "VideoSAVi, four rounds": four})
         _save(figure, folder / "six_rounds.png")
-        drawn["six_rounds.png"] = "Six rounds beside four, of the same bases and seeds"
+        drawn["six_rounds.png"] = "Six rounds and four, of the same bases and seeds"
     if any(study.runs(name) for panel in SETTINGS.values() for name in panel if name != "videosavi"):
         _deciding(study, folder / "deciding.png")
-        drawn["deciding.png"] = "Accuracy by setting, less VideoSAVi's on the same base and seed"
+        drawn["deciding.png"] = (
+            "Accuracy by setting, less VideoSAVi's on the same base and seed. Bars: 95 % over the means of the bases"
+        )
     return drawn
 
 
@@ -71,10 +75,10 @@ def _rounds(study: Study, path: Path) -> None:
 
 
 def _lines(axes: Axes, groups: Mapping[str, Sequence[Run]]) -> None:
-    """Mean accuracy by round, with the 95 % interval over runs as a band."""
+    """Mean accuracy by round, with the wider 95 % interval as a band; no band for a single base."""
     for index, (label, runs) in enumerate(groups.items()):
         length = min((len(run.rounds) for run in runs), default=0)
-        means = [over_runs((run.base, 100 * run.rounds[at]["accuracy"]) for run in runs) for at in range(length)]
+        means = [estimate((run.base, 100 * run.rounds[at]["accuracy"]) for run in runs) for at in range(length)]
         middle, half = [one.mean for one in means if one], [one.half or 0.0 for one in means if one]
         if not middle:
             continue
@@ -116,8 +120,8 @@ def _deciding(study: Study, path: Path) -> None:
     for axes, (title, names) in zip(panels, SETTINGS.items(), strict=True):
         axes.axhline(0, color="C1", linestyle="--", linewidth=1)
         for at, name in enumerate(names):
-            if less := estimate(100 * difference for difference in study.paired(name, "videosavi").values()):
-                axes.errorbar(at, less.mean, yerr=less.half or 0.0, fmt="o", color="C0", capsize=3)
+            if less := of_pairs(study.paired(name, "videosavi")):
+                axes.errorbar(at, 100 * less.mean, yerr=100 * (less.half or 0.0), fmt="o", color="C0", capsize=3)
         axes.set_xticks(range(len(names)), list(names.values()))
         axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_xlabel(title)
@@ -139,10 +143,12 @@ def _figure(panels: int, width: float, height: float = 4.2) -> tuple[Figure, lis
 
 
 def _save(figure: Figure, path: Path, beside: bool = False) -> None:
-    """beside: the legend stands to the right."""
+    """beside: the legend is to the right of the axes, otherwise below them."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
-            place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if beside else {"loc": "best"}
+            right: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+            below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "ncols": 2}
+            place = right if beside else below
             axes.legend(fontsize="small", frameon=False, **place)
     figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -25,52 +25,90 @@ ByRun = dict[tuple[str, int], float]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over runs, and half the width of its 95 % interval (Student's t); None for a single run."""
+    """A mean over bases, with half the width of two 95 % intervals (Student's t).
+
+    over_bases: taken over the means of the bases, so that it says something of other bases; None for a single base.
+    over_runs: taken over all runs as if they were independent, the spread of runs on these bases; None where no base
+    has two runs that differ.
+    """
 
     mean: float
-    half: float | None
+    over_bases: float | None
+    over_runs: float | None
+    bases: int
     runs: int
 
     @property
+    def half(self) -> float | None:
+        """The wider of the two, which every sentence and verdict means; None for a single base."""
+        return None if self.over_bases is None else max(self.over_bases, self.over_runs or 0.0)
+
+    @property
     def sign(self) -> int:
-        """1 or -1 where the interval is clear of zero; else, and of a single run, 0."""
+        """1 or -1 where the wider interval is clear of zero; else, and for a single base, 0."""
         if self.half is None or abs(self.mean) <= self.half:
             return 0
         return 1 if self.mean > 0 else -1
 
 
-def estimate(values: Iterable[float | None]) -> Estimate | None:
-    """Of what there is; None of nothing."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
-    if len(known) == 1:
-        return Estimate(known[0], None, 1)
-    degrees = len(known) - 1
-    half = T975[min(degrees, len(T975)) - 1] * stdev(known) / math.sqrt(len(known))
-    return Estimate(fmean(known), half, len(known))
-
-
-def over_runs(values: Iterable[tuple[str, float | None]]) -> Estimate | None:
-    """Of a number of each run with the name of its base, which may be the base's own, whatever the run's seed.
-
-    Where all runs of a base agree, in every base, the number is the bases' and counts once for each.
-    """
+def estimate(values: Iterable[tuple[str, float | None]]) -> Estimate | None:
+    """From the number of each run with the name of its base, leaving out those that are None; None without any."""
     by_name: dict[str, list[float]] = {}
     for base, value in values:
         if value is not None:
             by_name.setdefault(base, []).append(value)
-    if all(len(set(one)) == 1 for one in by_name.values()):
-        return estimate(one[0] for one in by_name.values())
-    return estimate(value for one in by_name.values() for value in one)
+    if not by_name:
+        return None
+    means = [fmean(of_base) for of_base in by_name.values()]
+    runs = [value for of_base in by_name.values() for value in of_base]
+    differ = any(len(set(of_base)) > 1 for of_base in by_name.values())
+    return Estimate(fmean(means), _half(means), _half(runs) if differ else None, len(means), len(runs))
+
+
+def _half(values: Sequence[float]) -> float | None:
+    """Half the width of the 95 % interval of a mean, by t for n - 1 degrees of freedom; None for a single value."""
+    if len(values) < 2:
+        return None
+    return T975[min(len(values) - 1, len(T975)) - 1] * stdev(values) / math.sqrt(len(values))
+
+
+def of_pairs(differences: ByRun) -> Estimate | None:
+    """From paired differences."""
+    return estimate((base, value) for (base, _), value in differences.items())
+
+
+def means_of_bases(values: ByRun) -> list[float]:
+    """The mean of each base."""
+    names = dict.fromkeys(base for base, _ in values)
+    return [fmean(value for (base, _), value in values.items() if base == name) for name in names]
+
+
+def of_runs(runs: Iterable[Run], value: Callable[[Run], float | None]) -> Estimate | None:
+    """From a number of each run."""
+    return estimate((run.base, value(run)) for run in runs)
 
 
 def show(value: Estimate | None, signed: bool = False, scale: float = 100) -> str:
-    """ "+24.1 ± 2.0", in points; "-" of nothing."""
+    """For a table, in points: "+32.8 ± 17.0 (4.6)", the interval over bases and in brackets the spread of runs.
+
+    "+34.5 (2.5)" for a single base; "-" for None.
+    """
     if value is None:
         return "-"
-    mean = f"{scale * value.mean:{'+' if signed else ''}.1f}"
-    return mean if value.half is None else f"{mean} ± {scale * value.half:.1f}"
+    over_bases = "" if value.over_bases is None else f" ± {scale * value.over_bases:.1f}"
+    over_runs = "" if value.over_runs is None else f" ({scale * value.over_runs:.1f})"
+    return _mean(value, signed, scale) + over_bases + over_runs
+
+
+def say(value: Estimate | None, signed: bool = False, scale: float = 100) -> str:
+    """For a sentence, in points: "+32.8 ± 17.0", the wider interval; "+34.5" for a single base; "-" for None."""
+    if value is None:
+        return "-"
+    return _mean(value, signed, scale) + ("" if value.half is None else f" ± {scale * value.half:.1f}")
+
+
+def _mean(value: Estimate, signed: bool, scale: float) -> str:
+    return f"{scale * value.mean:{'+' if signed else ''}.1f}"
 
 
 @dataclass(frozen=True)
@@ -163,21 +201,19 @@ class Study:
             if row["row"] == "set" and "failed" not in row
         }
 
-    def on_set(self, experiment: str, name: str) -> list[float]:
-        """The accuracies of all runs of an experiment on a held-out set."""
-        return [value for (of, on, *_), value in self.sets.items() if (of, on) == (experiment, name)]
+    def on_set(self, experiment: str, name: str) -> ByRun:
+        """The accuracy of each run of an experiment on a held-out set."""
+        return {
+            (base, seed): value for (of, on, base, seed), value in self.sets.items() if (of, on) == (experiment, name)
+        }
 
     def paired_on_set(self, one: str, other: str, name: str) -> ByRun:
         """Their differences on a set. A base is measured once for all seeds."""
-        values = {(base, seed): value for (of, on, base, seed), value in self.sets.items() if (of, on) == (other, name)}
+        values = self.on_set(other, name)
         if other == "base":
             bases = {base: value for (base, _), value in values.items()}
             values = {key[2:]: bases[key[2]] for key in self.sets if key[2] in bases}
-        return {
-            (base, seed): value - values[base, seed]
-            for (of, on, base, seed), value in self.sets.items()
-            if (of, on) == (one, name) and (base, seed) in values
-        }
+        return {key: value - values[key] for key, value in self.on_set(one, name).items() if key in values}
 
     def paired(self, one: str, other: str, value: Callable[[Run], float] = lambda run: run.last["accuracy"]) -> ByRun:
         """The differences of two experiments' runs."""

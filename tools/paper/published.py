@@ -63,7 +63,7 @@ NAMES = {
     "clips_160": "160 clips",
     "rounds_6": "six rounds",
     "previous": "reference: round before",
-    "unfiltered": "implausible revisions learnt too",
+    "unfiltered": "implausible revisions learned too",
     "lr_low": "learning rate 1e-4",
     "lr_high": "learning rate 1e-3",
 }

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from savi.world.questions import KINDS
 from tools.paper import published
 from tools.paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
-from tools.paper.numbers import Run, Study, by_base, estimate, over_runs, show
+from tools.paper.numbers import Run, Study, by_base, estimate, of_pairs, of_runs, say, show
 from tools.paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, METHODS, OTHERS, SETS
 from tools.paper.published import NAMES
+from savi.world.questions import KINDS
 
 ERRORS = ("errors driven by the prior", "other errors")
 
@@ -23,26 +23,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def bases(study: Study) -> str:
-    """Each base before and after, with intervals over seeds."""
-    rows = [
-        [
-            "base",
-            "parameters",
-            "runs",
-            "greedy right",
-            "after revision",
-            "before",
-            "after",
-            "gain",
-            "critic's advantage",
-        ]
-    ]
+    """Each base before and after, with the spread of its runs."""
+    heading = ["base", "parameters", "runs", "greedy right", "after revision", "before", "after", "gain"]
+    rows = [[*heading, "critic's advantage"]]
     for name, runs in by_base([run for run in study.all if run.experiment == "videosavi"]).items():
         base, card = study.bases[name], study.bases[name]["card"]
         shares = [f"{100 * card[key]:.1f}" for key in ("greedy", "greedy_revised")]
-        gain = show(estimate(run.gain for run in runs), signed=True)
-        before, after = (show(over_runs((name, run.rounds[at]["accuracy"]) for run in runs)) for at in (0, -1))
-        advantage = show(over_runs((name, run.advantage) for run in runs), signed=True)
+        gain = show(of_runs(runs, lambda run: run.gain), signed=True)
+        before, after = _before_and_after(runs)
+        advantage = show(of_runs(runs, lambda run: run.advantage), signed=True)
         size = f"{base['parameters'] / 1e6:.1f} M"
         rows.append([f"`{name}`", size, str(len(runs)), *shares, before, after, gain, advantage])
     return table(rows)
@@ -56,22 +45,22 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
     heading = ["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", "gain in its own words"]
     rows = [[*heading, *paper, *kinds, "malformed"]]
     if by_kind and (runs := study.runs("videosavi")):
-        cells = [show(over_runs((run.base, run.before["by_task"][kind]) for run in runs)) for kind in kinds]
+        cells = [show(estimate((run.base, run.before["by_task"][kind]) for run in runs)) for kind in kinds]
         accuracy, malformed = (
-            show(over_runs((run.base, run.before[key]) for run in runs)) for key in ("accuracy", "malformed")
+            show(estimate((run.base, run.before[key]) for run in runs)) for key in ("accuracy", "malformed")
         )
         count = str(len(by_base(runs)))
         rows.append(["base", "", count, accuracy, "", "", "", *("" for _ in paper), *cells, malformed])
     for name in experiments:
         runs = study.runs(name)
-        less = "" if name == "videosavi" else show(estimate(study.paired(name, "videosavi").values()), signed=True)
+        less = "" if name == "videosavi" else show(of_pairs(study.paired(name, "videosavi")), signed=True)
         gain = [f"{published.mean_of(name) - published.mean_of('base'):+.1f}"] if published_too else []
-        kinds_right = [show(estimate(run.last["by_task"][kind] for run in runs)) for kind in kinds]
-        accuracy, malformed = (show(estimate(run.last[key] for run in runs)) for key in ("accuracy", "malformed"))
-        over_base, own_words = (
-            show(estimate(gains), signed=True)
-            for gains in ([run.gain for run in runs], [run.gain_in_own_words for run in runs])
+        kinds_right = [show(estimate((run.base, run.last["by_task"][kind]) for run in runs)) for kind in kinds]
+        accuracy, malformed = (
+            show(estimate((run.base, run.last[key]) for run in runs)) for key in ("accuracy", "malformed")
         )
+        over_base = show(of_runs(runs, lambda run: run.gain), signed=True)
+        own_words = show(of_runs(runs, lambda run: run.gain_in_own_words), signed=True)
         cells = [accuracy, over_base, less, own_words, *gain, *kinds_right, malformed]
         rows.append([NAMES[name], f"`{name}`", str(len(runs)), *cells])
     return table(rows)
@@ -92,10 +81,12 @@ def errors(runs: Sequence[Run]) -> str:
     rows = [["errors", *rounds, "fall (%)", "paper, rounds 1 to 4", "paper's fall (%)"]]
     for name, counts in counted.items():
         means = [
-            show(over_runs((run.base, of_run[at]) for run, of_run in zip(runs, counts, strict=True)), scale=1)
+            show(estimate((run.base, of_run[at]) for run, of_run in zip(runs, counts, strict=True)), scale=1)
             for at in range(length)
         ]
-        falls = estimate(1 - of_run[-1] / of_run[0] for of_run in counts if of_run[0])
+        falls = estimate(
+            (run.base, 1 - of_run[-1] / of_run[0]) for run, of_run in zip(runs, counts, strict=True) if of_run[0]
+        )
         paper = published.ERRORS.get(name, ())
         share = f"{100 * (1 - paper[-1] / paper[0]):.0f}" if paper else ""
         rows.append([name, *means, show(falls), ", ".join(str(count) for count in paper), share])
@@ -110,8 +101,8 @@ def pairs(study: Study) -> str:
         rows.append(["base", "", str(len(by_base(own))), "", "", *left, ""])
     for name in (*METHODS, *CONTROLS, *CRITICS):
         runs = study.runs(name)
-        sides = [show(estimate(run.right(side) for run in runs)) for side in ("chosen", "rejected")]
-        gain = show(estimate(run.gain for run in runs), signed=True)
+        sides = [show(estimate((run.base, run.right(side)) for run in runs)) for side in ("chosen", "rejected")]
+        gain = show(of_runs(runs, lambda run: run.gain), signed=True)
         rows.append(
             [NAMES[name], f"`{name}`", str(len(runs)), *sides, *_errors_left([(r.base, r.last) for r in runs]), gain]
         )
@@ -127,14 +118,14 @@ def errors_by_cause(entry: dict[str, Any]) -> tuple[int, int]:
 def _errors_left(entries: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
     """Of rounds, each with its base's name."""
     counts = [(base, errors_by_cause(entry)) for base, entry in entries]
-    return [show(over_runs((base, pair[at]) for base, pair in counts), scale=1) for at in (0, 1)]
+    return [show(estimate((base, pair[at]) for base, pair in counts), scale=1) for at in (0, 1)]
 
 
 def prior_fall(runs: Sequence[Run]) -> str:
     """By how much the errors that the language prior drives fell, and all errors."""
-    driven = [[entry["prior"]["driven"] for entry in (run.before, run.last)] for run in runs]
-    of_prior = estimate(1 - after / before for before, after in driven if before)
-    return f"Errors driven by the prior fall by {show(of_prior)} %, all errors by {show(estimate(map(fall, runs)))} %."
+    driven = [(run.base, *(entry["prior"]["driven"] for entry in (run.before, run.last))) for run in runs]
+    of_prior = say(estimate((base, 1 - after / before) for base, before, after in driven if before))
+    return f"Errors driven by the prior fall by {of_prior} %, all errors by {say(of_runs(runs, fall))} %."
 
 
 def generalisation(study: Study) -> str:
@@ -144,15 +135,14 @@ def generalisation(study: Study) -> str:
     own = study.runs("videosavi")
     for name, paper in published.SETS.items():
         if name in SETS:
-            cells = [show(estimate(study.on_set(experiment, name))) for experiment in names]
-        elif name == "test":
-            last = [show(estimate(run.last["accuracy"] for run in study.runs(experiment))) for experiment in names[:-1]]
-            cells = [*last, show(over_runs((run.base, run.before["accuracy"]) for run in own))]
+            cells = [show(of_pairs(study.on_set(experiment, name))) for experiment in names]
         else:
+            right = _accuracy if name == "test" else right_where_prior_is_wrong
             last = [
-                show(estimate(right_where_prior_is_wrong(run.last) for run in study.runs(one))) for one in names[:-1]
+                show(estimate((run.base, right(run.last)) for run in study.runs(experiment)))
+                for experiment in names[:-1]
             ]
-            cells = [*last, show(over_runs((run.base, right_where_prior_is_wrong(run.before)) for run in own))]
+            cells = [*last, show(estimate((run.base, right(run.before)) for run in own))]
         text = f"`{name}`: {SET_NAMES[name]}" if name in SET_NAMES else f"`{name}`"
         rows.append([text, *cells, " / ".join(str(value) for value in paper)])
     return table(rows)
@@ -164,13 +154,10 @@ def sizes(study: Study) -> str:
     for kind, name in (("small", "small"), ("main", "medium"), ("large", "large")):
         runs = study.runs("videosavi", kind)
         counts = sorted({study.bases[run.base]["parameters"] for run in runs})
-        accuracies = [show(over_runs((run.base, run.rounds[at]["accuracy"]) for run in runs)) for at in (0, -1)]
-        gain, malformed = (
-            show(estimate(run.gain for run in runs), signed=True),
-            show(estimate(run.last["malformed"] for run in runs)),
-        )
+        gain = show(of_runs(runs, lambda run: run.gain), signed=True)
+        malformed = show(of_runs(runs, lambda run: run.last["malformed"]))
         size = ", ".join(f"{count / 1e6:.1f} M" for count in counts) or "-"
-        rows.append([name, size, str(len(runs)), *accuracies, gain, malformed])
+        rows.append([name, size, str(len(runs)), *_before_and_after(runs), gain, malformed])
     for name, (before, after) in published.SIZES.items():
         first, last = fmean(before), fmean(after)
         rows.append([f"paper, {name}", name, "1", f"{first:.1f}", f"{last:.1f}", f"{last - first:+.1f}", ""])
@@ -183,24 +170,13 @@ def guards(study: Study) -> str:
     for name in ("videosavi", *GUARDS):
         runs = study.runs(name, "weak")
         length = min((len(run.rounds) for run in runs), default=0)
-        path = [estimate(run.rounds[at]["accuracy"] for run in runs) for at in range(length)]
-        most = estimate(max(entry["malformed"] for entry in run.rounds[1:]) for run in runs)
+        path = [estimate((run.base, run.rounds[at]["accuracy"]) for run in runs) for at in range(length)]
+        most = of_runs(runs, lambda run: max(entry["malformed"] for entry in run.rounds[1:]))
         steps = " → ".join(f"{100 * step.mean:.1f}" for step in path if step) or "-"
-        gain, malformed = (
-            show(estimate(run.gain for run in runs), signed=True),
-            show(estimate(run.last["malformed"] for run in runs)),
-        )
-        rows.append(
-            [
-                NAMES[name] if name != "videosavi" else "as in the study",
-                f"`{name}`",
-                str(len(runs)),
-                gain,
-                malformed,
-                show(most),
-                steps,
-            ]
-        )
+        label = "as in the study" if name == "videosavi" else NAMES[name]
+        gain = show(of_runs(runs, lambda run: run.gain), signed=True)
+        malformed = show(of_runs(runs, lambda run: run.last["malformed"]))
+        rows.append([label, f"`{name}`", str(len(runs)), gain, malformed, show(most), steps])
     return table(rows)
 
 
@@ -215,13 +191,11 @@ def readiness(study: Study) -> str:
         runs = [run for run in study.runs(experiment, kind) if run.readiness]
         if not runs:
             continue
-        cells = [show(over_runs((run.base, (run.readiness or {}).get(key)) for run in runs)) for key in keys]
-        advantage, gain = (
-            show(over_runs(zip([r.base for r in runs], values, strict=True)), signed=True)
-            for values in ([r.advantage for r in runs], [r.gain for r in runs])
-        )
+        cells = [show(estimate((run.base, (run.readiness or {}).get(key)) for run in runs)) for key in keys]
+        advantage = show(of_runs(runs, lambda run: run.advantage), signed=True)
+        gain = show(of_runs(runs, lambda run: run.gain), signed=True)
         warned = [str(sum(bool(run.concerns(labels)) for run in runs)) for labels in (True, False)]
-        malformed = show(estimate(run.last["malformed"] for run in runs))
+        malformed = show(of_runs(runs, lambda run: run.last["malformed"]))
         rows.append([NAMES[experiment], kind, str(len(runs)), *cells, advantage, *warned, gain, malformed])
     return table(rows)
 
@@ -235,3 +209,13 @@ def checks(study: Study) -> str:
         runs = str(len(claim.differences))
         rows.append([claim.text, show(claim.ours, signed=True), each, runs, paper, f"**{claim.verdict}**"])
     return table(rows)
+
+
+def _before_and_after(runs: Sequence[Run]) -> list[str]:
+    """Accuracy of the base and after the last round."""
+    return [show(estimate((run.base, _accuracy(run.rounds[at])) for run in runs)) for at in (0, -1)]
+
+
+def _accuracy(entry: dict[str, Any]) -> float:
+    accuracy: float = entry["accuracy"]
+    return accuracy

@@ -8,60 +8,96 @@ from pathlib import Path
 
 import pytest
 
-from savi.world import BASE
-from savi.world.questions import queries
-from savi.world.scenes import make_scene
-from tests.tools.paper.made_up_study import write_measurement, write_run
-from tools.base_model.curriculum import Prior
 from tools.paper.__main__ import main
 from tools.paper.claims import Claim, claims
-from tools.paper.gather import gather, prior_errors, read_card, read_rows, taught_with
-from tools.paper.numbers import Estimate, Study, estimate, over_runs, show
+from tools.paper.gather import Row, gather, prior_errors, read_card, read_rows, taught_with
+from tools.paper.numbers import Estimate, Study, estimate, of_pairs, say, show
 from tools.paper.page import write_page
 from tools.paper.plan import Base, Fit, Measurement, Task, fits_of, plan
 from tools.paper.sentences import blind_gains
+from savi.world import BASE
+from tools.base_model.curriculum import Prior
+from savi.world.questions import queries
+from savi.world.scenes import make_scene
+from tests.tools.paper.made_up_study import write_measurement, write_run
 
 WORLD = Base("world")
 READY = {"questions": 9, "malformed": 0.0, "changed": 0.5, "agrees_with_itself": 0.7, "agrees_from_another": 0.9}
 
 
-def test_means_and_intervals_by_hand() -> None:
+def test_both_intervals_by_hand() -> None:
+    # Runs of three bases: the means are 2, 4 and 9, their mean is 5, their SD sqrt(13) = 3.606.
+    # Over bases, t(2) = 4.303: 4.303 * 3.606 / sqrt(3) = 8.957.
+    # Over the six runs 1, 3, 4, 4, 8, 10: SD sqrt(56 / 5) = 3.347, t(5) = 2.571: 2.571 * 3.347 / sqrt(6) = 3.513.
+    found = estimate([("1", 1.0), ("1", 3.0), ("2", 4.0), ("2", 4.0), ("3", 8.0), ("3", None), ("3", 10.0)])
+    assert found is not None
+    assert (found.mean, found.bases, found.runs) == (5.0, 3, 6)
+    assert found.over_bases == pytest.approx(8.957, abs=1e-3)
+    assert found.over_runs == pytest.approx(3.513, abs=1e-3)
+    assert found.half == found.over_bases
+    assert found.sign == 0
+    assert show(found, signed=True, scale=1) == "+5.0 ± 9.0 (3.5)"
+    assert say(found, signed=True, scale=1) == "+5.0 ± 9.0"
+
+
+def test_the_wider_interval_decides_even_where_it_is_the_one_over_runs() -> None:
+    # Means of 3 and 3: nothing over bases. Over the runs 1, 5, 1, 5: SD 2.309, t(3) = 3.182: 3.674, not clear of 3.
+    found = of_pairs({("1", 0): 1.0, ("1", 1): 5.0, ("2", 0): 1.0, ("2", 1): 5.0})
+    assert found is not None
+    assert (found.over_bases, found.sign) == (0.0, 0)
+    assert found.half == found.over_runs == pytest.approx(3.674, abs=1e-3)
+
+
+def test_every_base_has_one_voice_whatever_its_number_of_runs() -> None:
+    # Means of 0 and 4, and not the mean of four runs. t(1) = 12.706: 12.706 * 2.828 / sqrt(2) = 25.412.
+    found = estimate([("1", 0.0), ("2", 3.0), ("2", 4.0), ("2", 5.0)])
+    assert found is not None
+    assert found.mean == 2.0
+    assert found.over_bases == pytest.approx(25.412, abs=1e-3)
+
+
+def test_a_single_base_has_no_interval_over_bases() -> None:
     # 1, 2, 3: SD 1, t(2) = 4.303: 4.303 / sqrt(3) = 2.484
-    three = estimate([1.0, 2.0, None, 3.0])
-    assert three is not None
-    assert (three.mean, three.runs, three.sign) == (2.0, 3, 0)
-    assert three.half == pytest.approx(2.484, abs=1e-3)
-    assert estimate([]) is None
-    assert estimate([0.3]) == Estimate(0.3, None, 1)
-    assert show(Estimate(0.241, 0.02, 9), signed=True) == "+24.1 ± 2.0"
-    assert show(Estimate(0.3, None, 1)) == "30.0"
-    assert show(None) == "-"
+    found = estimate([("1", 1.0), ("1", 2.0), ("1", 3.0)])
+    assert found is not None
+    assert (found.over_bases, found.half, found.sign) == (None, None, 0)
+    assert found.over_runs == pytest.approx(2.484, abs=1e-3)
+    assert (show(found, scale=1), say(found, scale=1)) == ("2.0 (2.5)", "2.0")
+    assert estimate([("1", 0.3)]) == Estimate(0.3, None, None, 1, 1)
+    assert show(estimate([("1", 0.3)])) == "30.0"
+    assert estimate([("1", None)]) is None
+    assert show(None) == say(None) == "-"
 
 
-def test_a_bases_own_number_counts_once_whatever_its_seeds() -> None:
+def test_a_number_that_all_runs_of_a_base_share_has_no_spread() -> None:
     same = [("1", 0.5), ("1", 0.5), ("2", 0.6), ("2", 0.6), ("3", None)]
-    assert over_runs(same) == estimate([0.5, 0.6])
-    assert over_runs([*same, ("2", 0.7)]) == estimate([0.5, 0.5, 0.6, 0.6, 0.7])
-    assert over_runs([("1", 0.5), ("1", 0.5)]) == Estimate(0.5, None, 1)
-    assert over_runs([]) is None
+    found = estimate(same)
+    assert found is not None
+    # Of 0.5 and 0.6: SD 0.0707, t(1) = 12.706: 12.706 * 0.0707 / sqrt(2) = 0.635.
+    assert found.over_bases == pytest.approx(0.635, abs=1e-3)
+    assert found.over_runs is None
+    other = estimate([*same, ("2", 0.7)])
+    assert other is not None
+    assert other.over_runs is not None
 
 
 @pytest.mark.parametrize(
     ("by_base", "verdict"),
     [
-        ({"1": [3, 4, 5], "2": [4, 5, 3]}, "agrees"),
+        # Means of 4, 4.1 and 3.9 over three bases: ± 0.2; over all runs ± 0.7.
+        ({"1": [3, 4, 5], "2": [4.1, 5.1, 3.1], "3": [3.9]}, "agrees"),
         ({"1": [-3, -4, -5], "2": [-4, -5, -3]}, "disagrees"),
-        # Means of 2 and 8: 5 ± 38 over two bases, whatever their seeds say.
-        ({"1": [1, 2, 3], "2": [7, 8, 9]}, "agrees on these bases"),
-        ({"1": [-3, -4, -5]}, "disagrees on these bases"),
+        # Means of 2 and 8: 5 ± 38 over two bases, though 5 ± 3.4 over all runs is clear of zero.
+        ({"1": [1, 2, 3], "2": [7, 8, 9]}, "not told apart"),
+        ({"1": [-3, -4, -5]}, "one base only"),
+        ({"1": [30]}, "one base only"),
         ({"1": [-3, 3, 1], "2": [2, -4, 5]}, "not told apart"),
-        # The interval is clear of zero, but one base says otherwise.
-        ({"1": [6, 7, 8], "2": [8, 7, 6], "3": [-1, 0, -1]}, "not told apart"),
-        ({"1": [30]}, "not told apart (one run)"),
+        # Clear of zero over six bases (4.7 ± 3.0), but one of them is on the other side.
+        ({"1": [6], "2": [6], "3": [6], "4": [6], "5": [6], "6": [-1]}, "not told apart"),
         ({}, "not run"),
     ],
 )
-def test_a_claim_is_told_by_its_interval_and_its_bases(by_base: dict[str, list[float]], verdict: str) -> None:
+def test_a_claim_is_decided_by_the_wider_interval_and_every_base(by_base: dict[str, list[float]], verdict: str) -> None:
     differences = {(base, seed): value for base, values in by_base.items() for seed, value in enumerate(values)}
     assert Claim("", differences).verdict == verdict
 
@@ -144,46 +180,86 @@ def test_gathering_again_changes_nothing_and_nothing_finished_leaves_it_alone(re
 def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> None:
     write_page(results, tmp_path / "docs" / "paper.md")
     page = (tmp_path / "docs" / "paper.md").read_text()
-    assert "All rest on one base" in page
-    assert "Failed: `world/sft-0`" in page
+    flat = " ".join(page.split())
+    assert "**All rests on one base: no interval over bases exists" in flat
+    assert "Failed: `world/sft-0`" in flat
     parts = page.split("## What the pairs say")
     rows, pairs = (
         {line.split("`")[1]: line for line in part.splitlines() if line.count("`") == 2 and line.startswith("| ")}
         for part in parts
     )
-    # 60, 61, 62: SD 1 point, ± 2.484; 20 points less, each from a base of 40.
-    assert "| 3 | 41.0 ± 2.5 | +1.0 ± 2.5 | -20.0 ± 0.0 |" in rows["control_random"]
+    # 60, 61, 62: SD 1 point, ± 2.484; 20 points less, each from a base of 40. One base: a spread and no interval.
+    assert "| 3 | 41.0 (2.5) | +1.0 (2.5) | -20.0 (0.0) |" in rows["control_random"]
     assert "| 0 | - | - | - |" in rows["sft"]
-    assert "VideoSAVi changes its base's accuracy by +21.0 ± 2.5 points, its gain clear of zero on 1 of 1 bases" in page
-    assert "the largest mean gain is +1.0 ± 2.5, in its own words +20.0 ± 0.0 (random direction)." in page
+    assert "On one base VideoSAVi changes the accuracy by +21.0 points." in flat
+    assert "random direction has the largest mean gain: +1.0 points, in its own words +20.0." in flat
+    assert "±" not in flat.split("## Setting")[0]
+    assert "two choices were made with test runs in sight" in flat.lower()
     # 60 factual errors before, 60 · 0.67⁴ = 12 after four rounds.
     assert "| factual inaccuracy | 60.0 |" in page
-    assert "| 12.0 | 80.0 ± 0.0 | 45, 29, 20, 12 | 73 |" in page
-    assert "| `adversarial`: questions whose language prior is wrong | 100.0 ± 0.0 | 100.0 ± 0.0 | - | 0.0 |" in page
-    assert "| `forms`: unseen question forms | 71.0 ± 2.5 | - | - | 45.0 | 72.5 / 66.0 / 59.7 |" in page
+    assert "| 12.0 | 80.0 | 45, 29, 20, 12 | 73 |" in page
+    assert "| `adversarial`: questions whose language prior is wrong | 100.0 | 100.0 | - | 0.0 |" in page
+    assert "| `forms`: unseen question forms | 71.0 (2.5) | - | - | 45.0 | 72.5 / 66.0 / 59.7 |" in page
     # Of each run's three pairs one question has no answer; chosen is right in both others, rejected in one.
-    assert "| 3 | 100.0 ± 0.0 | 50.0 ± 0.0 |" in pairs["control_random"]
+    assert "| 3 | 100.0 | 50.0 |" in pairs["control_random"]
     # 408.4 and 387.1 points over six benchmarks; the base and TPO have the same sum.
-    assert "| VideoSAVi is above its base | +21.0 ± 2.5 | +21.0 | 3 | +3.5 | **agrees on these bases** |" in page
+    assert "| VideoSAVi is above its base | +21.0 (2.5) | +21.0 | 3 | +3.5 | **one base only** |" in page
     # 60, 61, 62 against 61 each.
-    assert "| VideoSAVi is above TPO | +0.0 ± 2.5 | +0.0 | 3 | +3.5 | **not told apart** |" in page
+    assert "| VideoSAVi is above TPO | +0.0 (2.5) | +0.0 | 3 | +3.5 | **one base only** |" in page
     names = {path.name for path in (tmp_path / "docs" / "paper").iterdir()}
     assert names == {"results.jsonl", "rounds.png", "critic.png"}
 
 
+def on_three_bases(rows: list[Row]) -> list[Row]:
+    """The rows of the one base, and twice again as if of others: `2` ends 3 points higher, `3` 3 points lower."""
+    copies = [*rows]
+    for name, lift in (("2", 0.03), ("3", -0.03)):
+        for row in rows:
+            copy = row | {"label": row.get("label", "").replace("world", name)}
+            if row["row"] == "base":
+                copies.append(copy)
+            elif "rounds" in row:
+                *rounds, last = row["rounds"]
+                rounds.append(last | {"accuracy": last["accuracy"] + lift})
+                copies.append(copy | {"base": name, "rounds": rounds})
+    return copies
+
+
+def test_the_page_means_the_interval_over_bases(results: Path, tmp_path: Path) -> None:
+    rows = on_three_bases(read_rows(results))
+    (tmp_path / "three.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_page(tmp_path / "three.jsonl", tmp_path / "paper.md")
+    page = (tmp_path / "paper.md").read_text()
+    flat = " ".join(page.split())
+    # Gains of 21, 24 and 18 points a base: SD 3, t(2) = 4.303: 4.303 * 3 / sqrt(3) = 7.453.
+    # All runs, 17 to 25: SD sqrt(60 / 8) = 2.739, t(8) = 2.306: 2.306 * 2.739 / 3 = 2.105.
+    assert "changes the accuracy of its base by +21.0 ± 7.5 points (each base: +21.0, +24.0, +18.0)." in flat
+    assert "| +21.0 ± 7.5 (2.1) | +21.0, +24.0, +18.0 | 9 | +3.5 | **agrees** |" in page
+    # TPO is at 61 everywhere, and moves with VideoSAVi from base to base: differences of -1, 0 and 1 on each.
+    # Over bases 0; over all runs SD sqrt(6 / 8) = 0.866: 2.306 * 0.866 / 3 = 0.666, the wider one.
+    assert "VideoSAVi is not told apart from TPO (temporal pairs only) (+0.0 ± 0.7)." in flat
+    assert "All rests on one base" not in flat
+
+
 def test_a_control_that_gains_from_wrong_pairs_is_told_of(results: Path) -> None:
-    rows = read_rows(results)
+    rows = on_three_bases(read_rows(results))
     assert blind_gains(Study(rows)) == ""
-    method = {row["seed"]: row["rounds"] for row in rows if row.get("experiment") == "videosavi" and "rounds" in row}
+    method = {
+        (row["base"], row["seed"]): row["rounds"]
+        for row in rows
+        if row.get("experiment") == "videosavi" and "rounds" in row
+    }
     for row in rows:
         if row.get("experiment") == "control_random":
-            row["rounds"] = method[row["seed"]]
+            row["rounds"] = method[row["base"], row["seed"]]
             row["first_pairs"] = {"answerable": 4, "chosen": 1, "rejected": 3}
     said = blind_gains(Study(rows))
     assert said.startswith(
-        "`control_random` gains +21.0 ± 2.5 from pairs whose chosen response is right less often (25.0 ± 0.0 %) than "
-        "the rejected one (75.0 ± 0.0 %)"
+        "`control_random` gains +21.0 ± 7.5 points from pairs whose chosen response is right less often (25.0 ± 0.0 %) "
+        "than the rejected one (75.0 ± 0.0 %)."
     )
+    # On one base there is no interval, and nothing is claimed.
+    assert blind_gains(Study([row for row in rows if row.get("base") not in ("2", "3")])) == ""
 
 
 def test_the_page_is_the_same_in_every_byte(results: Path, tmp_path: Path) -> None:
@@ -208,12 +284,12 @@ def test_sizes_and_guards_have_tables_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     write_page(tmp_path / "more.jsonl", tmp_path / "paper.md")
     page = (tmp_path / "paper.md").read_text()
-    assert "| small | 0.6 M | 2 | 40.0 | 60.5 ± 6.4 | +20.5 ± 6.4 |" in page
+    assert "| small | 0.6 M | 2 | 40.0 | 60.5 (6.4) | +20.5 (6.4) |" in page
     assert "| paper, 1B | 1B | 1 | 49.5 | 52.3 | +2.8 |  |" in page
     # Malformed falls from 1.8 % after round 1 to 1.2 % at the end.
-    assert "| 1.2 ± 0.0 | 1.8 ± 0.0 | 40.0 → 45.0 → 50.0 → 55.0 → 60.5 |" in page
+    assert "| 1.2 | 1.8 | 40.0 → 45.0 → 50.0 → 55.0 → 60.5 |" in page
     # Neither is in the main tables: two runs, one base.
-    assert "| +20.5 ± 6.4 | +20.5 | 2 | +3.5 | **agrees on these bases** |" in page
+    assert "| +20.5 (6.4) | +20.5 | 2 | +3.5 | **one base only** |" in page
     assert {claim.text: claim.verdict for claim in claims(Study(rows))}[
         "The large model gains as well (paper: 2B)"
     ] == ("not run")
@@ -231,6 +307,8 @@ def test_a_study_that_is_stopped_is_gathered(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 130
-    assert "1 of 6 runs and 0 of 4 measurements" in page.read_text()
-    assert "Failed: `world/sft-0`" in page.read_text()
-    assert "This is the quick one" in page.read_text()
+    said = " ".join(page.read_text().split())
+    assert "1 of 6 runs and 0 of 4 measurements" in said
+    assert "Failed: `world/sft-0`" in said
+    assert "This is the quick study" in said
+    assert "A single base has no interval over bases." in said
