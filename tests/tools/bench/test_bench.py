@@ -73,6 +73,6 @@ def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> 
     marks = "".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in TABLES)
     filled = fill(f"before\n{marks}after\n", results)
     assert "old" not in filled
-    assert f"| 16 | on | {results['step'][0]['pairs_per_s']:.2f} |" in filled
+    assert f"| 16 | on | **{results['step'][0]['ratio_trl_video_all']:.1f}** |" in filled
     assert filled.startswith("before\n")
     assert filled.endswith("after\n")
