@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from savi.critique.readiness import LEAST_ADVANTAGE
 from tools.paper.numbers import Run, Study, estimate, of_pairs
 from tools.paper.plan import CONTROLS, CRITICS, METHODS
 from tools.paper.published import NAMES
-from savi.critique.readiness import LEAST_ADVANTAGE
 
 MARKERS = "os^Dvph*X<>"
 CRITICISED = ("videosavi", *CONTROLS, *CRITICS)

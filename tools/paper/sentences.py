@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from savi.world.questions import KINDS
 from tools.paper import tables
 from tools.paper.claims import gains
 from tools.paper.numbers import Study, estimate, means_of_bases, of_pairs, of_runs, say
 from tools.paper.plan import CONTROLS, CRITICS, METHODS
 from tools.paper.published import NAMES
-from savi.world.questions import KINDS
 
 ALLOWED = 0.05
 """The mean gain of a control, as a share, above which the page says that it is too much."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from savi.world.questions import KINDS
 from tools.paper import published
 from tools.paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
 from tools.paper.numbers import Run, Study, by_base, estimate, of_pairs, of_runs, say, show
 from tools.paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, METHODS, OTHERS, SETS
 from tools.paper.published import NAMES
-from savi.world.questions import KINDS
 
 ERRORS = ("errors driven by the prior", "other errors")
 

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from savi.world import BASE
+from savi.world.questions import queries
+from savi.world.scenes import make_scene
+from tests.tools.paper.made_up_study import write_measurement, write_run
+from tools.base_model.curriculum import Prior
 from tools.paper.__main__ import main
 from tools.paper.claims import Claim, claims
 from tools.paper.gather import Row, gather, prior_errors, read_card, read_rows, taught_with
@@ -15,11 +20,6 @@ from tools.paper.numbers import Estimate, Study, estimate, of_pairs, say, show
 from tools.paper.page import write_page
 from tools.paper.plan import Base, Fit, Measurement, Task, fits_of, plan
 from tools.paper.sentences import blind_gains
-from savi.world import BASE
-from tools.base_model.curriculum import Prior
-from savi.world.questions import queries
-from savi.world.scenes import make_scene
-from tests.tools.paper.made_up_study import write_measurement, write_run
 
 WORLD = Base("world")
 READY = {"questions": 9, "malformed": 0.0, "changed": 0.5, "agrees_with_itself": 0.7, "agrees_from_another": 0.9}
