@@ -53,7 +53,7 @@ def report_runs(campaign: Campaign) -> bool:
         for difference in case["differences"]:
             print(f"case {case['index']} ({case['kind']}; killed: {', '.join(case['kills'])}): {difference}")
     print(f"\n{runs_table(cases)}\n")
-    print(f"A process outlived another that was killed by at most {max(c['longest_end'] for c in cases):.1f} s.")
+    print(f"Other processes of a run ended within {max(c['longest_end'] for c in cases):.1f} s after a kill.")
     different: list[str] = []
     if (campaign.run_folder / "normal.json").exists():
         different = json.loads((campaign.run_folder / "normal.json").read_text())

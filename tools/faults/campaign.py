@@ -20,7 +20,7 @@ from tools.faults.disks import can_mount
 from tools.faults.feed import CRASHED, feed_all
 from tools.faults.journal import append, records
 from tools.faults.runs import Player, Reference, compare_normal_start, make_reference, read_reference
-from tools.faults.start import prepare
+from tools.faults.start import adopt_orphans, prepare
 from tools.faults.videos import make_bases, make_foreign
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +114,7 @@ class Campaign:
             raise RuntimeError(f"a process that plays cases ended with {failed}")
 
     def _play(self, player: Player, job: int, count: int, mounts: bool) -> None:
+        adopt_orphans()
         done = {record["index"] for record in self.cases()}
         index = job
         while self._left() and self._killed() < count:

@@ -46,6 +46,9 @@ DELAYS: dict[Phase, float] = {
 }
 """Most seconds between what is seen in the run's folder and the kill."""
 
+VARIANTS = ((), ("--data.workers=1",), ("--model.keep.folder=kept",), ("--data.workers=1", "--model.keep.folder=kept"))
+"""Options that start more processes, or write more files, and change nothing in what comes out."""
+
 
 @dataclass(frozen=True)
 class Kill:
@@ -65,13 +68,15 @@ class Kill:
 class Case:
     """A run, killed and resumed until it ends.
 
-    room: how large the disk, or a file, may grow at first, as a part of what the run needs.
+    options: of all of its starts. room: how large the disk, or a file, may grow at first, as a part of what the run
+    needs.
     """
 
     index: int
     kind: Kind
     kills: tuple[Kill, ...]
-    room: float = 1.0
+    options: tuple[str, ...]
+    room: float
 
     @property
     def processes(self) -> int:
@@ -85,7 +90,7 @@ def draw_case(seed: int, index: int) -> Case:
     several = kind == "two processes"
     kills = [_draw_kill(draw, several) for _ in range(draw.randint(2, 5))]
     kills.sort(key=lambda kill: kill.phase == "closing")  # nothing is left to be killed after it
-    return Case(index, kind, tuple(kills), draw.random())
+    return Case(index, kind, tuple(kills), draw.choice(VARIANTS), draw.random() ** 2)
 
 
 def _draw_kill(draw: Random, several: bool) -> Kill:

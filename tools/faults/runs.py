@@ -15,7 +15,7 @@ from pathlib import Path
 from tools.faults.cases import Case, Kill
 from tools.faults.compare import differences
 from tools.faults.disks import resize, small_disk
-from tools.faults.start import Started, one_core
+from tools.faults.start import Started, one_core, wait_for_orphans
 from tools.faults.watch import ends_of_rounds, wait_for
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "demo.yaml"
@@ -64,7 +64,7 @@ class Played:
     """What became of a case.
 
     kills: the phases of those that came before the run's end. stops: ends for want of room. longest_end: most seconds
-    that a process outlived another that was killed.
+    that other processes of a run lived on after a kill.
     """
 
     index: int
@@ -170,7 +170,7 @@ class _Playing:
         case, self._starts = self._case, self._starts + 1
         relative = case.kind == "moved" and self._starts % 2
         runs = self._runs.relative_to(self._folder) if relative else self._runs
-        arguments = _arguments(runs, self._cache, case.processes)
+        arguments = [*_arguments(runs, self._cache, case.processes), *case.options]
         if any((self._runs / "demo").glob("version_*")):
             arguments.append("--ckpt_path=last")
         return Started(arguments, self._folder, self._log, case.processes, largest_file)
@@ -183,9 +183,12 @@ class _Playing:
         started.kill(kill.ranks)
         self._played.kills.append(kill.phase)
         seconds = started.wait(PROMISED_END + SLACK)
-        self._played.longest_end = max(self._played.longest_end, round(seconds, 1))
         if seconds == inf:
             self._fail(f"rank {1 - kill.ranks[0]} lives on after rank {kill.ranks[0]} was killed")
+        left = wait_for_orphans(PROMISED_END + SLACK)
+        if left == inf:
+            self._fail("a process that a killed one has started lives on")
+        self._played.longest_end = max(self._played.longest_end, round(seconds + left, 1))
 
     def _move(self) -> None:
         """Give the folder of all runs another name, or copy it, which makes new files."""

@@ -17,10 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 PARENT_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
+CHILD_SUBREAPER = 36
+"""PR_SET_PDEATHSIG and PR_SET_CHILD_SUBREAPER of prctl(2)."""
 
 LATE = ("savi.cli.train", "savi.report.summary", "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl", "bitsandbytes")
 """What a run imports, some of it late."""
@@ -73,9 +75,30 @@ class Started:
                 self.kill(range(len(self._running) + len(self.codes)))
                 while self.alive():
                     time.sleep(0.01)
-                return float("inf")
+                return inf
             time.sleep(0.01)
         return time.monotonic() - started
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes whose parent is killed, so that they are seen (Linux)."""
+    ctypes.CDLL(None).prctl(CHILD_SUBREAPER, 1)
+
+
+def wait_for_orphans(limit: float) -> float:
+    """Seconds until no child of this process is left; infinite where some lives longer than `limit` seconds.
+
+    Only between two starts, when all children are orphans: decoders and loaders of a process that was killed.
+    """
+    started = time.monotonic()
+    while time.monotonic() - started < limit:
+        try:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return time.monotonic() - started
+        if not ended:
+            time.sleep(0.01)
+    return inf
 
 
 def _fork(arguments: Sequence[str], cwd: Path, log: Path, place: dict[str, str], largest_file: int | None) -> int:

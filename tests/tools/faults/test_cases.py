@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tools.faults.cases import DELAYS, KINDS, PHASES, draw_case
+from tools.faults.cases import DELAYS, KINDS, PHASES, VARIANTS, draw_case
 
-CASES = [draw_case(0, index) for index in range(100)]
+CASES = [draw_case(0, index) for index in range(150)]
 
 
 def test_cases_repeat_and_depend_on_the_seed() -> None:
-    assert [draw_case(0, index) for index in range(100)] == CASES
+    assert [draw_case(0, index) for index in range(150)] == CASES
     assert draw_case(1, 0).kills != draw_case(0, 0).kills
 
 
@@ -24,6 +24,11 @@ def test_of_two_processes_either_is_killed_or_both() -> None:
     killed = {kill.ranks for case in CASES if case.kind == "two processes" for kill in case.kills}
     assert killed == {(0,), (1,), (0, 1)}
     assert {kill.ranks for case in CASES if case.processes == 1 for kill in case.kills} == {(0,)}
+
+
+def test_every_kind_runs_with_every_variant() -> None:
+    for kind in KINDS:
+        assert {case.options for case in CASES if case.kind == kind} == set(VARIANTS), kind
 
 
 def test_kills_wait_no_longer_than_their_phase_lasts() -> None:
