@@ -6,7 +6,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tools.faults.cases import TURNS, draw_case
+from tools.faults.cases import KINDS, TURNS, Kind, draw_case
 from tools.faults.disks import can_mount
 from tools.faults.feed import CRASHED, feed_all
 from tools.faults.journal import append, records
@@ -102,9 +101,12 @@ class Campaign:
             return
         prepare()
         cache = self._shared / "cache"
-        references = {processes: self._reference(processes, cache) for processes in (1, 2)}
+        one = self._reference("reference", cache, 1)
+        references: dict[Kind, Reference] = dict.fromkeys(KINDS, one)
+        references["two processes"] = self._reference("reference_two", cache, 2)
+        references["validate"] = self._reference("reference_validate", cache, 1, one.run)
         if normal and not (self.run_folder / "normal.json").exists():
-            found = compare_normal_start(self.run_folder / "normal", cache, references[1])
+            found = compare_normal_start(self.run_folder / "normal", cache, one)
             (self.run_folder / "normal.json").write_text(json.dumps(found))
         player = Player(self.run_folder, cache, references)
         mounts = can_mount(self.run_folder / "disk")
@@ -125,13 +127,12 @@ class Campaign:
     def _killed(self) -> int:
         return sum(len(record["kills"]) for record in self.cases())
 
-    def _reference(self, processes: int, cache: Path) -> Reference:
-        folder = self.run_folder / f"reference_{processes}"
+    def _reference(self, name: str, cache: Path, processes: int, evaluated: Path | None = None) -> Reference:
+        folder = self.run_folder / name
         mark = folder / "seconds"
         if mark.exists():
             return read_reference(folder, float(mark.read_text()))
-        shutil.rmtree(folder, ignore_errors=True)
-        reference = make_reference(folder, cache, processes)
+        reference = make_reference(folder, cache, processes, evaluated)
         mark.write_text(f"{reference.seconds}")
         return reference
 

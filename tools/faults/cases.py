@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-Kind = Literal["one process", "two processes", "moved", "full disk", "file size limit"]
+Kind = Literal["one process", "two processes", "moved", "full disk", "file size limit", "validate"]
 Phase = Literal["any moment", "building", "stepping", "validating", "checkpoint", "results", "adapter", "closing"]
 
-KINDS: tuple[Kind, ...] = ("one process", "two processes", "moved", "full disk", "file size limit")
+KINDS: tuple[Kind, ...] = ("one process", "two processes", "moved", "full disk", "file size limit", "validate")
 PHASES: tuple[Phase, ...] = (
     "any moment",
     "building",
@@ -32,6 +32,7 @@ TURNS: tuple[Kind, ...] = (
     "one process",
     "file size limit",
     "moved",
+    "validate",
 )
 """The kinds in the order in which they come."""
 
@@ -66,7 +67,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class Case:
-    """A run, killed and resumed until it ends.
+    """A run, killed and resumed until it ends; of the kind "validate", a finished run that `savi validate` evaluates.
 
     options: of all of its starts. room: how large the disk, or a file, may grow at first, as a part of what the run
     needs.
@@ -87,15 +88,14 @@ def draw_case(seed: int, index: int) -> Case:
     """The case of a number."""
     draw = Random(f"case {seed}/{index}")
     kind = TURNS[index % len(TURNS)]
-    several = kind == "two processes"
-    kills = [_draw_kill(draw, several) for _ in range(draw.randint(2, 5))]
+    kills = [_draw_kill(draw, kind) for _ in range(draw.randint(2, 5))]
     kills.sort(key=lambda kill: kill.phase == "closing")  # nothing is left to be killed after it
     return Case(index, kind, tuple(kills), draw.choice(VARIANTS), draw.random() ** 2)
 
 
-def _draw_kill(draw: Random, several: bool) -> Kill:
-    phase = draw.choice(PHASES)
-    ranks = draw.choice(((0,), (1,), (0, 1))) if several else (0,)
+def _draw_kill(draw: Random, kind: Kind) -> Kill:
+    phase = draw.choice(PHASES if kind != "validate" else ("any moment", "results"))
+    ranks = draw.choice(((0,), (1,), (0, 1))) if kind == "two processes" else (0,)
     if phase == "any moment":
         return Kill(phase, 1, draw.random(), ranks)
     # Half of the kills come at once: what is being written is then likely to be half there.

@@ -25,8 +25,8 @@ def differences(reference: Path, run: Path) -> list[str]:
 
 
 def _files(run: Path) -> set[str]:
-    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    return {name for name in files if not name.startswith(OWN)}
+    files = (path for path in run.rglob("*") if path.is_file() and not path.name.startswith(OWN))
+    return {path.relative_to(run).as_posix() for path in files}
 
 
 def _differ(one: Path, other: Path) -> bool:

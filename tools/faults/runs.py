@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
-from tools.faults.cases import Case, Kill
+from tools.faults.cases import Case, Kill, Kind
 from tools.faults.compare import differences
 from tools.faults.disks import resize, small_disk
 from tools.faults.start import Started, one_core, wait_for_orphans
@@ -76,12 +76,19 @@ class Played:
     seconds: float = 0.0
 
 
-def make_reference(folder: Path, cache: Path, processes: int) -> Reference:
-    """An undisturbed run in forks of this process. Raises RuntimeError where it doesn't end well."""
+def make_reference(folder: Path, cache: Path, processes: int, evaluated: Path | None = None) -> Reference:
+    """An undisturbed run in forks of this process. evaluated: a finished run, of which a copy is evaluated instead.
+
+    Raises RuntimeError where it doesn't end well.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    arguments = _arguments(folder / "runs", cache, processes)
+    if evaluated:
+        shutil.copytree(evaluated, folder / "runs" / "demo" / "version_0")
+        arguments = _evaluating(arguments)
     began = time.monotonic()
-    started = Started(_arguments(folder / "runs", cache, processes), folder, folder / "log", processes)
+    started = Started(arguments, folder, folder / "log", processes)
     if started.wait(HANG) == inf or set(started.codes.values()) != {0}:
         raise RuntimeError(f"the undisturbed run failed: {folder / 'log'}")
     return read_reference(folder, time.monotonic() - began)
@@ -105,9 +112,9 @@ def compare_normal_start(folder: Path, cache: Path, reference: Reference) -> lis
 
 
 class Player:
-    """Plays cases in a folder of its own. references: by number of processes."""
+    """Plays cases in a folder of its own. references: for each kind of run, what it should come to."""
 
-    def __init__(self, folder: Path, cache: Path, references: dict[int, Reference]) -> None:
+    def __init__(self, folder: Path, cache: Path, references: Mapping[Kind, Reference]) -> None:
         self._folder = folder
         self._cache = cache
         self._references = references
@@ -119,8 +126,10 @@ class Player:
         folder = self._folder / f"case_{case.index}"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
+        if case.kind == "validate":
+            shutil.copytree(self._references["one process"].run, folder / "runs" / "demo" / "version_0")
         with self._disk(case, folder):
-            _Playing(case, folder, self._cache, self._references[case.processes], played).play()
+            _Playing(case, folder, self._cache, self._references[case.kind], played).play()
         if not played.differences:
             shutil.rmtree(folder)
         played.seconds = round(time.monotonic() - began, 1)
@@ -131,7 +140,7 @@ class Player:
         if case.kind != "full disk":
             yield
             return
-        with small_disk(folder / "runs", LEAST_ROOM + int(case.room * self._references[1].size)):
+        with small_disk(folder / "runs", LEAST_ROOM + int(case.room * self._references[case.kind].size)):
             yield
             shutil.copytree(folder / "runs", folder / "copy")
 
@@ -171,7 +180,9 @@ class _Playing:
         relative = case.kind == "moved" and self._starts % 2
         runs = self._runs.relative_to(self._folder) if relative else self._runs
         arguments = [*_arguments(runs, self._cache, case.processes), *case.options]
-        if any((self._runs / "demo").glob("version_*")):
+        if case.kind == "validate":
+            arguments = _evaluating(arguments)
+        elif any((self._runs / "demo").glob("version_*")):
             arguments.append("--ckpt_path=last")
         return Started(arguments, self._folder, self._log, case.processes, largest_file)
 
@@ -233,3 +244,7 @@ class _Playing:
 def _arguments(runs: Path, cache: Path, processes: int) -> list[str]:
     several = TWO if processes > 1 else ()
     return ["fit", f"--config={EXPERIMENT}", f"--runs={runs}", f"--data.cache={cache}", *SMALL, *several]
+
+
+def _evaluating(arguments: list[str]) -> list[str]:
+    return ["validate", *arguments[1:], "--ckpt_path=last"]

@@ -16,7 +16,7 @@ FILES: dict[Phase, tuple[str, ...]] = {
     "stepping": ("metrics.csv",),
     "validating": ("metrics.csv",),
     "checkpoint": ("checkpoints/*",),
-    "results": ("results.json", "items/*"),
+    "results": ("results.json", "items/*", "validate/*"),
     "adapter": ("adapter/*",),
     "closing": ("summary.png",),
 }
