@@ -22,6 +22,7 @@ from savi.data.batches import (
 )
 from savi.data.clips import find_clips
 from savi.data.labelled import read_labelled
+from savi.data.workers import end_with_parent
 from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
 from savi.types import Clip, Frames, Item, Labelled, PreferencePair, SaviError, derive_seed
@@ -181,7 +182,13 @@ class ClipDataModule(LightningDataModule):
         return self._reader()(clips)
 
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
-        return DataLoader(dataset, batch_size=None, num_workers=self.workers, collate_fn=_as_it_is)
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=end_with_parent if self.workers else None,
+        )
 
     @property
     def _place(self) -> tuple[int, int]:
