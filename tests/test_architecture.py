@@ -14,6 +14,7 @@ from savi.types import Clip
 SOURCE = Path(__file__).parent.parent / "src"
 
 LAYERS = (
+    ("errors",),
     ("types",),
     ("video", "prompts", "objective"),
     ("world",),

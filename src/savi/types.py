@@ -7,10 +7,14 @@ A clip goes in as a :class:`Clip`, is decoded to :class:`Frames`, watched, taken
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from savi.errors import SaviError as SaviError
+from savi.errors import SettingError, check_number
 
 if TYPE_CHECKING:
     # It takes seconds to import, and what works without a model (`savi score`) goes without it.
@@ -20,10 +24,6 @@ Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
 
 TurnName = Literal["question", "answer", "sample", "critique", "revision"]
-
-
-class SaviError(Exception):
-    """A user's mistake. The command line prints its one line, without a traceback, and exits with 2."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,29 @@ class Labelled:
     answer: str
 
 
+LEAST_TEMPERATURE = 1e-3
+"""Below it, other than 0, logits divided by it may leave float32; they have long been greedy by then."""
+
+
 @dataclass(frozen=True)
 class Sampling:
-    """How a turn is decoded. temperature 0 is greedy. max_new_tokens counts the end token."""
+    """How a turn is decoded. Raises SettingError for values that no token can be drawn with."""
 
     temperature: float = 1.0
+    """0 is greedy; otherwise at least 0.001."""
+
     top_p: float = 1.0
+    """Tokens are drawn from the fewest whose probabilities reach it (nucleus sampling), above 0 to 1."""
+
     max_new_tokens: int = 256
+    """Most tokens of a reply. The end token counts."""
+
+    def __post_init__(self) -> None:
+        if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:
+            reason = f"must be 0 or a finite number of at least {LEAST_TEMPERATURE}, not {self.temperature}"
+            raise SettingError("temperature", self.temperature, reason)
+        check_number("top_p", self.top_p, above=0, most=1)
+        check_number("max_new_tokens", self.max_new_tokens, least=1)
 
 
 @dataclass(frozen=True)

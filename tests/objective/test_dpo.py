@@ -199,14 +199,17 @@ def test_smoothing_is_the_chance_of_a_turned_pair(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"beta": 0.0}, "dpo.beta must be above 0, not 0.0"),
-        ({"beta": math.nan}, "dpo.beta must be above 0, not nan"),
-        ({"loss": "kto"}, "dpo.loss must be one of sigmoid, ipo, hinge, sft, not 'kto'"),
-        ({"label_smoothing": 0.5}, "dpo.label_smoothing must be from 0 to below 0.5, not 0.5"),
-        ({"label_smoothing": -0.1}, "dpo.label_smoothing must be from 0 to below 0.5, not -0.1"),
-        ({"label_smoothing": 0.1, "loss": "ipo"}, "dpo.label_smoothing goes with the sigmoid loss only, not with ipo"),
-        ({"nll_weight": 1.0, "loss": "sft"}, "dpo.nll_weight: the sft loss is that term alone already"),
-        ({"nll_weight": -1.0}, "dpo.nll_weight must not be below 0, not -1.0"),
+        ({"beta": 0.0}, "model.dpo.beta must be above 0, not 0.0"),
+        ({"beta": math.nan}, "model.dpo.beta must be above 0, not nan"),
+        ({"loss": "kto"}, "model.dpo.loss must be one of sigmoid, ipo, hinge, sft, not 'kto'"),
+        ({"label_smoothing": 0.5}, "model.dpo.label_smoothing must be at least 0 and below 0.5, not 0.5"),
+        ({"label_smoothing": -0.1}, "model.dpo.label_smoothing must be at least 0 and below 0.5, not -0.1"),
+        (
+            {"label_smoothing": 0.1, "loss": "ipo"},
+            "model.dpo.label_smoothing goes with the sigmoid loss only, not with ipo",
+        ),
+        ({"nll_weight": 1.0, "loss": "sft"}, "model.dpo.nll_weight: the sft loss is that term alone already"),
+        ({"nll_weight": -1.0}, "model.dpo.nll_weight must be at least 0, not -1.0"),
     ],
 )
 def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> None:

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from savi.cli.config import merge_experiments
 from savi.data.datamodule import ClipDataModule
+from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.loggers import WandbMode, build_loggers
@@ -24,7 +25,6 @@ from savi.training.module import SelfAlignment
 from savi.training.processes import first, one_line
 from savi.training.progress import RoundProgressBar
 from savi.training.run_folder import lock_run, run_folder
-from savi.types import SaviError
 
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
@@ -67,7 +67,8 @@ class SaviCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self._settings
         _refuse_shards(config.trainer.strategy)
-        if config.threads:
+        if config.threads is not None:
+            check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
         self.run_name = config.name or _config_name(config.config)
         runs = Path(config.runs) / self.run_name
@@ -104,6 +105,8 @@ class SaviCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
+        except SettingError as error:
+            raise SaviError(f"{_key(self._settings, error)} {error.reason}") from None
         except ValueError as error:
             # A logger, say, whose package is missing: the parser packs what its class said into a page.
             if found := UNUSABLE.search(str(error)):
@@ -164,8 +167,17 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _one_line(message: str) -> str:
-    """A parser's complaint without the value that it repeats, which may be a page long."""
+    """A parser's complaint without the value that it repeats, which may be a page long, and without its own names."""
+    message = re.sub(r"^Call to compute_fn of link .* failed: ", "", message)
     return " ".join(re.split(r"\n?\s*Given value", message)[0].split())
+
+
+def _key(settings: Any, error: SettingError) -> str:
+    """The whole key of a setting: model.chain.answer.top_p for what its class knows as top_p."""
+    for key, value in settings.items():
+        if key.endswith(f".{error.name}") and (value == error.value or value != value):
+            return str(key)
+    return error.name
 
 
 def _config_name(configs: Any) -> str:
@@ -176,6 +188,7 @@ def _seed(value: int | bool | None) -> int:
     """seed_everything may be `true` or `false` in Lightning; a run that can be repeated needs a number."""
     if isinstance(value, bool) or value is None:
         raise SaviError("seed_everything must be a number")
+    check_number("seed_everything", value, least=0, most=2**32 - 1)
     return value
 
 

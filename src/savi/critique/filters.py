@@ -7,13 +7,12 @@ doesn't fit is known elsewhere; the names of those stand here beside the others.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from savi.types import SaviError
+from savi.errors import check_number
 
 UNPARSABLE = "unparsable"
 UNFINISHED = "unfinished"
@@ -58,14 +57,12 @@ class FilterSettings:
     least_logp: float | None = -2.5
 
     def __post_init__(self) -> None:
-        if math.isnan(self.max_length_ratio) or self.max_length_ratio < 1:
-            raise SaviError(f"filters.max_length_ratio must be at least 1, not {self.max_length_ratio}")
-        if self.length_slack < 0:
-            raise SaviError(f"filters.length_slack must be at least 0, not {self.length_slack}")
-        if self.max_repeats < 1:
-            raise SaviError(f"filters.max_repeats must be at least 1, not {self.max_repeats}")
-        if self.least_logp is not None and not self.least_logp < 0:
-            raise SaviError(f"filters.least_logp must be below 0, not {self.least_logp}")
+        # An infinite ratio lets every pair pass.
+        check_number("model.filters.max_length_ratio", self.max_length_ratio, least=1, finite=False)
+        check_number("model.filters.length_slack", self.length_slack, least=0)
+        check_number("model.filters.max_repeats", self.max_repeats, least=1)
+        if self.least_logp is not None:
+            check_number("model.filters.least_logp", self.least_logp, below=0)
 
 
 def refuse_question(question: str, earlier: Iterable[str]) -> str | None:

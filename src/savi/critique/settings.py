@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from savi.critique.critics import CriticSettings
-from savi.types import ASPECTS, Aspect, Sampling, SaviError
+from savi.errors import SaviError, check_number
+from savi.types import ASPECTS, Aspect, Sampling
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class ChainSettings:
 
     def __post_init__(self) -> None:
         for name in ("questions_per_aspect", "question_replies"):
-            if getattr(self, name) < 1:
-                raise SaviError(f"model.chain.{name} must be at least 1, not {getattr(self, name)}")
+            check_number(f"model.chain.{name}", getattr(self, name), least=1)
         if not self.aspects or len(set(self.aspects)) < len(self.aspects):
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
         if self.second == "sample" and self.critic != CriticSettings():

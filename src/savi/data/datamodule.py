@@ -23,15 +23,20 @@ from savi.data.batches import (
 from savi.data.clips import find_clips
 from savi.data.labelled import read_labelled
 from savi.data.workers import end_with_parent
+from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
-from savi.types import Clip, Frames, Item, Labelled, PreferencePair, SaviError, derive_seed
+from savi.types import Clip, Frames, Item, Labelled, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.world.benchmark import HeldOutSet, held_out
 from savi.world.clips import training_clips
 
 LABELLED_CLIPS = 64
 """Clips of the world's development set that serve as labelled ones: 192 questions."""
+
+
+MOST_SECONDS = 86_400.0
+"""Most seconds that a file may take to decode: a day. The kernel's timer takes no more than some 10^9."""
 
 
 class PairSource(Protocol):
@@ -102,15 +107,21 @@ class ClipDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         for name, value in (
+            ("clip_count", clip_count),
+            ("benchmark_clips", benchmark_clips),
             ("frames", frames),
-            ("frame_pixels", 1 if frame_pixels is None else frame_pixels),
+            ("frame_pixels", frame_pixels),
             ("pairs_per_step", pairs_per_step),
             ("clips_per_pass", clips_per_pass),
-            ("clips_per_chain", clips_per_pass if clips_per_chain is None else clips_per_chain),
+            ("clips_per_chain", clips_per_chain),
             ("passes", passes),
         ):
-            if value < 1:
-                raise SaviError(f"data.{name} must be at least 1, not {value}")
+            if value is not None:
+                check_number(f"data.{name}", value, least=1)
+        check_number("data.decode_timeout", decode_timeout, above=0, most=MOST_SECONDS)
+        check_number("data.workers", workers, least=0)
+        if not clips:
+            raise SaviError("data.clips must name a folder, a glob, a manifest or a file, or be `world`")
         if clips == WORLD and clip_count is None:
             raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
         if isinstance(benchmark, str):

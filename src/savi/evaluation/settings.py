@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.files import report_missing
 from savi.evaluation.benchmarks.items import BenchmarkItem, Options
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.types import SaviError, derive_seed
+from savi.types import derive_seed
 
 WORLD = "world"
 """The embedded rendered world, whose held-out set is the seventh benchmark."""
@@ -60,8 +61,8 @@ def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:
             raise SaviError(f"{key}.subtitles: only longvideobench has them")
         for field in ("questions", "max_new_tokens"):
             value = getattr(settings, field)
-            if value is not None and value < 1:
-                raise SaviError(f"{key}.{field} must be at least 1, not {value}")
+            if value is not None:
+                check_number(f"{key}.{field}", value, least=1)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
+from savi.errors import SaviError, check_number
 from savi.models.family import Family
-from savi.types import SaviError
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,9 @@ class LoraSettings:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.r < 1:
-            raise SaviError(f"model.lora.r must be at least 1, not {self.r}")
-        if not 0 <= self.dropout < 1:
-            raise SaviError(f"model.lora.dropout must be in [0, 1), not {self.dropout}")
+        check_number("model.lora.r", self.r, least=1)
+        check_number("model.lora.alpha", self.alpha, above=0)
+        check_number("model.lora.dropout", self.dropout, least=0, below=1)
 
 
 def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> PeftModel:

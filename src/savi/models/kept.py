@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from savi.errors import SaviError, check_number
 from savi.models.family import ClipPrefix, Family
-from savi.types import Clip, Excerpt, SaviError
+from savi.types import Clip, Excerpt
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class KeepSettings:
 
     mib: float = 512.0
     folder: str | None = None
+
+    def __post_init__(self) -> None:
+        check_number("model.keep.mib", self.mib, least=0)
 
 
 class KeptPrefixes:

@@ -231,9 +231,15 @@ class VideoLM:
         return token
 
     def _plain(self, text: str) -> str:
-        """Text that a model wrote may spell a special token; it must not become one in the next prompt."""
-        for token in self._special_tokens:
-            text = text.replace(token, "")
+        """Text that a model wrote may spell a special token; it must not become one in the next prompt.
+
+        What stood around a token may spell one in its turn, so tokens are removed until none is left.
+        """
+        before = None
+        while text != before:
+            before = text
+            for token in self._special_tokens:
+                text = text.replace(token, "")
         return text
 
     def _to_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from savi.types import SaviError
+from savi.errors import SaviError, check_number
 
 LOSSES = ("sigmoid", "ipo", "hinge", "sft")
 
@@ -36,17 +36,14 @@ class DPOSettings:
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
-            raise SaviError(f"dpo.loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        if not self.beta > 0:
-            raise SaviError(f"dpo.beta must be above 0, not {self.beta}")
-        if not 0 <= self.label_smoothing < 0.5:
-            raise SaviError(f"dpo.label_smoothing must be from 0 to below 0.5, not {self.label_smoothing}")
+            raise SaviError(f"model.dpo.loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
+        check_number("model.dpo.beta", self.beta, above=0)
+        check_number("model.dpo.label_smoothing", self.label_smoothing, least=0, below=0.5)
         if self.label_smoothing and self.loss != "sigmoid":
-            raise SaviError(f"dpo.label_smoothing goes with the sigmoid loss only, not with {self.loss}")
-        if not self.nll_weight >= 0:
-            raise SaviError(f"dpo.nll_weight must not be below 0, not {self.nll_weight}")
+            raise SaviError(f"model.dpo.label_smoothing goes with the sigmoid loss only, not with {self.loss}")
+        check_number("model.dpo.nll_weight", self.nll_weight, least=0)
         if self.nll_weight and self.loss == "sft":
-            raise SaviError("dpo.nll_weight: the sft loss is that term alone already")
+            raise SaviError("model.dpo.nll_weight: the sft loss is that term alone already")
 
 
 @dataclass(frozen=True)

@@ -10,29 +10,34 @@ import torch
 from bitsandbytes.optim import PagedAdamW8bit
 from torch import nn
 
-from savi.types import SaviError
+from savi.errors import check_number
 
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW with a linear warm-up to a constant rate, which goes on over the rounds.
-
-    name: paged_adamw_8bit holds the moments in 8 bits by blocks (Dettmers et al. 2022), and on a GPU in pages that
-    move to the CPU's memory when the GPU's is full (Dettmers et al. 2023). warmup_steps: optimiser steps until the
-    full rate. clip_norm: largest gradient norm; 0 turns clipping off.
-    """
+    """AdamW with a linear warm-up to a constant rate, which continues over the rounds."""
 
     name: Literal["adamw", "paged_adamw_8bit"] = "adamw"
+    """paged_adamw_8bit holds the moments in 8 bits by blocks (Dettmers et al. 2022), and on a GPU in pages that move to
+    the CPU's memory when the GPU's is full (Dettmers et al. 2023)."""
+
     lr: float = 5e-5
+    """Learning rate after the warm-up."""
+
     weight_decay: float = 0.0
+    """Decoupled weight decay (Loshchilov and Hutter 2019)."""
+
     warmup_steps: int = 10
+    """Optimiser steps until the full learning rate."""
+
     clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 turns clipping off."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise SaviError(f"model.optimiser.lr must be above 0, not {self.lr}")
-        if self.warmup_steps < 0 or self.clip_norm < 0 or self.weight_decay < 0:
-            raise SaviError("model.optimiser: warmup_steps, clip_norm and weight_decay must not be negative")
+        check_number("model.optimiser.lr", self.lr, above=0)
+        check_number("model.optimiser.weight_decay", self.weight_decay, least=0)
+        check_number("model.optimiser.warmup_steps", self.warmup_steps, least=0)
+        check_number("model.optimiser.clip_norm", self.clip_norm, least=0)
 
 
 def build_optimiser(

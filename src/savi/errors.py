@@ -1,0 +1,58 @@
+"""What ends a command with one line, and the check of numbers that a user sets."""
+
+from __future__ import annotations
+
+import math
+
+
+class SaviError(Exception):
+    """A user's mistake. The command line prints its one line, without a traceback, and exits with 2."""
+
+
+class NonFiniteError(SaviError):
+    """A loss, a gradient or a log-probability is infinite or not a number, so nothing may be made of it."""
+
+
+class SettingError(SaviError):
+    """A setting that can't be used.
+
+    name: as its class knows it. The command line puts the rest of the key in front. reason: "must be ..., not ...".
+    """
+
+    def __init__(self, name: str, value: float, reason: str) -> None:
+        super().__init__(name, value, reason)
+        self.name = name
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}"
+
+
+def check_number(
+    name: str,
+    value: float,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
+) -> None:
+    """Raises SettingError for a number outside its bounds, of which each may be left out.
+
+    NaN is never accepted. An infinity within the bounds is accepted with finite=False only.
+    """
+    lower = f"above {above}" if above is not None else None if least is None else f"at least {least}"
+    upper = f"below {below}" if below is not None else None if most is None else f"at most {most}"
+    bounds = " and ".join(bound for bound in (lower, upper) if bound)
+    inside = (
+        (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (below is None or value < below)
+    )
+    if not inside or math.isnan(value):
+        raise SettingError(name, value, f"must be {bounds or 'a number'}, not {value}")
+    if finite and math.isinf(value):
+        raise SettingError(name, value, f"must be finite, not {value}")
