@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,11 @@ class PrefixCache:
         self.cache.crop(self.width - self.cache.get_seq_length())
 
 
+def cache_name(decoder: nn.Module) -> str:
+    """The argument by which a decoder takes its cache: newer versions of transformers have renamed it."""
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
+
+
 def require_evaluation_mode(model: nn.Module) -> None:
     """Raise RuntimeError for a model in training mode: nothing that it writes would be what it is scored for.
 
@@ -113,13 +119,14 @@ def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> D
     embeds, positions = pad_prefixes(prefixes)
     clips, width = embeds.shape[:2]
     cache = DynamicCache()
-    family.language_model(model)(
+    decoder = family.language_model(model)
+    decoder(
         inputs_embeds=embeds,
         # No branch: all of a row is prefix.
         attention_mask=torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device),
         position_ids=position_ids(positions),
-        past_key_values=cache,
         use_cache=True,
+        **{cache_name(decoder): cache},
         **family.decoder_extras(prefixes, width),
     )
     if cache.get_seq_length() != width:

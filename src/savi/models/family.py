@@ -76,7 +76,7 @@ class Family:
         return rf".*{re.escape(self.decoder)}\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
     def language_model(self, model: nn.Module) -> nn.Module:
-        """The decoder: takes inputs_embeds, a 4-D attention_mask, position_ids, past_key_values."""
+        """The decoder: takes inputs_embeds, a 4-D attention_mask, position_ids and a cache."""
         return model.get_submodule(self.decoder)
 
     def video_token(self, processor: Any) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from savi.models.cache import GrowingLayer, PrefixCache, require_evaluation_mode
+from savi.models.cache import GrowingLayer, PrefixCache, cache_name, require_evaluation_mode
 from savi.models.family import Family
 from savi.models.score import position_ids
 from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
@@ -96,6 +96,7 @@ class _Growth:
     ) -> None:
         self.model = model
         self.decoder = family.language_model(model)
+        self.cache_name = cache_name(self.decoder)
         self.axes = prefixes.axes
         self.prompts = prompts
         self.prefixes = prefixes
@@ -180,8 +181,8 @@ class _Growth:
             inputs_embeds=self.model.get_input_embeddings()(ids),
             attention_mask=mask,
             position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
-            past_key_values=self.cache,
             use_cache=True,
+            **{self.cache_name: self.cache},
         )
         hidden: Tensor = output.last_hidden_state
         return hidden

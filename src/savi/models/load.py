@@ -95,7 +95,9 @@ def load_base(settings: BaseSettings) -> LoadedBase:
     model.requires_grad_(False)
     model.eval()
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # The old name goes in transformers 6; the lowest version that savi takes knows no other.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
     return LoadedBase(model, processor, family)
 
 
