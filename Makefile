@@ -16,7 +16,8 @@ export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train validate samples test lint format bench base paper paper-page faults clean
+.PHONY: help setup lock train validate samples test test-newest test-oldest lint format bench base paper paper-page \
+	faults clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -29,14 +30,32 @@ help: ## Explain the targets (this text)
 	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
-# The environment is made anew only when pyproject.toml is newer than the marker.
-$(READY): pyproject.toml
-	@echo "Setting up $(VENV) (once; about two minutes) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' 2> >(grep -v '^WARNING: Location' >&2)
+# install FOLDER,PYTHON,OPTIONS: an empty environment with savi (editable) and its tools.
+define install
+	@echo "Setting up $(1) (about two minutes) ..."
+	@$(2) -m venv --clear $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(3) --editable '.[dev]' \
+		2> >(grep -v '^WARNING: Location' >&2)
+endef
+# The versions that a suite has run on, in one line.
+versions = @$(1)/bin/python -m pip list --format freeze 2> /dev/null | \
+	grep -E '^(torch|torchvision|transformers|lightning|peft|bitsandbytes|jsonargparse|accelerate|av|wandb)=' | xargs
+
+# The environment is made anew when the declared or the locked versions are newer than the marker.
+$(READY): pyproject.toml constraints/lock.txt
+	$(call install,$(VENV),$(PYTHON),--constraint constraints/lock.txt)
 	@touch $@
 
 setup: $(READY) ## Make the virtual environment (the other targets do this by themselves)
+
+lock: ## Write the exact versions in constraints/ anew after a change of pyproject.toml: make lock [ARGS=--upgrade]
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install --quiet --disable-pip-version-check 'uv>=0.8' \
+		2> >(grep -v '^WARNING: Location' >&2) && \
+	resolve() { "$$folder/bin/uv" pip compile --quiet --no-cache --universal --python-version 3.11 \
+		--fork-strategy fewest --extra dev --no-annotate --custom-compile-command 'make lock' "$$@" pyproject.toml; } && \
+	resolve --output-file constraints/lock.txt $(ARGS) && \
+	resolve --output-file constraints/oldest.txt --resolution lowest-direct
 
 train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
 	@$(BIN)/savi fit --config experiments/$(EXP).yaml $(if $(RESUME),--ckpt_path last) $(ARGS)
@@ -51,6 +70,19 @@ samples: $(READY) ## Write small made-up sets in the shape of every benchmark: m
 
 test: lint ## Lint, types, and every test
 	@$(BIN)/python -m pytest
+
+test-newest: ## The suite on the newest versions that pyproject.toml allows, in .venv-newest: make test-newest [ARGS='-x']
+	$(call install,.venv-newest,$(PYTHON),)
+	@.venv-newest/bin/python -m pytest $(ARGS)
+	$(call versions,.venv-newest)
+
+test-oldest: .venv-oldest/.ready ## The suite on the lowest versions that it allows, in .venv-oldest, with Python 3.11
+	@.venv-oldest/bin/python -m pytest $(ARGS)
+	$(call versions,.venv-oldest)
+
+.venv-oldest/.ready: pyproject.toml constraints/oldest.txt
+	$(call install,.venv-oldest,python3.11,--constraint constraints/oldest.txt)
+	@touch $@
 
 lint: $(READY) ## ruff and mypy
 	@$(BIN)/ruff check src tests tools && $(BIN)/ruff format --check --quiet src tests tools && $(BIN)/mypy
@@ -75,5 +107,5 @@ paper-page: $(READY) ## Write docs/paper.md and its figures anew from docs/paper
 faults: $(READY) ## Kill runs and damage videos (an hour or two, resumable): make faults [ARGS='--kills 20 --videos 500']
 	@$(BIN)/python -m tools.faults $(ARGS)
 
-clean: ## Remove the virtual environment and caches (never lightning_logs)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+clean: ## Remove the virtual environments and caches (never lightning_logs)
+	rm -rf $(VENV) .venv-newest .venv-oldest .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +35,20 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+class _DeprecationHandler(logging.Handler):
+    """Warns of what a library logs of its deprecations, so that the filters of pyproject.toml hold for them too."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if re.search(r"deprecat|will be removed|removed in", message, re.IGNORECASE):
+            warnings.warn(f"{record.name}: {message}", FutureWarning, stacklevel=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logged_deprecations() -> Iterator[None]:
+    logger, handler = logging.getLogger("transformers"), _DeprecationHandler()
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
