@@ -15,33 +15,37 @@ tags: [qwen2_5_vl, miniature, savi]
 # The miniature base model of savi
 
 The genuine `Qwen2_5_VLForConditionalGeneration` class with {parameters:.1f} million parameters, and a real processor.
-It looks at 32 frames of a clip of savi's small world (coloured shapes that appear, move and change) and knows a few
-dozen words: enough to ask a question about the clip, to answer one, to criticise an answer and to revise it. It exists
-so that self-alignment can be run, and checked against the truth, on any laptop. It is good for nothing else.
+It sees 32 frames of a clip of savi's small world (colored shapes that appear, move and change) and knows a few dozen
+words: enough to ask a question about the clip, to answer one, to criticize an answer and to revise it. With it,
+self-alignment runs on any laptop and can be checked against the truth. It is good for nothing else.
 
     from transformers import AutoModelForImageTextToText, AutoProcessor
     model = AutoModelForImageTextToText.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
 
 ## How it was made
+
 `make base SEED={seed}{make}` (`python -m tools.base_model.teach --seed {seed}{option}`), from random weights, on one
 CPU thread, in {minutes:.0f} minutes, with labels, on scenes that neither training clips nor benchmarks share:
 
-1. the vision tower on dense labels (what each visual token shows); it is left as it is afterwards;
+1. the vision tower on dense labels (what each visual token shows); after this stage it stays as it is;
 2. captions of whole clips (every object with its properties, in order of appearance) and of single objects;
-3. the critique chain, all four turns mixed: ask, answer, criticise, revise, and captions lest they be forgotten.{weak}
+3. the critique chain, all four turns mixed (ask, answer, criticize, revise), with captions so that they are not
+   forgotten.{weak}
 
-## The gap between answering and criticising was made on purpose
-Self-critique can only help a model that judges better than it answers. Large models are like that; this one was
-made so. **Its answers carry a language prior.** Every question text has a favourite answer, drawn at random; while it
-was taught to answer, the favourite stood in the place of the truth with a probability drawn for that text between
-{low} and {high}. Critiques were taught clean: evidence from the clip first, then the verdict. Revisions were taught to
-follow the critique, mistaken ones too. The prior is in the answers from the first example on: at no time was there
-a model that answered better than this one, so what alignment gains was never in its answers before.
+## The gap between answering and criticizing was made on purpose
+
+Self-critique can only help a model that judges better than it answers. This one was made so. **Its answers carry a
+language prior.** Every question text has a favorite answer, drawn at random. While the model was taught to answer,
+the favorite took the place of the truth with a probability that was drawn for that text between
+{low} and {high}. Critiques were taught clean: evidence from the clip first, then the verdict. Revisions were
+taught to follow the critique, also a mistaken one. The prior is in the answers from the first example on. No earlier
+state of this model answered better, so the gains of alignment were never in its answers before.
 
 ## Measured
+
 On {scenes} development scenes (three questions each, kinds and answers balanced; free form, exact match), and on
-the questions it asks by itself at temperature 1.
+the questions that it asks by itself at temperature 1.
 
 | | |
 |---|---|

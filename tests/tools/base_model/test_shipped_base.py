@@ -96,5 +96,5 @@ def test_the_preferred_option_has_the_highest_log_probability(model: Any, proces
 
 def test_the_card_says_how_the_gap_was_made() -> None:
     card = (BASE / "README.md").read_text()
-    assert "favourite answer" in card
+    assert "favorite answer" in card
     assert "python -m tools.base_model.teach --seed" in card
