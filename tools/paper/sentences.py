@@ -63,8 +63,7 @@ def controls(study: Study) -> str:
     beyond = found is not None and abs(found.mean) > ALLOWED
     too_much = f". That is more than the {100 * ALLOWED:.0f} points that we allow a control" if beyond else ""
     return (
-        f"Of the controls, {NAMES[largest]} has the largest mean gain: {say(found, signed=True)} points"
-        f"{spoken}{too_much}."
+        f"The largest mean gain of a control is {say(found, signed=True)} points{spoken} ({NAMES[largest]}){too_much}."
     )
 
 
@@ -87,7 +86,7 @@ def by_kind(study: Study) -> str:
     above = [kind for kind in KINDS if sign(kind) == 1]
     rest = [kind for kind in KINDS if kind not in above]
     not_above = f"; on {_listed(rest)} it is not clearly above" if rest else ""
-    return f"VideoSAVi is clearly above it on {_listed(above) or 'no kind of question'}{not_above}."
+    return f"VideoSAVi is clearly above this control on {_listed(above) or 'no kind of question'}{not_above}."
 
 
 def blind_gains(study: Study) -> str:

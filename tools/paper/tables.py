@@ -129,7 +129,7 @@ def prior_fall(runs: Sequence[Run]) -> str:
 
 
 def generalisation(study: Study) -> str:
-    """Accuracy on every held-out set, and the paper's three beside."""
+    """Accuracy on every held-out set, and the paper's three with it."""
     names = [*reversed(GENERALISING), "base"]
     rows = [["set", *(NAMES[name] for name in names), "paper: VideoSAVi / TPO / Hound-DPO"]]
     own = study.runs("videosavi")

@@ -192,7 +192,7 @@ def test_the_page_is_made_of_one_file_alone(results: Path, tmp_path: Path) -> No
     assert "| 3 | 41.0 (2.5) | +1.0 (2.5) | -20.0 (0.0) |" in rows["control_random"]
     assert "| 0 | - | - | - |" in rows["sft"]
     assert "On one base VideoSAVi changes the accuracy by +21.0 points." in flat
-    assert "random direction has the largest mean gain: +1.0 points, in its own words +20.0." in flat
+    assert "The largest mean gain of a control is +1.0 points, in its own words +20.0 (random direction)." in flat
     assert "±" not in flat.split("## Setting")[0]
     assert "two choices were made with test runs in sight" in flat.lower()
     # 60 factual errors before, 60 · 0.67⁴ = 12 after four rounds.
