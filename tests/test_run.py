@@ -168,6 +168,16 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_its_first_clip(ru
     assert_same_run(run, copy)
 
 
+def test_a_run_killed_while_it_closes_builds_no_further_round(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "demo" / "version_0"
+    shutil.copytree(run, copy)
+    (copy / "summary.png").unlink()
+    main(arguments(tmp_path, "--ckpt_path=last"))
+    assert_same_run(run, copy)
+    assert (copy / "summary.png").is_file()
+    assert {path.name for path in (copy / "pairs").glob("*.jsonl")} == {"round_00.jsonl", "round_01.jsonl"}
+
+
 def test_a_round_begun_with_other_settings_is_not_gone_on_with(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from savi.data.batches import (
@@ -166,12 +166,15 @@ class ClipDataModule(LightningDataModule):
         self.opened = open_benchmarks(self.benchmarks, self.frames)
 
     def train_dataloader(self) -> DataLoader[OptimiserStep]:
-        """The steps of this round, whose pairs are made here and now.
+        """The steps of this round, whose pairs are made here and now. None where a resumed run has all of its rounds.
 
         Raises SaviError when the filters left no pair.
         """
         if self.pair_source is None:
             raise RuntimeError("no self-critique callback has offered itself as the source of pairs")
+        if self.trainer and _has_ended(self.trainer):
+            # Lightning asks for the steps of a round before it looks whether there is one.
+            return self._loader(StepDataset([], self.clips_per_pass, self._reader(), *self._place))
         pairs = self.pair_source.pairs(self.clips)
         seed = derive_seed(self.seed, "steps", self.pair_source.round)
         steps = plan_steps(group_by_clip(pairs), self.pairs_per_step, self.passes, seed)
@@ -242,6 +245,12 @@ class ClipDataModule(LightningDataModule):
 def _default_cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "savi"
+
+
+def _has_ended(trainer: Trainer) -> bool:
+    """Whether a run has its rounds, or its steps, as it has when it was killed while it closed."""
+    rounds, steps = trainer.max_epochs, trainer.max_steps
+    return (rounds is not None and 0 <= rounds <= trainer.current_epoch) or 0 <= steps <= trainer.global_step
 
 
 def _as_it_is(batch: object) -> object:
