@@ -39,6 +39,7 @@ from tests.test_cli import DEMO, complaint
         ("data.decode_timeout=1e12", "must be above 0 and at most 86400.0"),
         ("data.workers=-1", "must be at least 0, not -1"),
         ("data.clips=", "must name a folder"),
+        ("model.optimiser.lr=1e300", "must be finite and at most 1e+30, not 1e+300"),
         ("threads=0", "must be at least 1, not 0"),
         ("seed_everything=-1", "must be at least 0 and at most 4294967295, not -1"),
     ],

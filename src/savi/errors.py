@@ -29,6 +29,10 @@ class SettingError(SaviError):
         return f"{self.name} {self.reason}"
 
 
+LARGEST = 1e30
+"""Largest number that a setting may be: what it is multiplied with has to stay below float32's end, at 3.4e38."""
+
+
 def check_number(
     name: str,
     value: float,
@@ -41,7 +45,7 @@ def check_number(
 ) -> None:
     """Raises SettingError for a number outside its bounds, of which each may be left out.
 
-    NaN is never accepted. An infinity within the bounds is accepted with finite=False only.
+    NaN is never accepted; infinities, and numbers that float32 can't calculate with, with finite=False only.
     """
     lower = f"above {above}" if above is not None else None if least is None else f"at least {least}"
     upper = f"below {below}" if below is not None else None if most is None else f"at most {most}"
@@ -54,5 +58,5 @@ def check_number(
     )
     if not inside or math.isnan(value):
         raise SettingError(name, value, f"must be {bounds or 'a number'}, not {value}")
-    if finite and math.isinf(value):
-        raise SettingError(name, value, f"must be finite, not {value}")
+    if finite and abs(value) > LARGEST:
+        raise SettingError(name, value, f"must be finite and at most {LARGEST}, not {value}")

@@ -123,7 +123,7 @@ def test_clips_of_any_shape_equal_plain_scoring(
     with torch.no_grad():
         # Straight from the frames: a kept clip of the same name might have another shape.
         prefixes = [lm._prefix(frames) for _, frames in made]
-        ours = lm.score(WatchedClips(prefixes), questions)
+        ours = lm.score(WatchedClips(prefixes, [str(i) for i in range(len(prefixes))]), questions)
         oracle = lm.score_one_by_one([frames for _, frames in made], questions)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,27 @@ def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together
         assert shared.keys() == whole.keys()
         for name, gradient in whole.items():
             assert (shared[name] - gradient).abs().max() <= 1e-5 * scale, name
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_all_refuse_a_step_whose_numbers_are_broken_in_one(broken: str, random_base: Path, together: Together) -> None:
+    """One line from the first process, though only the last has the clip; nobody is left waiting."""
+    module = build_module(random_base)
+    pairs = build_pairs(module)
+
+    def work(rank: int) -> None:
+        step = build_step(pairs, [[rank]])
+        gradients(module, step)
+        losses = torch.full((len(pairs[rank]),), math.nan if (rank, broken) == (2, "loss") else 0.5)
+        adapter = [p for p in module.parameters() if p.requires_grad]
+        if (rank, broken) == (2, "gradient"):
+            adapter[0].grad = torch.full_like(adapter[0], math.inf)
+        sum_gradients(adapter)
+        module._check_step(step, [losses], sum_up({"loss": losses.sum()}), adapter)
+
+    said, *others = together(work)
+    assert others == ["SystemExit(2)"] * 2
+    assert said.startswith("NonFiniteError('Round 1, step 1: the ")
+    assert (
+        "loss is nan (clip noise_2)" if broken == "loss" else "gradient norm is inf (clips noise_0, noise_1"
+    ) in said

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 from savi.critique.filters import UNDECODABLE
 from savi.critique.pairs import json_line, json_records, read_pairs
+from savi.errors import NonFiniteError
 from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace
 
 
@@ -39,9 +40,7 @@ class ClipResult:
         logps += [turn.logp for trace in self.traces for turn in trace.turns]
         for logp in logps:
             if not math.isfinite(logp):
-                raise SaviError(
-                    f"clip {self.clip.id}: the model gives a log-probability of {logp}; try another precision"
-                )
+                raise NonFiniteError(f"clip {self.clip.id}: the model gives a log-probability of {logp}")
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,9 @@ def _draw(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids: Tens
     probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True, stable=True)
     cumulative = probabilities.double().cumsum(-1)
     # The nucleus is the shortest head that holds top_p; its last token is the one that crosses the line.
-    nucleus = ((cumulative - probabilities) < sampling.top_p).sum(-1, keepdim=True) - 1
+    # Logits that are no numbers have none; the index must exist all the same, or a GPU would fail with it. The reply's
+    # log-probability tells of them, once, when it is whole.
+    nucleus = (((cumulative - probabilities) < sampling.top_p).sum(-1, keepdim=True) - 1).clamp(min=0)
     threshold = uniforms.to(cumulative)[:, None] * cumulative.gather(-1, nucleus)
     chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(max=nucleus)
     return order.gather(-1, chosen)[:, 0]

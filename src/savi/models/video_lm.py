@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from jinja2 import TemplateError
 from peft import PeftModel
 from torch import Tensor
 
+from savi.errors import NonFiniteError
 from savi.models.cache import PrefixCache, fill_cache
 from savi.models.family import ClipPrefix, clips_at_once
 from savi.models.generate import continue_branches
@@ -30,9 +32,13 @@ end of the round before; its log-probabilities are kept with the pairs, so that 
 
 @dataclass
 class WatchedClips:
-    """Clips whose prefixes are ready. The key-value cache is filled when something is first generated from it."""
+    """Clips whose prefixes are ready. The key-value cache is filled when something is first generated from it.
+
+    names: the clips' ids, for messages.
+    """
 
     prefixes: list[ClipPrefix]
+    names: list[str]
     cache: PrefixCache | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -96,10 +102,13 @@ class VideoLM:
                 prefix = self._prefix(clip_frames)
                 self.kept.add(clip, prefix)
             prefixes.append(prefix.to(self.device))
-        return WatchedClips(prefixes)
+        return WatchedClips(prefixes, [clip.id for clip in clips])
 
     def generate(self, watched: WatchedClips, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
-        """Continue every branch under the current adapter. The replies come in the order of the branches."""
+        """Continue every branch under the current adapter. The replies come in the order of the branches.
+
+        Raises NonFiniteError for a reply whose log-probability isn't finite: its tokens mean nothing.
+        """
         if not branches:
             return []
         if watched.cache is None:
@@ -115,6 +124,7 @@ class VideoLM:
             end_ids=frozenset(self._end_ids),
             banned_ids=torch.tensor(self._banned, device=self.device),
         )
+        _check_finite(watched, [branch.clip for branch in branches], [c.logp for c in continuations])
         decode = self.processor.tokenizer.decode
         return [
             Reply(decode(c.ids, skip_special_tokens=True).strip(), len(c.ids) + c.finished, c.logp, c.finished)
@@ -122,7 +132,11 @@ class VideoLM:
         ]
 
     def score(self, watched: WatchedClips, questions: Sequence[Question]) -> ResponseScores:
-        """Packed log-probabilities of every response under the current adapter; gradients flow if enabled."""
+        """Packed log-probabilities of every response under the current adapter; gradients flow if enabled.
+
+        Without gradients, raises NonFiniteError for a log-probability that isn't finite. With them it is for the
+        caller to find, who may have to agree with other processes.
+        """
         order, grouped = self._by_clip(watched, questions)
         clips = [index for index, group in enumerate(grouped) if group]
         # With gradients the memory is for the caller to choose: what is asked for is kept for one backward pass.
@@ -132,9 +146,10 @@ class VideoLM:
             for some in (clips[start : start + at_once] for start in range(0, len(clips), at_once))
         ]
         index = torch.tensor(order, device=self.device)
-        return ResponseScores(
-            torch.cat([part.logps for part in parts])[index], torch.cat([part.lengths for part in parts])[index]
-        )
+        logps = torch.cat([part.logps for part in parts])[index]
+        if not torch.is_grad_enabled():
+            _check_finite(watched, [q.clip for q in questions for _ in q.responses], logps.tolist())
+        return ResponseScores(logps, torch.cat([part.lengths for part in parts])[index])
 
     @torch.no_grad()
     def score_reference(self, watched: WatchedClips, questions: Sequence[Question]) -> ResponseScores:
@@ -244,6 +259,13 @@ class VideoLM:
 
     def _to_device(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value.to(self.device) for name, value in inputs.items()}
+
+
+def _check_finite(watched: WatchedClips, clips: Sequence[int], logps: Sequence[float]) -> None:
+    """clips: index into the watched batch, one per log-probability."""
+    for clip, logp in zip(clips, logps, strict=True):
+        if not math.isfinite(logp):
+            raise NonFiniteError(f"clip {watched.names[clip]}: the model gives a log-probability of {logp}")
 
 
 def _append(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from lightning import Callback, LightningModule
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
+from savi.errors import NonFiniteError
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.kept import KeepSettings
@@ -23,8 +26,9 @@ from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
+from savi.training.finite import explained, name_clips
 from savi.training.optim import OptimiserSettings, build_optimiser
-from savi.training.processes import sum_gradients, sum_up
+from savi.training.processes import first, gather, sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.types import Item, PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
@@ -100,7 +104,8 @@ class SelfAlignment(LightningModule):
     def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
         """One optimiser step: the loss is the mean over the step's pairs, summed up over passes and processes.
 
-        A process may have fewer passes than another, or none: gradients are summed once, at the end.
+        A process may have fewer passes than another, or none: gradients are summed once, at the end. Raises
+        NonFiniteError, in all processes, before the optimiser takes a value that isn't finite.
         """
         optimiser: Any = self.optimizers()
         optimiser.zero_grad()
@@ -108,22 +113,63 @@ class SelfAlignment(LightningModule):
         torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
         nothing = ResponseScores(torch.zeros(0, device=self.device), torch.zeros(0, device=self.device))
         means = {name: values.sum() for name, values in self._metrics((), nothing).items()}
+        losses: list[Tensor] = []
         with self._without_sync():
             for micro in batch.micro_batches:
                 metrics = self._pair_losses(micro)
                 self.manual_backward(metrics["loss"].sum() / batch.pairs)
+                losses.append(metrics["loss"].detach())
                 for name, values in metrics.items():
                     means[name] = means[name] + values.detach().sum() / batch.pairs
-        sum_gradients([p for p in self.parameters() if p.requires_grad])
+        adapter = [p for p in self.parameters() if p.requires_grad]
+        sum_gradients(adapter)
         means = sum_up(means)
+        self._check_step(batch, losses, means, adapter)
         if self.optimiser_settings.clip_norm:
             self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
         optimiser.step()
+        if self.trainer.is_last_batch:
+            self._try_weights(batch)
         schedule: Any = self.lr_schedulers()
         schedule.step()
         bar = ("loss", "rewards/accuracies", "rewards/margins")
         self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
+
+    def _check_step(
+        self, batch: OptimiserStep, losses: Sequence[Tensor], means: Mapping[str, Tensor], adapter: Sequence[Tensor]
+    ) -> None:
+        """Refuse a step whose numbers aren't all finite. They are summed over all processes, so that all agree.
+
+        losses: float32 (pairs,), one tensor per pass of this process.
+        """
+        norm = get_total_norm([p.grad for p in adapter if p.grad is not None])
+        numbers = {**means, "gradient norm": norm}
+        if torch.stack([number.to(norm) for number in numbers.values()]).isfinite().all():
+            return
+        name, value = next((name, value.item()) for name, value in numbers.items() if not value.isfinite())
+        owners = [pair.clip for micro in batch.micro_batches for pairs in micro.pairs for pair in pairs]
+        values = [value for part in losses for value in part.tolist()]
+        own = [clip for clip, loss in zip(owners, values, strict=True) if not math.isfinite(loss)]
+        broken = [clip for clips in gather(lambda: own) for clip in clips]
+        clips = broken or [clip for clips in gather(lambda: owners) for clip in clips]
+
+        def refuse() -> NoReturn:
+            raise NonFiniteError(f"the {name} is {value} ({name_clips(clips)})")
+
+        with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"):
+            first(refuse)
+
+    def _try_weights(self, batch: OptimiserStep) -> None:
+        """Score the last step's own pairs with the weights that it gave, before a checkpoint is made of them.
+
+        Weights may be finite and give nothing that is: those of a step that was far too long.
+        """
+        was_training = self.training
+        self.eval()
+        with torch.no_grad(), explained(f"Round {self.current_epoch + 1}, after its last step {self.global_step}"):
+            gather(lambda: [self._pair_losses(micro)["loss"].tolist() for micro in batch.micro_batches[:1]])
+        self.train(was_training)
 
     def _without_sync(self) -> AbstractContextManager[None]:
         """Keep DDP from a reduction in every backward pass."""
@@ -163,11 +209,21 @@ class SelfAlignment(LightningModule):
         """Results on a batch of the world's items; those of other benchmarks go to their log."""
         lm = self.video_lm
         items = [item for clip_items in batch.items for item in clip_items if isinstance(item, Item)]
-        if not items:
-            self.benchmark_answers.answer(batch)
-            return []
-        owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
-        return evaluate(lm, lm.watch(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
+        with explained(self._evaluation):
+            if not items:
+                self.benchmark_answers.answer(batch)
+                return []
+            owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
+            return evaluate(lm, lm.watch(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
+
+    @property
+    def _evaluation(self) -> str:
+        """The evaluation at hand, for messages."""
+        if self.trainer.state.fn != "fit":
+            return "The evaluation"
+        if self.trainer.sanity_checking:
+            return "The base's evaluation"
+        return f"Round {self.current_epoch + 1}, its evaluation"
 
     @property
     def video_lm(self) -> VideoLM:

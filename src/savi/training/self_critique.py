@@ -20,6 +20,7 @@ from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
 from savi.data.sharding import deal
 from savi.training.critics import build_critic, check_critic
+from savi.training.finite import explained
 from savi.training.processes import first, gather
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
@@ -91,9 +92,10 @@ class SelfCritique(Callback):
         done = first(partial(self._take_up, clips))
         was_training = self._module.training
         self._module.eval()
-        if self.round == 0 and done == 0:
-            first(partial(self._rehearse, clips))
-        self._build(clips, done)
+        with explained(f"Round {self.round + 1}, its pairs"):
+            if self.round == 0 and done == 0:
+                first(partial(self._rehearse, clips))
+            self._build(clips, done)
         self._module.train(was_training)
         self.seconds = time.monotonic() - started
         self.built, self.counts = first(partial(self._close, clips))
