@@ -103,6 +103,17 @@ def test_a_run_leaves_everything_it_promises(run: Path) -> None:
         assert any(row[name] for row in rows), name
 
 
+def test_a_rounds_pairs_are_in_the_metrics_before_its_first_step(run: Path) -> None:
+    """What is written after the round's checkpoint is lost by a kill in between, for the resumed run has it no more."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    pairs = [number for number, row in enumerate(rows) if row["pairs/total"]]
+    assert len(pairs) == 2
+    for number in pairs:
+        assert rows[number + 1]["loss"]
+        assert rows[number + 1]["step"] == rows[number]["step"]
+
+
 def test_checkpoints_hold_the_adapter_and_not_the_base(run: Path) -> None:
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["state_dict"]

@@ -171,7 +171,7 @@ class _Playing:
                 break
             else:
                 return
-        (run,) = (self._runs / "demo").glob("version_*")
+        (run,) = self._begun()
         self._played.differences += differences(self._reference.run, run)
 
     def _start(self, largest_file: int | None = None) -> Started:
@@ -182,13 +182,17 @@ class _Playing:
         arguments = [*_arguments(runs, self._cache, case.processes), *case.options]
         if case.kind == "validate":
             arguments = _evaluating(arguments)
-        elif any((self._runs / "demo").glob("version_*")):
+        elif self._begun():
             arguments.append("--ckpt_path=last")
         return Started(arguments, self._folder, self._log, case.processes, largest_file)
 
     @property
     def _log(self) -> Path:
         return self._folder / f"start_{self._starts}.log"
+
+    def _begun(self) -> list[Path]:
+        """Folders of runs that can be resumed: a start that is killed before it writes its settings has begun none."""
+        return [path.parent for path in (self._runs / "demo").glob("version_*/config.yaml")]
 
     def _kill(self, kill: Kill, started: Started) -> None:
         started.kill(kill.ranks)

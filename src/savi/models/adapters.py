@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 
 from savi.errors import SaviError, check_number
@@ -43,6 +46,25 @@ def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> Pef
     except ValueError as error:
         raise SaviError(f"no layer of {type(model).__name__} takes LoRA: {error}") from None
     return adapted
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write an adapter as PEFT reads it. Each file in the folder is the old or the new one, also after a kill.
+
+    Raises SaviError where there is no room.
+    """
+    scratch = folder.with_name(f"{folder.name}.tmp")
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        model.save_pretrained(str(scratch))
+        folder.mkdir(exist_ok=True)
+        for file in scratch.iterdir():
+            file.replace(folder / file.name)
+        scratch.rmdir()
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or error
+        raise SaviError(f"{folder}: the adapter can't be written: {reason}") from None
 
 
 def trainable_state(module: nn.Module) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from savi.critique.filters import FILTERS
 from savi.data.sharding import undeal
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.multiple_choice import ItemResult, summarise
+from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
 from savi.training.processes import gather
@@ -53,7 +54,9 @@ class RunResults(Callback):
         counts = critic.counts
         taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
-        pl_module.log_dict({"pairs/total": float(counts["pairs"]), **made, **taken})
+        # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
+        for logger in trainer.loggers:
+            logger.log_metrics({"pairs/total": float(counts["pairs"]), **made, **taken}, step=trainer.global_step)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger) and trainer.is_global_zero:
                 log_pairs(logger, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
@@ -110,7 +113,7 @@ class RunResults(Callback):
             self._add_round(trainer, {})
         if trainer.is_global_zero:
             module: SelfAlignment = pl_module  # type: ignore[assignment]
-            module.peft_model.save_pretrained(str(run_folder(trainer) / "adapter"))
+            save_adapter(module.peft_model, run_folder(trainer) / "adapter")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
