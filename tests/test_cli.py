@@ -38,8 +38,7 @@ def test_every_experiment_file_is_understood(path: Path, capsys: pytest.CaptureF
         main(["fit", *before, "--config", str(path), "--print_config"])
     assert stop.value.code == 0
     resolved = yaml.safe_load(capsys.readouterr().out)
-    assert resolved["trainer"]["reload_dataloaders_every_n_epochs"] == 1
-    assert resolved["trainer"]["num_sanity_val_steps"] == -1
+    assert resolved["trainer"]["log_every_n_steps"] == 1  # of the defaults, whatever the file extends
 
 
 def test_an_experiment_holds_what_it_extends_and_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +62,7 @@ def test_a_file_wins_over_those_it_extends(tmp_path: Path) -> None:
     arguments = merge_experiments(["fit", f"--config={tmp_path / 'c.yaml'}", "--y", "1"], target)
     assert arguments == ["fit", "--config", str(target / "c.yaml"), "--y", "1"]
     merged = yaml.safe_load((target / "c.yaml").read_text())
-    assert merged == {"x": {"a": 1, "b": 2, "c": "${fit.x.a}", "d": "${oc.env:HOME}"}}
+    assert merged["x"] == {"a": 1, "b": 2, "c": "${fit.x.a}", "d": "${oc.env:HOME}"}
 
 
 def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
@@ -93,9 +92,6 @@ def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
         ("ckpt_path=last", "there is no run"),
         ("seed_everything=true", "seed_everything"),
         ("wandb=maybe", "wandb"),
-        ("trainer.strategy=fsdp", "take ddp"),
-        ("trainer.strategy=deepspeed_stage_2", "take ddp"),
-        ("trainer.strategy=lightning.pytorch.strategies.ModelParallelStrategy", "take ddp"),
     ],
 )
 def test_a_wrong_setting_is_one_line(

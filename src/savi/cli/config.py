@@ -13,14 +13,23 @@ from yaml import YAMLError
 
 from savi.types import SaviError
 
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
+"""The lowest layer of every run, whatever its experiment extends."""
+
+PACKAGED = Path(__file__).parent / "experiments"
+"""Experiments that are part of the package, and have a name instead of a path."""
+
+DEFAULT_EXPERIMENT = PACKAGED / "demo.yaml"
+
 REFERENCE = re.compile(r"\$\{(?=[A-Za-z_][\w.]*\})")
 
 
 def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
-    """Replace all --config files of a command by one that holds them and everything that they extend.
+    """Replace all --config files of a command by one that holds the defaults, them, and everything that they extend.
 
-    Later files win over earlier ones, and a file over those it extends. The merged file is written to `folder`
-    under the last one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
+    Later files win over earlier ones, and a file over those it extends. A packaged experiment is named instead of a
+    path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is written to `folder` under the last
+    one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
     """
     others: list[str] = []
     paths: list[Path] = []
@@ -28,12 +37,13 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     for argument in rest:
         option, equals, value = argument.partition("=")
         if option in ("--config", "-c"):
-            paths.append(Path(value if equals else next(rest, "")))
+            paths.append(_find(value if equals else next(rest, ""), Path()))
         else:
             others.append(argument)
-    if not paths:
+    if not paths and others[:1] not in (["fit"], ["validate"]):
         return others
-    merged = OmegaConf.merge(*(content for path in paths for content in _read(path, ())))
+    paths = paths or [DEFAULT_EXPERIMENT]
+    merged = OmegaConf.merge(*(content for path in (DEFAULTS, *paths) for content in _read(path, ())))
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + others[0] + "." if others else "${", OmegaConf.to_yaml(merged))
     target = folder / paths[-1].name
@@ -48,10 +58,29 @@ def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
     try:
         content = OmegaConf.load(path)
     except OSError as error:
-        raise SaviError(f"--config {path}: {error.strerror}") from None
+        known = f"; experiments with a name: {', '.join(_packaged())}" if isinstance(error, FileNotFoundError) else ""
+        raise SaviError(f"--config {path}: {error.strerror}{known}") from None
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, DictConfig):
         raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
     parent = content.pop("extends", None)
-    return [*(_read(path.parent / parent, (*seen, path)) if parent else []), content]
+    above = _find(parent, path.parent) if parent else DEFAULTS
+    return [*(_read(above, (*seen, path)) if above != DEFAULTS else []), content]
+
+
+def _find(name: str, folder: Path) -> Path:
+    """The file that a name stands for: a path from `folder`, or a packaged experiment.
+
+    Where `folder` has no base.yaml of its own, that is the defaults, which earlier experiment files extend.
+    """
+    path = folder / name
+    if path.is_file():
+        return path
+    if path.name == "base.yaml":
+        return DEFAULTS
+    return PACKAGED / f"{name}.yaml" if name in _packaged() else path
+
+
+def _packaged() -> list[str]:
+    return sorted(path.stem for path in PACKAGED.glob("*.yaml"))

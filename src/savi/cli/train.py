@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from argparse import SUPPRESS
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import transformers
+import yaml
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from savi.cli.config import merge_experiments
@@ -20,11 +25,18 @@ from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
-from savi.training.loggers import WandbMode, build_loggers
+from savi.training.loggers import SettingsToLoggers, WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.processes import first, one_line
 from savi.training.progress import RoundProgressBar
 from savi.training.run_folder import lock_run, run_folder
+from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
+
+NOT_LIGHTNINGS = {
+    "optimizer": "the optimizer is AdamW; model.optimiser has its name, lr, weight_decay and clip_norm",
+    "lr_scheduler": "the rate rises over model.optimiser.warmup_steps and then stays",
+}
+"""Options that Lightning's command line has and savi's has not, with what to take in their place."""
 
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
@@ -34,6 +46,18 @@ class SaviArgumentParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> None:
         raise SaviError(_one_line(message)) from ex
+
+    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> list[str]:
+        """Offer those of Trainer's arguments that can be chosen; take the others too, so as to say why they can't."""
+        if lightning_class is not Trainer:
+            return super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
+        skip = {name for name in signature(Trainer.__init__).parameters if name not in FREE | CHECKED.keys()} - {"self"}
+        added = self.add_class_arguments(
+            Trainer, nested_key, fail_untyped=False, instantiate=False, sub_configs=True, skip=skip
+        )
+        for name in TRAINER_ARGUMENTS:
+            self.add_argument(f"--{nested_key}.{name}", type=Any, default=None, help=SUPPRESS)
+        return added
 
 
 class RunConfigCallback(SaveConfigCallback):
@@ -59,6 +83,8 @@ class SaviCLI(LightningCLI):
         parser.add_argument(
             "--threads", type=int | None, default=None, help="CPU threads of one operation; torch's choice by default."
         )
+        for name in NOT_LIGHTNINGS:
+            parser.add_argument(f"--{name}", type=Any, default=None, help=SUPPRESS)
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
         for name in ("frames", "frame_pixels"):
@@ -66,7 +92,10 @@ class SaviCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self._settings
-        _refuse_shards(config.trainer.strategy)
+        check_arguments(vars(config.trainer))
+        for name, instead in NOT_LIGHTNINGS.items():
+            if config[name] is not None:
+                raise SaviError(f"--{name}: {instead}")
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
@@ -94,7 +123,6 @@ class SaviCLI(LightningCLI):
         checkpoint = run / "checkpoints" / "last.ckpt"
         if checkpoint.is_file():
             config.ckpt_path = str(checkpoint)
-            config.trainer.num_sanity_val_steps = 0  # the base was measured when the run began
             self.resume_step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
         elif self.subcommand == "validate":
             raise SaviError(f"--ckpt_path last: {run} has no checkpoint yet")
@@ -118,19 +146,20 @@ class SaviCLI(LightningCLI):
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.callbacks or []
         callbacks = [*(given if isinstance(given, list) else [given]), RunCheckpoint()]
+        settings = self._parser(self.subcommand).dump(config, skip_none=False)
+        callbacks.append(SettingsToLoggers(yaml.safe_load(settings)))
         loggers = build_loggers(
             Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger
         )
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
-            callbacks.append(RoundProgressBar())
-        return super().instantiate_trainer(
-            logger=loggers,
-            callbacks=callbacks,
-            default_root_dir=loggers[0].log_dir,
-            use_distributed_sampler=False,  # each process takes its share of the work by itself
-            **kwargs,
-        )
+            callbacks += [] if any(isinstance(one, ProgressBar) for one in callbacks) else [RoundProgressBar()]
+        fixed = {name: argument.value for name, argument in TRAINER_ARGUMENTS.items()}
+        fixed |= {"default_root_dir": loggers[0].log_dir, "logger": loggers, "callbacks": callbacks}
+        try:
+            return super().instantiate_trainer(**fixed, **kwargs)
+        except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
+            raise SaviError(f"trainer: {_one_line(str(error))}") from None
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:
@@ -154,6 +183,7 @@ def run(arguments: Sequence[str]) -> None:
             ClipDataModule,
             args=merge_experiments(arguments, Path(folder)),
             seed_everything_default=0,
+            auto_configure_optimizers=False,
             save_config_callback=RunConfigCallback,
             save_config_kwargs={"overwrite": True},
             parser_class=SaviArgumentParser,
@@ -192,20 +222,12 @@ def _seed(value: int | bool | None) -> int:
     return value
 
 
-def _refuse_shards(strategy: Any) -> None:
-    """Refuse strategies whose every forward pass needs all processes: each writes texts of its own length."""
-    name = str(getattr(strategy, "class_path", strategy)).lower().replace("_", "")
-    if any(sharding in name for sharding in ("fsdp", "deepspeed", "modelparallel")):
-        raise SaviError(
-            f"trainer.strategy: {name} cuts the model up over processes, which wait for each other in every pass; savi "
-            "gives each its own clips and needs the whole model in each: take ddp, and model.base.nf4=true for space"
-        )
-
-
 def _quiet() -> None:
     """Silence what a user can do nothing about."""
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda r: "litlogger" not in r.getMessage())
+    said = re.compile(r"litlogger|Trainer\(val_check_interval=1.0\)` was configured")
+    lightning = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    lightning.addFilter(lambda record: not said.search(record.getMessage()))
     for message in (
         "LightningCLI's args parameter is intended",  # we pass the command line's own
         ".*does not have many workers",

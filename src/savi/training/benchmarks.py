@@ -150,6 +150,8 @@ class BenchmarkAnswers(Callback):
             "prompt": module.prompts.answer if opened.settings.scorer == "likelihood" else "",
             "items": [[item.id, str(item.clip), item.prompt, item.options] for item in opened.items],
         }
+        if self._trainer.precision != "32-true":
+            parts["precision"] = self._trainer.precision
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

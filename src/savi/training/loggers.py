@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
@@ -110,3 +111,18 @@ def _birth(folder: Path) -> str:
     if not mark.is_file():
         mark.write_text(f"{folder.stat().st_ctime_ns:x}"[-10:])
     return mark.read_text()
+
+
+class SettingsToLoggers(Callback):
+    """Hands a run's settings to the user's loggers, as Lightning does with hyperparameters (`enable_autolog_hparams`).
+
+    settings: nested, as config.yaml has them.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            if trainer.enable_autolog_hparams and not isinstance(logger, ResumableCSVLogger):
+                logger.log_hyperparams(self.settings)

@@ -27,10 +27,12 @@ from savi.prompts.templates import PromptSettings
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.finite import explained, name_clips
+from savi.training.limits import RunLimits
 from savi.training.optim import OptimiserSettings, build_optimiser
 from savi.training.processes import first, gather, sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
+from savi.training.trainer_arguments import check_trainer
 from savi.types import Item, PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
 
 
@@ -79,6 +81,11 @@ class SelfAlignment(LightningModule):
         self.lm: VideoLM | None = None
         self.benchmark_answers = BenchmarkAnswers()
 
+    def setup(self, stage: str) -> None:
+        if self.trainer.precision != "32-true":
+            # Prefixes that were kept on disk in another precision are not taken.
+            self.sampled_as += f", {self.trainer.precision}"
+
     def configure_model(self) -> None:
         if self.lm is not None:
             return
@@ -89,7 +96,14 @@ class SelfAlignment(LightningModule):
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
-        callbacks: list[Callback] = [SelfCritique(), self.benchmark_answers, RunResults(self.benchmark_answers)]
+        # Lightning asks for callbacks before it prepares data or loads a model.
+        check_trainer(self.trainer, self.base_settings)
+        callbacks: list[Callback] = [
+            SelfCritique(),
+            self.benchmark_answers,
+            RunResults(self.benchmark_answers),
+            RunLimits(),
+        ]
         checkpoints = self.trainer.checkpoint_callbacks
         if not any(isinstance(callback, RunCheckpoint) for callback in checkpoints):
             # Lightning takes a subclass of ModelCheckpoint for a replacement of the user's own, which stay.

@@ -121,6 +121,7 @@ class RunResults(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.rounds:
+            trainer.num_sanity_val_steps = 0  # the base was measured when the run began
             self._write(trainer, self.rounds)
 
     def _add_round(self, trainer: Trainer, summary: dict[str, Any]) -> None:

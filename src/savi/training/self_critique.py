@@ -92,7 +92,8 @@ class SelfCritique(Callback):
         done = first(partial(self._take_up, clips))
         was_training = self._module.training
         self._module.eval()
-        with explained(f"Round {self.round + 1}, its pairs"):
+        # The chain writes and scores in the precision that the optimizer steps score in.
+        with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
             if self.round == 0 and done == 0:
                 first(partial(self._rehearse, clips))
             self._build(clips, done)
@@ -176,6 +177,8 @@ class SelfCritique(Callback):
             "clips_per_chain": self._data.clips_per_chain,
             "clips": [clip.id for clip in clips],
         }
+        if self._trainer.precision != "32-true":
+            parts["precision"] = self._trainer.precision
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _report(self, store: PairStore, clips: Sequence[Clip]) -> None:
