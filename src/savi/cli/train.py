@@ -20,6 +20,7 @@ from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
+from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.processes import first, one_line
@@ -41,7 +42,7 @@ class RunConfigCallback(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            first(lambda: lock_run(run_folder(trainer)).close())
+            first(lambda: lock_run(run_folder(trainer)).close(), "start")
         super().setup(trainer, pl_module, stage)
 
 
@@ -124,13 +125,16 @@ class SaviCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
             callbacks.append(RoundProgressBar())
-        return super().instantiate_trainer(
+        built: Trainer = super().instantiate_trainer(
             logger=loggers,
             callbacks=callbacks,
             default_root_dir=loggers[0].log_dir,
             use_distributed_sampler=False,  # each process takes its share of the work by itself
             **kwargs,
         )
+        if built.world_size > 1:
+            ProcessWatch().attach(built)
+        return built
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:
