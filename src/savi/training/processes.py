@@ -37,9 +37,9 @@ waits = WaitTrace()
 
 @dataclass(frozen=True)
 class _Failure:
-    """What came instead of a result. line: for the terminal."""
+    """What came instead of a result."""
 
-    line: str
+    error: SaviError
 
 
 @contextmanager
@@ -165,10 +165,12 @@ def _try(make: Callable[[], Any]) -> tuple[Any, Exception | None]:
     try:
         return make(), None
     except Exception as error:
+        if isinstance(error, SaviError):
+            return _Failure(error), error
         line = describe(error)
-        if not isinstance(error, SaviError | torch.OutOfMemoryError):
+        if not isinstance(error, torch.OutOfMemoryError):
             line = f"process {distributed.get_rank()} of {distributed.get_world_size()} has failed: {line}"
-        return _Failure(line), error
+        return _Failure(SaviError(line)), error
 
 
 def _end_on_failure(outcomes: list[Any], error: Exception | None) -> None:
@@ -177,7 +179,7 @@ def _end_on_failure(outcomes: list[Any], error: Exception | None) -> None:
     if not failures:
         return
     if distributed.get_rank() == 0:
-        raise error or SaviError(failures[0].line)
+        raise error or failures[0].error
     if error is not None and not isinstance(error, SaviError | torch.OutOfMemoryError):
         traceback.print_exception(error)
     sys.exit(2)

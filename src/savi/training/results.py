@@ -13,12 +13,11 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
-from savi.data.sharding import undeal
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.multiple_choice import ItemResult, summarise
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
-from savi.training.processes import gather
+from savi.training.processes import gather, waited
 from savi.training.run_folder import run_folder, run_name, write_json
 from savi.training.self_critique import SelfCritique
 
@@ -54,9 +53,8 @@ class RunResults(Callback):
         taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         pl_module.log_dict({"pairs/total": float(counts["pairs"]), **made, **taken})
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
-                log_pairs(logger, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
+        boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        log_pairs(boards, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
@@ -71,11 +69,11 @@ class RunResults(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append(outputs)
+        # After each batch, so that no process waits for another longer than a batch takes.
+        self._batches += gather(lambda: outputs, "evaluating")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        batches = self._batches
-        self._results = [result for batch in undeal(gather(lambda: batches)) for result in batch]
+        self._results = [result for batch in self._batches for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if trainer.sanity_checking and self.rounds:
             return
@@ -138,7 +136,7 @@ class RunResults(Callback):
                     "evaluating": evaluating,
                 },
             }
-        entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()}
+        entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()} | waited()
         self.rounds = [*self.rounds, entry]
         name = f"Round {entry['round']}" if entry["round"] else "The base"
         if "accuracy" in summary:
