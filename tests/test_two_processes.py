@@ -16,12 +16,16 @@ import pytest
 import torch
 
 from savi.cli import main
+from savi.world.benchmark import held_out
+from tests import slow_savi
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
+CLIPS_A_PASS = 2
+LABELLED = 8
 # Five batches of clips, two of items, and steps of so few clips that a process is sometimes without any.
 SMALL = [
     "--data.clip_count=10",
-    "--data.clips_per_pass=2",
+    f"--data.clips_per_pass={CLIPS_A_PASS}",
     "--data.pairs_per_step=4",
     "--data.benchmark_clips=3",
     "--trainer.max_epochs=2",
@@ -35,23 +39,40 @@ def arguments(runs: Path, *more: str) -> list[str]:
     return ["fit", f"--config={DEMO}", f"--runs={runs}", *SMALL, *more]
 
 
-def start(launcher: Sequence[str], given: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *launcher, "-m", "savi.cli", *given]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def start(launcher: Sequence[str], given: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]:
+    """more: environment variables."""
+    command = [sys.executable, *launcher, *given]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)} | more
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The option for a file of labelled questions about eight clips, one of which is slow to decode."""
+    folder = tmp_path_factory.mktemp("labelled")
+    items = held_out(folder, LABELLED, seed=0, split="dev")
+    slow = items[-1].clip.path
+    slow.rename(slow.with_stem("slow"))
+    lines = []
+    for item in items:
+        path = item.clip.path if item.clip.path != slow else slow.with_stem("slow")
+        lines.append({"video": str(path), "question": item.question, "answer": item.options[item.answer]})
+    (folder / "labelled.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return f"--data.labelled={folder / 'labelled.jsonl'}"
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory, labelled: str) -> Path:
     runs = tmp_path_factory.mktemp("one")
-    main(arguments(runs))
+    main(arguments(runs, labelled))
     return runs / "demo" / "version_0"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two(tmp_path_factory: pytest.TempPathFactory, labelled: str) -> Path:
+    """With clips that are slow to decode."""
     runs = tmp_path_factory.mktemp("two")
-    done = start(TORCHRUN, arguments(runs, *TWO))
+    done = start(TORCHRUN, [slow_savi.__file__, *arguments(runs, labelled, *TWO)], TIMES=str(runs / "times"))
     assert done.returncode == 0, done.stderr[-3000:]
     assert [path.name for path in (runs / "demo").iterdir()] == ["version_0"]
     assert done.stdout.count("Where to look") == 1
@@ -75,7 +96,7 @@ def weights(run: Path) -> torch.Tensor:
 
 
 def test_two_processes_make_the_pairs_of_one_in_its_order(one: Path, two: Path) -> None:
-    for name in ("pairs/round_00.jsonl", "traces/round_00.jsonl", "items/round_00.jsonl"):
+    for name in ("readiness.json", "pairs/round_00.jsonl", "traces/round_00.jsonl", "items/round_00.jsonl"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     # From then on the models differ by what floating point makes of another order of sums.
     for a, b in zip(*((run / "pairs" / "round_01.jsonl").read_text().splitlines() for run in (one, two)), strict=True):
@@ -98,13 +119,24 @@ def test_two_processes_reach_what_one_reaches(one: Path, two: Path) -> None:
         assert abs(a["accuracy"] - b["accuracy"]) * a["items"] < 1.5
 
 
-def test_one_process_goes_on_with_the_run_of_two(two: Path, tmp_path: Path) -> None:
+def test_no_process_waits_for_another_longer_than_a_batch_takes(one: Path, two: Path) -> None:
+    """In one process, the decoding for the readiness check alone takes twice as long as a batch with the slow clip."""
+    longest_in_model = max(map(float, (two.parent.parent / "times").read_text().split()))
+    longest_batch = longest_in_model + slow_savi.SLOW_CLIP + (CLIPS_A_PASS - 1) * slow_savi.CLIP
+    waits = [(stage, wait) for entry in rounds(two) for stage, wait in entry["seconds"]["waiting"].items()]
+    assert {stage for stage, _ in waits} == {"start", "evaluating", "readiness", "building", "training"}
+    assert max(wait["longest"] for _, wait in waits) <= longest_batch + 0.5
+    assert all(len(wait["processes"]) == 2 for _, wait in waits)
+    assert not any("waiting" in entry["seconds"] for entry in rounds(one))
+
+
+def test_one_process_goes_on_with_the_run_of_two(two: Path, labelled: str, tmp_path: Path) -> None:
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(two, copy)
     shutil.rmtree(copy / "checkpoints")
     for path in copy.glob("*/round_01*"):
         path.unlink()
-    main(arguments(tmp_path, "--ckpt_path=last"))
+    main(arguments(tmp_path, labelled, "--ckpt_path=last"))
     assert (copy / "pairs" / "round_00.jsonl").read_bytes() == (two / "pairs" / "round_00.jsonl").read_bytes()
     assert [entry["pairs"] for entry in rounds(copy)] == [entry["pairs"] for entry in rounds(two)]
     assert (weights(copy) - weights(two)).abs().max() < 1e-3 * weights(two).abs().max()
@@ -112,7 +144,9 @@ def test_one_process_goes_on_with_the_run_of_two(two: Path, tmp_path: Path) -> N
 
 def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
     """Lightning starts the second process itself here."""
-    done = start([], arguments(tmp_path, *TWO, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null"))
+    done = start(
+        ["-m", "savi.cli"], arguments(tmp_path, *TWO, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null")
+    )
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("savi:")]
     assert "no pair to learn from" in line

@@ -96,13 +96,16 @@ def test_processes_share_every_step_and_take_equally_many(
         assert {part.pairs for part in taken} == {sum(len(group.pairs) for group in step)}
 
 
-def test_processes_share_the_items_and_none_goes_without_a_batch() -> None:
+def test_processes_share_the_items_in_equally_many_batches() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
     items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(6)]
-    shares = [ItemDataset([items], 1, read_nothing, lambda _: False, rank, 5) for rank in range(5)]  # type: ignore[arg-type]
-    taken = [[item.id for batch in share for clip in batch.items for item in clip] for share in shares]
-    assert taken == [["0", "3"], ["1", "4"], ["2", "5"], [], []]
-    assert {len(share) for share in shares} == {1}
+
+    def taken(processes: int) -> list[list[list[str]]]:
+        shares = [ItemDataset([items], 1, read_nothing, lambda _: False, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]
+        return [[[item.id for clip in batch.items for item in clip] for batch in share] for share in shares]
+
+    assert taken(5) == [[["0", "3"]], [["1", "4"]], [["2", "5"]], [[]], [[]]]
+    assert taken(2) == [[["0", "3"], ["2", "5"]], [["1", "4"], []]]
 
 
 def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_round_is_logged_under_its_number(
     tmp_path: Path, logger: WandbLogger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dashboards, "decode", fake_decode)
-    log_pairs(logger, 2, [make_pair("a"), make_pair("gone")], frame_count=4)
+    log_pairs([logger], 2, [make_pair("a"), make_pair("gone")], frame_count=4)
     logged = logged_table(tmp_path)
     assert [(row[0], row[1] is None) for row in logged["data"]] == [("a", False), ("gone", True)]
     assert "pairs/round_02" in logger.experiment.summary.keys()  # noqa: SIM118 (it is no mapping)
@@ -106,7 +106,7 @@ def test_a_large_round_is_shown_in_part_and_from_all_over(clips: int, monkeypatc
 
     monkeypatch.setattr(dashboards, "_sheet", lambda video, count: decoded.append(video))
     pairs = [make_pair(f"{index:04d}", aspect) for index in range(clips) for aspect in ("spatial", "temporal")]
-    log_pairs(Logger(), 0, pairs, frame_count=4)  # type: ignore[arg-type]
+    log_pairs([Logger()], 0, pairs, frame_count=4)  # type: ignore[list-item]
     assert MOST_CLIPS / 2 < len(decoded) <= MOST_CLIPS
     assert decoded[0] == "clips/0000.mp4"
     assert int(Path(decoded[-1]).stem) >= 0.9 * clips - 1

@@ -46,11 +46,11 @@ Together = Callable[[Callable[[int], Any]], list[Any]]
 
 
 def test_all_get_what_each_has_made(together: Together) -> None:
-    assert together(lambda rank: gather(lambda: "abc"[rank])) == [["a", "b", "c"]] * 3
+    assert together(lambda rank: gather(lambda: "abc"[rank], "building")) == [["a", "b", "c"]] * 3
 
 
 def test_all_get_what_the_first_has_made(together: Together) -> None:
-    assert together(lambda rank: first(lambda: f"by {rank}")) == ["by 0"] * 3
+    assert together(lambda rank: first(lambda: f"by {rank}", "building")) == ["by 0"] * 3
 
 
 def fail_in(culprit: int, rank: int) -> str:
@@ -61,8 +61,20 @@ def fail_in(culprit: int, rank: int) -> str:
 
 @pytest.mark.parametrize("culprit", [0, 2])
 def test_the_first_tells_of_a_mistake_in_any_and_all_end(culprit: int, together: Together) -> None:
-    ended = together(lambda rank: gather(lambda: fail_in(culprit, rank)))
+    ended = together(lambda rank: gather(lambda: fail_in(culprit, rank), "building"))
     assert ended == [f"SaviError('clip {culprit}: a mistake')", "SystemExit(2)", "SystemExit(2)"]
+
+
+def test_an_unforeseen_error_ends_all_too_and_leaves_its_traceback(
+    together: Together, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ended = together(lambda rank: gather(lambda: [1][rank], "building"))
+    assert ended == [
+        "SaviError('process 1 of 3 has failed: IndexError: list index out of range')",
+        "SystemExit(2)",
+        "SystemExit(2)",
+    ]
+    assert capfd.readouterr().err.count("IndexError") == 2  # processes 1 and 2
 
 
 def test_gradients_are_summed_and_one_without_any_adds_nothing(together: Together) -> None:
@@ -88,8 +100,8 @@ def test_alone_everything_is_as_it_was() -> None:
     weight = nn.Parameter(torch.zeros(1))
     sum_gradients([weight])
     assert weight.grad is None
-    assert gather(lambda: 1) == [1]
-    assert first(lambda: 2) == 2
+    assert gather(lambda: 1, "building") == [1]
+    assert first(lambda: 2, "building") == 2
 
 
 def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together: Together) -> None:

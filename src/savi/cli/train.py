@@ -25,6 +25,7 @@ from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
+from savi.training.launching import ProcessWatch
 from savi.training.loggers import SettingsToLoggers, WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.processes import first, one_line
@@ -65,7 +66,7 @@ class RunConfigCallback(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            first(lambda: lock_run(run_folder(trainer)).close())
+            first(lambda: lock_run(run_folder(trainer)).close(), "start")
         super().setup(trainer, pl_module, stage)
 
 
@@ -157,9 +158,12 @@ class SaviCLI(LightningCLI):
         fixed = {name: argument.value for name, argument in TRAINER_ARGUMENTS.items()}
         fixed |= {"default_root_dir": loggers[0].log_dir, "logger": loggers, "callbacks": callbacks}
         try:
-            return super().instantiate_trainer(**fixed, **kwargs)
+            built: Trainer = super().instantiate_trainer(**fixed, **kwargs)
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
             raise SaviError(f"trainer: {_one_line(str(error))}") from None
+        if built.world_size > 1:
+            ProcessWatch().attach(built)
+        return built
 
     def after_fit(self) -> None:
         if self.trainer.is_global_zero:

@@ -156,8 +156,8 @@ class StepDataset(Dataset[OptimiserStep]):
 class ItemDataset(Dataset[ItemBatch]):
     """Held-out clips with their items, a batch of clips at a time, each batch of one set: one process's share of them.
 
-    sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more. A process without
-    a share has an empty batch: without any it would leave the evaluation, and the others waiting.
+    sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more. All processes
+    have equally many batches, because they meet after each; one whose share is smaller has an empty batch at the end.
     """
 
     def __init__(
@@ -175,7 +175,8 @@ class ItemDataset(Dataset[ItemBatch]):
             for item in items:
                 by_clip.setdefault(item.clip, []).append(item)
             batches += chunks(list(by_clip.items()), clips_per_pass)
-        self.batches = deal(batches, rank, processes) or [()]
+        missing = -len(batches) % processes if batches else processes
+        self.batches = deal([*batches, *[()] * missing], rank, processes)
         self.read = read
         self.is_answered = is_answered
 

@@ -22,6 +22,7 @@ from savi.data.batches import (
 )
 from savi.data.clips import find_clips
 from savi.data.labelled import read_labelled
+from savi.data.rendering import WorldClips, render
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import BenchmarkItem
@@ -151,14 +152,14 @@ class ClipDataModule(LightningDataModule):
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
 
-    def prepare_data(self) -> None:
-        """Render what is missing of the world, once a machine."""
-        self._training_clips()
-        self._items()
-        self.read_labelled()
-
     def setup(self, stage: str) -> None:
-        """Find the clips and read the benchmarks' files, all before the model is loaded. Raises SaviError."""
+        """Find the clips and read the benchmarks' files, all before the model is loaded. Raises SaviError.
+
+        The processes of a machine render what is missing of the world together.
+        """
+        if self.trainer and self.trainer.world_size > 1:
+            wanted = self._world_clips(fit=stage == "fit")
+            render(wanted, self.trainer.local_rank, self.trainer.num_devices, self.trainer.strategy.barrier)
         if stage == "fit":
             self.clips = self._training_clips()
             self.labelled = self.read_labelled()
@@ -219,14 +220,32 @@ class ClipDataModule(LightningDataModule):
                 return find_clips(self.source, self.clip_count)
             except SaviError as error:
                 raise SaviError(f"data.clips: {error}") from None
-        count = self.clip_count or 0
-        return training_clips(self.cache / f"world-{self.seed}" / "train", count, self.seed)
+        return training_clips(self._training_folder, self.clip_count or 0, self.seed)
 
     def _items(self) -> list[Item]:
         if WORLD not in self.benchmarks:
             return []
-        folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
-        return held_out(folder, self.benchmark_clips, self.benchmark_seed, self.benchmark_set)
+        return held_out(self._held_out_folder, self.benchmark_clips, self.benchmark_seed, self.benchmark_set)
+
+    def _world_clips(self, fit: bool) -> list[WorldClips]:
+        """The clips of the world that a fit or an evaluation uses."""
+        wanted = []
+        if fit and self.source == WORLD:
+            wanted.append(WorldClips("train", self._training_folder, self.seed, self.clip_count or 0))
+        if fit and self.labelled_source == WORLD:
+            wanted.append(WorldClips("dev", self._held_out_folder, self.benchmark_seed, LABELLED_CLIPS))
+        if WORLD in self.benchmarks:
+            seed, count = self.benchmark_seed, self.benchmark_clips
+            wanted.append(WorldClips(self.benchmark_set, self._held_out_folder, seed, count))
+        return wanted
+
+    @property
+    def _training_folder(self) -> Path:
+        return self.cache / f"world-{self.seed}" / "train"
+
+    @property
+    def _held_out_folder(self) -> Path:
+        return self.cache / f"world-{self.benchmark_seed}" / "held_out"
 
     def read_labelled(self) -> list[Labelled]:
         """The questions with known answers, rendered where they are the world's. Raises SaviError."""
@@ -237,8 +256,7 @@ class ClipDataModule(LightningDataModule):
                 return read_labelled(Path(self.labelled_source).expanduser())
             except SaviError as error:
                 raise SaviError(f"data.labelled: {error}") from None
-        folder = self.cache / f"world-{self.benchmark_seed}" / "held_out"
-        items = held_out(folder, LABELLED_CLIPS, self.benchmark_seed, "dev")
+        items = held_out(self._held_out_folder, LABELLED_CLIPS, self.benchmark_seed, "dev")
         return [Labelled(item.clip, item.question, item.options[item.answer]) for item in items]
 
 

@@ -26,6 +26,9 @@ from savi.report.labels import (
     style_axes,
 )
 
+STAGES = ("building", "training", "evaluating")
+"""Of a round, whose seconds make up the run's."""
+
 LINE_STYLES = ("-", "--", ":")
 """For the first nine tasks, the next nine, and the rest."""
 
@@ -61,7 +64,7 @@ def _draw_title(figure: Figure, results: Mapping[str, Any]) -> None:
         title += f": {_from_to(measured, 'accuracy')} on held-out questions"
         facts.append(f"{measured[0]['items']} questions")
         facts.append(f"malformed replies {_from_to(measured, 'malformed')}")
-    seconds = sum(sum(entry.get("seconds", {}).values()) for entry in rounds)
+    seconds = sum(entry.get("seconds", {}).get(stage, 0.0) for entry in rounds for stage in STAGES)
     if seconds:
         facts.append(f"{seconds / 60:.1f} minutes")
     figure.text(0.05, 0.945, title, fontsize=22, fontweight="bold", color=INK)

@@ -116,7 +116,7 @@ class BenchmarkAnswers(Callback):
         """Grade the answers of all processes, write rows and tables, and give the summaries by benchmark."""
         summaries = {}
         for name, opened in self.opened.items():
-            for answers in gather(self.logs[name].all):
+            for answers in gather(self.logs[name].all, "evaluating"):
                 self.logs[name].take(answers)
             rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)

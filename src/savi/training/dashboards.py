@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
+from savi.training.processes import deal_out, first, is_first
 from savi.types import PreferencePair
 from savi.video.contact_sheet import contact_sheet
 from savi.video.decode import UndecodableClip, decode
@@ -32,16 +33,24 @@ MOST_CLIPS = 32
 """Clips shown of a round. Each is decoded once more for its picture; all pairs are in the round's file."""
 
 
-def log_pairs(logger: WandbLogger, round_index: int, pairs: Sequence[PreferencePair], frame_count: int) -> None:
+def log_pairs(
+    loggers: Sequence[WandbLogger], round_index: int, pairs: Sequence[PreferencePair], frame_count: int
+) -> None:
     """Log the pairs of up to MOST_CLIPS clips, spread over the round, as the table `pairs/round_NN`.
 
-    A clip that can't be decoded any more stands there without a picture.
+    A clip that can't be decoded any more has no picture. All processes have to call it, because they share the
+    decoding; the first one logs.
     """
+    if not first(lambda: bool(loggers), "training"):
+        return
     videos = {pair.clip: pair.video for pair in pairs}
     shown = list(videos)[:: -(-len(videos) // MOST_CLIPS) or 1]
-    sheets = {clip: sheet for clip in shown if (sheet := _sheet(videos[clip], frame_count)) is not None}
-    table = pair_table([pair for pair in pairs if pair.clip in shown], sheets)
-    logger.experiment.log({f"pairs/round_{round_index:02d}": table})
+    made = deal_out(shown, lambda clip: _sheet(videos[clip], frame_count), "training")
+    sheets = {clip: sheet for clip, sheet in zip(shown, made, strict=True) if sheet is not None}
+    if is_first():
+        for logger in loggers:
+            table = pair_table([pair for pair in pairs if pair.clip in shown], sheets)
+            logger.experiment.log({f"pairs/round_{round_index:02d}": table})
 
 
 def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image]) -> wandb.Table:

@@ -165,14 +165,14 @@ class SelfAlignment(LightningModule):
         owners = [pair.clip for micro in batch.micro_batches for pairs in micro.pairs for pair in pairs]
         values = [value for part in losses for value in part.tolist()]
         own = [clip for clip, loss in zip(owners, values, strict=True) if not math.isfinite(loss)]
-        broken = [clip for clips in gather(lambda: own) for clip in clips]
-        clips = broken or [clip for clips in gather(lambda: owners) for clip in clips]
+        broken = [clip for clips in gather(lambda: own, "training") for clip in clips]
+        clips = broken or [clip for clips in gather(lambda: owners, "training") for clip in clips]
 
         def refuse() -> NoReturn:
             raise NonFiniteError(f"the {name} is {value} ({name_clips(clips)})")
 
         with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"):
-            first(refuse)
+            first(refuse, "training")
 
     def _try_weights(self, batch: OptimiserStep) -> None:
         """Score the last step's own pairs with the weights that it gave, before a checkpoint is made of them.
@@ -182,7 +182,8 @@ class SelfAlignment(LightningModule):
         was_training = self.training
         self.eval()
         with torch.no_grad(), explained(f"Round {self.current_epoch + 1}, after its last step {self.global_step}"):
-            gather(lambda: [self._pair_losses(micro)["loss"].tolist() for micro in batch.micro_batches[:1]])
+            ours = batch.micro_batches[:1]
+            gather(lambda: [self._pair_losses(micro)["loss"].tolist() for micro in ours], "training")
         self.train(was_training)
 
     def _without_sync(self) -> AbstractContextManager[None]:

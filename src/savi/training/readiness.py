@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from lightning.pytorch.utilities import rank_zero_info
 
 from savi.critique.chain import CritiqueChain
-from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
+from savi.critique.readiness import Readiness, examine, rehearse, summarise
 from savi.data.batches import chunks
 from savi.data.datamodule import ClipDataModule
+from savi.training.frames import FramesAhead
+from savi.training.processes import deal_out
 from savi.types import Clip, Frames
 from savi.video.decode import UndecodableClip
-from savi.video.prefetch import decode_ahead
+
+T = TypeVar("T")
 
 REHEARSED = 32
 """Clips of those to learn from that the check takes."""
 
 
 def check_readiness(chain: CritiqueChain, data: ClipDataModule, clips: Sequence[Clip]) -> Readiness:
-    """Measure the model's criticism on the first clips, and on the labelled questions where there are any."""
-    rehearsals: list[Rehearsal] = []
-    for batch, frames in _batches(chain, data, clips[:REHEARSED]):
-        rehearsals += rehearse(chain, batch, frames)
-    examined: list[Examination] = []
-    for batch, frames in _batches(chain, data, list(dict.fromkeys(one.clip for one in data.labelled))):
-        examined += examine(chain, batch, frames, [one for one in data.labelled if one.clip in batch])
-    return summarise(rehearsals, examined)
+    """Measure the model's criticism on the first clips, and on the labelled questions where there are any.
+
+    All processes have to call it: each takes its share of the batches, and all get the figures of one process.
+    """
+    asked = list(dict.fromkeys(one.clip for one in data.labelled))
+    return summarise(
+        _in_batches(chain, data, clips[:REHEARSED], partial(rehearse, chain)),
+        _in_batches(
+            chain,
+            data,
+            asked,
+            lambda batch, frames: examine(chain, batch, frames, [one for one in data.labelled if one.clip in batch]),
+        ),
+    )
 
 
-def _batches(
-    chain: CritiqueChain, data: ClipDataModule, clips: Sequence[Clip]
-) -> Iterator[tuple[list[Clip], list[Frames | None]]]:
-    """Clips with their frames, None where they aren't needed; without those that can't be decoded."""
-    for batch in chunks(clips, data.clips_per_chain):
-        missing = [clip for clip in batch if not (chain.model.is_kept(clip) and chain.critic.is_kept(clip))]
-        paths = [clip.path for clip in missing]
-        decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
-        frames = dict(zip(missing, decoded, strict=True))
-        broken = {clip: read.reason for clip, read in frames.items() if isinstance(read, UndecodableClip)}
-        for clip, reason in broken.items():
-            rank_zero_info(f"Readiness is measured without {clip.path}: {reason}")
-        if good := [clip for clip in batch if clip not in broken]:
-            yield good, [read if isinstance(read := frames.get(clip), Frames) else None for clip in good]
+def _in_batches(
+    chain: CritiqueChain,
+    data: ClipDataModule,
+    clips: Sequence[Clip],
+    measure: Callable[[Sequence[Clip], Sequence[Frames | None]], list[T]],
+) -> list[T]:
+    """The measurements of all batches in their order, without the clips that can't be decoded."""
+    batches = chunks(clips, data.clips_per_chain)
+    read = FramesAhead(chain, data, batches)
+
+    def work(batch: Sequence[Clip]) -> tuple[list[T], dict[str, str]]:
+        frames = dict(zip(batch, read(batch), strict=True))
+        good = {clip: decoded for clip, decoded in frames.items() if not isinstance(decoded, UndecodableClip)}
+        broken = {str(clip.path): bad.reason for clip, bad in frames.items() if isinstance(bad, UndecodableClip)}
+        return measure(list(good), list(good.values())) if good else [], broken
+
+    measured: list[T] = []
+    for of_batch, broken in deal_out(batches, work, "readiness"):
+        measured += of_batch
+        for path, reason in broken.items():
+            rank_zero_info(f"Readiness is measured without {path}: {reason}")
+    return measured

@@ -13,13 +13,12 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
-from savi.data.sharding import undeal
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.multiple_choice import ItemResult, summarise
 from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
-from savi.training.processes import gather
+from savi.training.processes import gather, waited
 from savi.training.run_folder import run_folder, run_name, write_json
 from savi.training.self_critique import SelfCritique
 
@@ -57,9 +56,8 @@ class RunResults(Callback):
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
         for logger in trainer.loggers:
             logger.log_metrics({"pairs/total": float(counts["pairs"]), **made, **taken}, step=trainer.global_step)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger) and trainer.is_global_zero:
-                log_pairs(logger, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
+        boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
+        log_pairs(boards, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
@@ -74,11 +72,11 @@ class RunResults(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._batches.append(outputs)
+        # After each batch, so that no process waits for another longer than a batch takes.
+        self._batches += gather(lambda: outputs, "evaluating")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        batches = self._batches
-        self._results = [result for batch in undeal(gather(lambda: batches)) for result in batch]
+        self._results = [result for batch in self._batches for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if trainer.sanity_checking and self.rounds:
             return
@@ -142,7 +140,7 @@ class RunResults(Callback):
                     "evaluating": evaluating,
                 },
             }
-        entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()}
+        entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()} | waited()
         self.rounds = [*self.rounds, entry]
         name = f"Round {entry['round']}" if entry["round"] else "The base"
         if "accuracy" in summary:

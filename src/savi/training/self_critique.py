@@ -18,16 +18,15 @@ from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
-from savi.data.sharding import deal
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
-from savi.training.processes import first, gather
+from savi.training.frames import FramesAhead
+from savi.training.processes import deal_out, first
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
 from savi.training.run_folder import lock_run, run_folder, write_json
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
-from savi.video.prefetch import decode_ahead
 
 if TYPE_CHECKING:
     from savi.training.module import SelfAlignment
@@ -60,7 +59,7 @@ class SelfCritique(Callback):
         self._data = datamodule
         if stage == "fit":
             check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain)
-            first(self._lock)
+            first(self._lock, "start")
 
     def _lock(self) -> None:
         self._locked = lock_run(run_folder(self._trainer))
@@ -89,17 +88,17 @@ class SelfCritique(Callback):
         Raises SaviError when no clip could be decoded, or the filters left nothing.
         """
         started = time.monotonic()
-        done = first(partial(self._take_up, clips))
+        done = first(partial(self._take_up, clips), "building")
         was_training = self._module.training
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
             if self.round == 0 and done == 0:
-                first(partial(self._rehearse, clips))
+                self._check_readiness(clips)
             self._build(clips, done)
         self._module.train(was_training)
         self.seconds = time.monotonic() - started
-        self.built, self.counts = first(partial(self._close, clips))
+        self.built, self.counts = first(partial(self._close, clips), "building")
         return self.built
 
     def _take_up(self, clips: Sequence[Clip]) -> int:
@@ -120,26 +119,17 @@ class SelfCritique(Callback):
 
         The batches are those of a single process, so that the pairs are the same.
         """
-        data, trainer = self._data, self._trainer
+        trainer = self._trainer
         chain = self._chain(clips)
-        batches = chunks(clips[done:], data.clips_per_chain)
-        mine = deal(batches, trainer.global_rank, trainer.world_size)
-        missing = {clip for batch in mine for clip in batch if not (self.is_kept(clip) and chain.critic.is_kept(clip))}
-        paths = [clip.path for batch in mine for clip in batch if clip in missing]
-        decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
-
-        def run(batch: Sequence[Clip]) -> list[ClipResult]:
-            return _run_batch(chain, batch, [next(decoded) if clip in missing else None for clip in batch])
-
+        batches = chunks(clips[done:], self._data.clips_per_chain)
+        read = FramesAhead(chain, self._data, batches)
         hidden = done == len(clips) or not trainer.is_global_zero or trainer.progress_bar_callback is None
         with pair_building_bar(self.round, len(clips), done, disable=hidden) as bar:
-            for turn in range(-(-len(batches) // trainer.world_size)):
-                batch = mine[turn] if turn < len(mine) else ()
-                for results in gather(partial(run, batch)):
-                    if self._store is not None and results:
-                        self._store.commit(results)
-                        bar.set_postfix(pairs=self._store.counts()["pairs"], refresh=False)
-                        bar.update(len(results))
+            for results in deal_out(batches, lambda batch: _run_batch(chain, batch, read(batch)), "building"):
+                if self._store is not None:
+                    self._store.commit(results)
+                    bar.set_postfix(pairs=self._store.counts()["pairs"], refresh=False)
+                    bar.update(len(results))
 
     def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
         module = self._module
@@ -154,13 +144,13 @@ class SelfCritique(Callback):
             critic=critic,
         )
 
-    def _rehearse(self, clips: Sequence[Clip]) -> None:
+    def _check_readiness(self, clips: Sequence[Clip]) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
         settings = self._module.chain_settings
         if settings.second != "revision" or settings.critic.who == "truth":
             return
         readiness = check_readiness(self._chain(clips), self._data, clips)
-        write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness))
+        first(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
         rank_zero_info(readiness.line())
 
     def _key(self, clips: Sequence[Clip]) -> str:
