@@ -1,4 +1,4 @@
-"""What a run's results say when it doesn't go the usual way: stopped rounds, rounds without an evaluation, other sets."""
+"""What results say of unusual runs: stopped rounds, rounds without an evaluation, other sets."""
 
 from __future__ import annotations
 
