@@ -16,6 +16,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 LAYERS = (
     ("errors",),
     ("types",),
+    ("files",),
     ("video", "prompts", "objective"),
     ("world",),
     ("models", "critique", "evaluation"),

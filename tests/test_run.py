@@ -80,10 +80,11 @@ def test_results_tell_of_the_base_and_of_every_round(run: Path) -> None:
     rounds = json.loads((run / "results.json").read_text())["rounds"]
     assert [entry["round"] for entry in rounds] == [0, 1, 2]
     for entry in rounds:
-        tasks = entry["by_task"]
-        assert 0 <= min(tasks.values()) <= entry["accuracy"] <= max(tasks.values()) <= 1
-        wrong = round((1 - entry["accuracy"]) * entry["items"])
-        assert sum(entry["errors"].values()) == wrong
+        world = entry["benchmarks"]["world"]
+        tasks = world["by_task"]
+        assert 0 <= min(tasks.values()) <= world["accuracy"] <= max(tasks.values()) <= 1
+        wrong = round((1 - world["accuracy"]) * world["items"])
+        assert sum(world["errors"].values()) == wrong
         assert entry["seconds"]["evaluating"] > 0
     for entry in rounds[1:]:
         pairs = (run / "pairs" / f"round_{entry['round'] - 1:02d}.jsonl").read_text().splitlines()

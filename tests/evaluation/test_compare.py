@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from savi.cli import main
-from savi.evaluation.compare import Outcome, compare_outcomes, sign_flip_p
-from savi.types import SaviError
+from savi.evaluation.compare import compare_outcomes, sign_flip_p
+from savi.evaluation.outcomes import Outcome
+from tests.report.made_up_runs import measured_on
 
 
 def outcome(number: int, video: str, correct: bool, task: str = "t", benchmark: str = "nextqa") -> Outcome:
@@ -49,10 +50,8 @@ def test_mvbench_weighs_its_tasks_alike() -> None:
     assert compare_outcomes("mvbench", both).by_task == {"r": 1.0, "s": 0.0}
 
 
-def test_runs_that_were_asked_differently_are_refused() -> None:
-    a, b = outcome(1, "v", True), Outcome("nextqa", "1", "v", "t", "what ?", "A", "A", True)
-    with pytest.raises(SaviError, match=r"different questions as 1"):
-        compare_outcomes("nextqa", [(a, b)])
+def write_results(folder: Path, *rounds: dict[str, Any]) -> None:
+    (folder / "results.json").write_text(json.dumps({"run": {"name": "demo"}, "rounds": rounds}))
 
 
 def row(number: int, correct: bool, **more: Any) -> dict[str, Any]:
@@ -83,6 +82,10 @@ def test_the_command_finds_a_runs_last_evaluation(tmp_path: Path, capsys: pytest
         row(4, True, answer=""),
     )
     write(b / "validate" / "benchmarks" / "nextqa.replies.jsonl", {"key": "x"})
+    summary = {"accuracy": 0.5, "items": 3}
+    write_results(a, *({"round": number, "benchmarks": {"nextqa": summary}} for number in (0, 1)))
+    write_results(b, {"round": 1, "benchmarks": {"nextqa": summary}})
+    write_results(b / "validate", {"round": 1, "benchmarks": {"nextqa": summary}})
     output = tmp_path / "changes.jsonl"
     main(["compare", str(a), str(b), "--output", str(output)])
     said = capsys.readouterr().out
@@ -96,12 +99,58 @@ def test_the_command_finds_a_runs_last_evaluation(tmp_path: Path, capsys: pytest
     assert "NExT-QA: 33.3 -> 66.7 % (+33.3" in capsys.readouterr().out
 
 
-def test_the_world_is_compared_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    item = {"id": "x", "video": "v", "task": "count", "question": "how many ?", "answer": "two"}
-    for number, choice in enumerate(("one", "two")):
-        write(tmp_path / "run" / "items" / f"round_0{number}.jsonl", item | {"choice": choice})
-    main(["compare", str(tmp_path / "run" / "items" / "round_00.jsonl"), str(tmp_path / "run")])
-    assert "world: 0.0 -> 100.0 % (+100.0" in capsys.readouterr().out
+def test_only_the_questions_that_both_were_asked_are_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write(tmp_path / "a.jsonl", row(0, False), row(1, True), row(2, True), row(3, True))
+    b = write(tmp_path / "b.jsonl", row(0, True), row(1, True, question="what ?"), row(2, True, video="other"))
+    main(["compare", str(a), str(b)])
+    said = capsys.readouterr().out
+    assert "NExT-QA: 0.0 -> 100.0 % (+100.0" in said
+    assert "on 1 questions, 1 videos" in said
+    assert "Left out: 3 questions that only A answered, 2 that only B did" in said
+
+
+def item(clip: str, choice: str, folder: str = "test-v3-0") -> dict[str, Any]:
+    asked = {"id": f"{clip}_count", "video": f"/cache/{folder}/{clip}.mp4", "task": "count", "question": "how many ?"}
+    return asked | {"options": ["one", "two"], "answer": "two", "choice": choice}
+
+
+def test_rendered_clips_of_another_seed_are_other_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = write(tmp_path / "a.jsonl", item("test_0", "two"))
+    b = write(tmp_path / "b.jsonl", item("test_0", "two", folder="test-v3-1"))
+    with pytest.raises(SystemExit):
+        main(["compare", str(a), str(b)])
+    assert f"savi: {a} and {b} have no question in common" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["today's results", "an older savi's"])
+def test_the_last_round_that_was_evaluated_counts(
+    old: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An older savi left the items of an earlier evaluation where a round had none."""
+    run = tmp_path / "run"
+    for number, choice in enumerate(("one", "one", "two", "one")):
+        write(run / "items" / f"round_0{number}.jsonl", item("test_0", choice))
+    entries: list[dict[str, Any]] = [{"round": number, "pairs": 5, "filters": {}} for number in range(4)]
+    for number in (0, 2):
+        world = {"accuracy": number / 2, "items": 1, "by_task": {}}
+        entries[number] |= world if old else {"benchmarks": {"world": world}}
+    write_results(run, *entries)
+    main(["compare", str(run / "items" / "round_00.jsonl"), str(run)])
+    said = capsys.readouterr().out
+    assert f"B: {run}, round 2\n" in said
+    assert "Rendered world: 0.0 -> 100.0 % (+100.0" in said
+
+
+def test_a_difference_in_frames_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, frames in (("a", 32), ("b", 8)):
+        write(tmp_path / name / "items" / "round_00.jsonl", item("test_0", "two"))
+        world = {"accuracy": 1.0, "items": 1, "measured_on": measured_on(clips=1, frames=frames)}
+        write_results(tmp_path / name, {"round": 0, "benchmarks": {"world": world}})
+    main(["compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    said = capsys.readouterr().out
+    assert f"A: {tmp_path / 'a'}, base" in said
+    assert "A was measured on 3 questions on 1 clips (test, seed 0, 32 frames" in said
+    assert "B was measured on 3 questions on 1 clips (test, seed 0, 8 frames" in said
 
 
 def test_runs_without_anything_in_common_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

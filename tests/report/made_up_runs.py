@@ -16,7 +16,13 @@ KINDS = (
     "causal reasoning",
     "detail omission",
 )
-EVALUATION = ("accuracy", "by_task", "errors", "items", "malformed", "free_form_accuracy")
+
+
+def measured_on(split: str = "test", clips: int = 120, benchmark: str = "world", **more: Any) -> dict[str, Any]:
+    """What a made-up figure was measured on; other sets have other digests."""
+    place = {"benchmark": benchmark, "split": split, "items": 3 * clips, "of": 3 * clips, "clips": clips, "frames": 32}
+    place |= {"frame_pixels": None, "seed": 0, "scorer": "likelihood", **more}
+    return place | {"digest": f"{split}-{clips}"}
 
 
 def make_results(rounds: int, tasks: Sequence[str] = TASKS, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
@@ -24,14 +30,18 @@ def make_results(rounds: int, tasks: Sequence[str] = TASKS, kinds: Sequence[str]
     entries = []
     for number in range(rounds + 1):
         by_task = {task: 0.4 + 0.05 * number + 0.01 * (index % 3 - 1) for index, task in enumerate(tasks)}
-        entry: dict[str, Any] = {
-            "round": number,
+        world = {
             "accuracy": 0.4 + 0.05 * number,
             "by_task": by_task,
             "errors": {kind: int((60 - 7 * index) * 0.67**number) for index, kind in enumerate(kinds)},
             "items": 360,
             "malformed": 0.02 - 0.002 * number,
             "free_form_accuracy": 0.35 + 0.05 * number,
+            "measured_on": measured_on(),
+        }
+        entry: dict[str, Any] = {
+            "round": number,
+            "benchmarks": {"world": world},
             "pairs": 0,
             "filters": {},
             "seconds": {"evaluating": 10.0},
@@ -45,17 +55,26 @@ def make_results(rounds: int, tasks: Sequence[str] = TASKS, kinds: Sequence[str]
 
 
 def without_benchmark(results: dict[str, Any]) -> dict[str, Any]:
-    rounds = [{k: v for k, v in entry.items() if k not in EVALUATION} for entry in results["rounds"] if entry["round"]]
+    rounds = [{k: v for k, v in entry.items() if k != "benchmarks"} for entry in results["rounds"] if entry["round"]]
     return {**results, "rounds": rounds}
 
 
 def with_benchmarks(results: dict[str, Any]) -> dict[str, Any]:
     """The same run, measured on two benchmarks instead of the world."""
-    rounds = [{k: v for k, v in entry.items() if k not in EVALUATION} for entry in results["rounds"]]
+    rounds = [dict(entry) for entry in results["rounds"]]
     for entry in rounds:
         accuracy = 0.5 + 0.04 * entry["round"]
         summary = {"accuracy": accuracy, "interval": [accuracy - 0.05, accuracy + 0.05], "unread": 3, "items": 200}
         entry["benchmarks"] = {"mvbench": summary, "egoschema": summary | {"accuracy": None, "interval": None}}
+    return {**results, "rounds": rounds}
+
+
+def as_before(results: dict[str, Any]) -> dict[str, Any]:
+    """The same run as an older savi wrote it: the world's figures in the entries, and no word on the set."""
+    rounds = []
+    for entry in results["rounds"]:
+        world = {name: value for name, value in entry["benchmarks"]["world"].items() if name != "measured_on"}
+        rounds.append({name: value for name, value in entry.items() if name != "benchmarks"} | world)
     return {**results, "rounds": rounds}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import KINDS, make_results, with_benchmarks, without_benchmark, write_metrics
+from made_up_runs import KINDS, make_results, measured_on, with_benchmarks, without_benchmark, write_metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -56,6 +56,15 @@ def text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     return [(text.get_text(), Text.get_window_extent(text)) for text in visible_texts(figure)]
 
 
+def with_other_sets(results: dict[str, Any]) -> dict[str, Any]:
+    """The run after a change of the held-out set before its fourth round; its last round was stopped."""
+    for entry in results["rounds"][:4]:
+        entry["benchmarks"]["world"]["measured_on"] = measured_on("dev", 60)
+    del results["rounds"][-1]["benchmarks"]
+    results["rounds"][-1]["steps"] = {"taken": 3, "planned": 28}
+    return results
+
+
 CASES = {
     "base only": (make_results(0), 0),
     "one round": (make_results(1), 3),
@@ -69,6 +78,7 @@ CASES = {
         make_results(6, tasks=[f"fine grained moving direction {i}" for i in range(20)]),
         5,
     ),
+    "other sets and a stopped round": (with_other_sets(make_results(5)), 10),
     "no benchmark": (without_benchmark(make_results(2)), 4),
 }
 
@@ -111,9 +121,10 @@ def test_accuracy_is_drawn_for_the_whole_and_for_every_task(tmp_path: Path, draw
     draw_summary(results, None, tmp_path / "summary.png")
     axes = panel(drawn[0], "Accuracy by round and task")
     lines = [list(line.get_ydata()) for line in axes.lines]
-    assert [entry["accuracy"] for entry in results["rounds"]] in lines
-    for task in results["rounds"][0]["by_task"]:
-        assert [entry["by_task"][task] for entry in results["rounds"]] in lines
+    worlds = [entry["benchmarks"]["world"] for entry in results["rounds"]]
+    assert [world["accuracy"] for world in worlds] in lines
+    for task in worlds[0]["by_task"]:
+        assert [world["by_task"][task] for world in worlds] in lines
     assert "overall  50%  (+10)" in words(axes)
     assert "motion  49%  (+10)" in words(axes)
     assert all(axes.get_ylim()[0] <= value <= axes.get_ylim()[1] for line in lines for value in line)
@@ -121,7 +132,7 @@ def test_accuracy_is_drawn_for_the_whole_and_for_every_task(tmp_path: Path, draw
 
 def test_a_task_that_comes_later_is_drawn_from_there(tmp_path: Path, drawn: list[Figure]) -> None:
     results = make_results(2)
-    del results["rounds"][0]["by_task"]["motion"]
+    del results["rounds"][0]["benchmarks"]["world"]["by_task"]["motion"]
     draw_summary(results, None, tmp_path / "summary.png")
     axes = panel(drawn[0], "Accuracy by round and task")
     assert [1, 2] in [list(line.get_xdata()) for line in axes.lines]
@@ -129,7 +140,7 @@ def test_a_task_that_comes_later_is_drawn_from_there(tmp_path: Path, drawn: list
 
 def test_benchmarks_are_drawn_where_the_world_was_not_asked(tmp_path: Path, drawn: list[Figure]) -> None:
     draw_summary(with_benchmarks(make_results(2)), None, tmp_path / "summary.png")
-    axes = panel(drawn[0], "Accuracy by round and task")
+    axes = panel(drawn[0], "Accuracy by round and benchmark")
     assert [list(line.get_ydata()) for line in axes.lines] == [pytest.approx([0.5, 0.54, 0.58])]
     assert "MVBench  58%  (+8)" in words(axes)
 
@@ -141,10 +152,11 @@ def bars(axes: Axes) -> list[tuple[float, float]]:
 
 def test_errors_are_stacked_up_to_their_total(tmp_path: Path, drawn: list[Figure]) -> None:
     results = make_results(1)
-    results["rounds"][1]["errors"].pop("causal reasoning")
+    worlds = [entry["benchmarks"]["world"] for entry in results["rounds"]]
+    worlds[1]["errors"].pop("causal reasoning")
     draw_summary(results, None, tmp_path / "summary.png")
     axes = panel(drawn[0], "Errors by kind")
-    base, last = (list(entry["errors"].values()) for entry in results["rounds"])
+    base, last = (list(world["errors"].values()) for world in worlds)
     assert bars(axes)[0::2] == [(sum(base[:index]), value) for index, value in enumerate(base)]
     assert max(bottom + height for bottom, height in bars(axes)[1::2]) == sum(last)
     assert f"| {sum(base)} | {sum(last)} |" in words(axes)
@@ -184,7 +196,33 @@ def test_a_running_mean_looks_back_over_its_window(tmp_path: Path, drawn: list[F
 def test_what_is_missing_is_said_in_its_panel(tmp_path: Path, drawn: list[Figure], metrics: Path | None) -> None:
     draw_summary(without_benchmark(make_results(1)), metrics, tmp_path / "summary.png")
     (figure,) = drawn
-    assert words(panel(figure, "Accuracy by round and task")) == "not evaluated: the run had no benchmark"
+    assert words(panel(figure, "Accuracy by round and benchmark")) == "not evaluated: the run had no benchmark"
     assert "not evaluated" in words(panel(figure, "Errors by kind"))
     assert words(panel(figure, "Rewards in training")) == "no rewards were logged"
     assert figure.texts[0].get_text() == "demo"
+
+
+def test_figures_of_another_set_are_not_drawn(tmp_path: Path, drawn: list[Figure]) -> None:
+    draw_summary(with_other_sets(make_results(5)), None, tmp_path / "summary.png")
+    title, _, notes = (text.get_text() for text in drawn[0].texts)
+    assert title == "demo: 60.0% on held-out questions"
+    assert "round 5 stopped after 3 of 28 steps and was not evaluated" in notes
+    assert "measured on another set and not drawn: base, round 1, round 2, round 3" in notes
+    axes = panel(drawn[0], "Accuracy by round and task")
+    assert {number for line in axes.lines for number in line.get_xdata()} == {4}
+
+
+def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.png"
+    draw_summary(make_results(1), None, path)
+    before = path.read_bytes()
+
+    def full(self: Figure, file: Path, **_: Any) -> None:
+        file.write_bytes(before[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="No space"):
+        draw_summary(make_results(2), None, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["summary.png"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-from made_up_runs import make_results, with_benchmarks, without_benchmark
+import pytest
+from made_up_runs import as_before, make_results, measured_on, with_benchmarks, without_benchmark
 from rich.console import Console
 
-from savi.report.table import build_table, print_table
+from savi.evaluation.measured import read_results
+from savi.report.table import build_table, print_table, print_validation
 
 GREEN, RED = "32m", "31m"
 """The ends of the terminal's codes for colours, whatever else is set with them."""
@@ -30,7 +33,7 @@ def row(lines: list[str], name: str) -> list[str]:
 
 def test_rows_go_from_the_base_to_the_last_round(tmp_path: Path) -> None:
     lines = printed(make_results(4), tmp_path)
-    assert row(lines, "overall") == ["overall", "40.0 %", "60.0 %", "+20.0"]
+    assert row(lines, "Rendered world") == ["Rendered world", "40.0 %", "60.0 %", "+20.0"]
     assert row(lines, "order") == ["order", "40.0 %", "60.0 %", "+20.0"]
     assert row(lines, "motion") == ["motion", "39.0 %", "59.0 %", "+20.0"]
     assert row(lines, "in its own words") == ["in its own words", "35.0 %", "55.0 %", "+20.0"]
@@ -43,7 +46,7 @@ def test_rows_go_from_the_base_to_the_last_round(tmp_path: Path) -> None:
 
 def test_better_is_green_and_worse_is_red(tmp_path: Path) -> None:
     results = make_results(1)
-    first, last = results["rounds"]
+    first, last = (entry["benchmarks"]["world"] for entry in results["rounds"])
     last["by_task"]["motion"] = first["by_task"]["motion"] - 0.1
     last["by_task"]["order"] = first["by_task"]["order"]
     last["malformed"] = first["malformed"] + 0.1
@@ -53,7 +56,7 @@ def test_better_is_green_and_worse_is_red(tmp_path: Path) -> None:
     def line(name: str) -> str:
         return next(line for line in lines if name in line)
 
-    assert GREEN in line("overall")
+    assert GREEN in line("Rendered world  ")
     assert RED in line("motion")
     assert RED not in line("order")
     assert GREEN not in line("order")
@@ -79,8 +82,8 @@ def test_a_run_without_benchmark_says_what_it_learnt_from(tmp_path: Path) -> Non
 
 def test_tasks_and_kinds_that_are_missing_on_one_side_are_shown(tmp_path: Path) -> None:
     results = make_results(1)
-    del results["rounds"][0]["by_task"]["motion"]
-    results["rounds"][1]["errors"] = {"new kind": 3}
+    del results["rounds"][0]["benchmarks"]["world"]["by_task"]["motion"]
+    results["rounds"][1]["benchmarks"]["world"]["errors"] = {"new kind": 3}
     lines = printed(results, tmp_path)
     assert row(lines, "motion") == ["motion", "-", "44.0 %", ""]
     assert row(lines, "new kind") == ["new kind", "0", "3", "+3"]
@@ -93,12 +96,12 @@ def test_a_benchmark_without_kinds_of_errors_has_no_such_rows(tmp_path: Path) ->
 
 def test_a_run_that_was_stopped_before_its_first_round_shows_the_base(tmp_path: Path) -> None:
     lines = printed(make_results(0), tmp_path)
-    assert row(lines, "overall")[1] == "40.0 %"
+    assert row(lines, "Rendered world")[1] == "40.0 %"
     assert lines[-1] == "Where to look:"
 
 
 def test_one_measurement_stands_alone() -> None:
-    base = {"round": 0, "accuracy": 0.5, "by_task": {"motion": 0.5}, "errors": {"causal reasoning": 3}, "items": 6}
+    (base,) = make_results(0)["rounds"]
     table = build_table("demo", base, base)
     assert [column.header for column in table.columns] == ["accuracy", "base"]
 
@@ -109,11 +112,69 @@ def test_benchmarks_stand_beside_the_papers_figures(tmp_path: Path) -> None:
         "MVBench",
         "50.0 %",
         "58.0 %",
+        "+8.0",
         "53.0 to 63.0",
         "3 of 200",
         "69.8 \N{RIGHTWARDS ARROW} 74.0",
     ]
-    assert row(lines, "EgoSchema")[:4] == ["EgoSchema", "-", "-", ""]
-    assert not any("held-out questions" in line for line in lines)
+    assert row(lines, "EgoSchema")[:5] == ["EgoSchema", "-", "-", "", ""]
     once = with_benchmarks(make_results(0))
     assert row(printed(once, tmp_path), "MVBench")[:3] == ["MVBench", "50.0 %", "45.0 to 55.0"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        measured_on("forms", 40),
+        measured_on(clips=60),
+        measured_on(frames=16),
+        measured_on(seed=1),
+        measured_on(items=6),
+    ],
+    ids=["another set", "other clips", "other frames", "another seed", "part of the set"],
+)
+def test_figures_of_different_sets_are_not_compared(other: dict[str, Any], tmp_path: Path) -> None:
+    results = make_results(2)
+    results["rounds"][0]["benchmarks"]["world"]["measured_on"] = other
+    lines = printed(results, tmp_path, width=160)
+    assert row(lines, "Rendered world") == ["Rendered world", "45.0 %", "50.0 %", "+5.0"]
+    assert row(lines, "in its own words")[1:3] == ["40.0 %", "45.0 %"], "those of rounds 1 and 2"
+    (said,) = [line for line in lines if "not compared" in line]
+    assert said.startswith("Rendered world, not compared: base on ")
+    results["rounds"][1]["benchmarks"]["world"]["measured_on"] = other
+    assert row(printed(results, tmp_path, width=160), "Rendered world") == ["Rendered world", "50.0 %"]
+
+
+def test_a_figure_says_what_it_was_measured_on(tmp_path: Path) -> None:
+    results = make_results(1)
+    for entry in results["rounds"]:
+        entry["benchmarks"]["world"]["measured_on"] |= {"items": 6, "of": 12, "clips": 2, "frame_pixels": 9216}
+    said = "Rendered world: 6 of 12 questions on 2 clips (test, seed 0, 32 frames, at most 9216 pixels, likelihood of "
+    assert any(line.startswith(said) for line in printed(results, tmp_path, width=160))
+
+
+def test_a_round_that_was_stopped_is_said_to_be(tmp_path: Path) -> None:
+    results = make_results(2)
+    del results["rounds"][2]["benchmarks"]
+    results["rounds"][2]["steps"] = {"taken": 1, "planned": 3}
+    lines = printed(results, tmp_path)
+    assert row(lines, "Rendered world") == ["Rendered world", "40.0 %", "45.0 %", "+5.0"]
+    assert "Round 2 stopped after 1 of 3 steps and was not evaluated." in lines
+
+
+def test_an_older_runs_results_give_the_same_table(tmp_path: Path) -> None:
+    results = as_before(make_results(2))
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    lines = printed(read_results(tmp_path / "results.json"), tmp_path / "nowhere")
+    assert row(lines, "Rendered world") == ["Rendered world", "40.0 %", "50.0 %", "+10.0"]
+    assert row(lines, "errors")[1:] == row(printed(make_results(2), tmp_path / "nowhere"), "errors")[1:]
+
+
+def test_a_validation_says_what_it_validated(tmp_path: Path) -> None:
+    results = make_results(2)
+    console = Console(file=io.StringIO(), width=100)
+    print_validation({**results, "rounds": results["rounds"][2:]}, tmp_path, console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert row(lines, "Rendered world") == ["Rendered world", "50.0 %"]
+    assert lines[-1] == "Validated: round 2 of demo. Where to look:"
+    assert not any("Learnt from" in line for line in lines)

@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from savi.evaluation.measured import read_results
 from savi.types import Clip
 from savi.world import BASE
 from savi.world.oracle import scene_of_clip
@@ -95,13 +96,19 @@ def _row(task: Task, failed: Collection[str]) -> Row | None:
         row["set"] = task.set
     if task.results is None:
         return row | {"failed": True}
-    rounds = [entry for entry in json.loads(task.results.read_text())["rounds"] if "accuracy" in entry]
+    rounds = measured_rounds(task.results)
     if isinstance(task, Measurement):
         return row | {key: rounds[-1][key] for key in ("accuracy", "by_task", "items")}
     row["rounds"] = [_round(task, entry) for entry in rounds]
     row["first_pairs"] = right_in_pairs(task.folder / "pairs" / "round_00.jsonl")
     readiness = task.folder / "readiness.json"
     return row | {"readiness": json.loads(readiness.read_text()) if readiness.is_file() else None}
+
+
+def measured_rounds(results: Path) -> list[Row]:
+    """The entries of a run's results.json that were measured on the rendered world, its figures in the entry itself."""
+    rounds = read_results(results)["rounds"]
+    return [entry | entry["benchmarks"]["world"] for entry in rounds if "world" in entry.get("benchmarks", {})]
 
 
 def _round(fit: Fit, entry: Row) -> Row:

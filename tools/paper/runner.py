@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.paper.gather import measured_rounds
 from tools.paper.plan import Measurement, Task
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -55,8 +55,7 @@ def outcome(task: Task, logs: Path) -> str:
     """What came of a task, in a few words."""
     if task.results is None:
         return f"FAILED, see {log_of(task, logs)}"
-    rounds = [entry for entry in json.loads(task.results.read_text())["rounds"] if "accuracy" in entry]
-    return " → ".join(f"{100 * entry['accuracy']:.1f}" for entry in rounds) + " %"
+    return " → ".join(f"{100 * entry['accuracy']:.1f}" for entry in measured_rounds(task.results)) + " %"
 
 
 def log_of(task: Task, logs: Path) -> Path:

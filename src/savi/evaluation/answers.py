@@ -12,6 +12,7 @@ from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.grading import Grade, Graded, Grader, summarise
 from savi.evaluation.settings import OpenBenchmark
+from savi.files import write_text
 from savi.prompts.templates import Prompts
 from savi.types import Branch, Question, Sampling, VideoModel
 
@@ -75,10 +76,7 @@ class AnswerLog:
             self._read(_whole_lines(other, key))
         whole = _whole_lines(path, key)
         self._read(whole)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-        temporary.replace(path)  # the old log or the new one, whenever the process is killed
+        write_text(path, "".join(f"{line}\n" for line in whole))
 
     def __len__(self) -> int:
         return len(self._answers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,30 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from savi.evaluation.benchmarks.files import Row, read_lines
-from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.benchmarks.registry import BENCHMARKS, title_of
 from savi.evaluation.intervals import Z95, clustered_error
+from savi.evaluation.measured import describe, is_comparable
 from savi.evaluation.options import OneLineParser
+from savi.evaluation.outcomes import Evaluation, Outcome, read_evaluation
+from savi.files import write_json_lines
 from savi.types import SaviError
 
-WORLD = "world"
 FLIPS = 10_000
 SHOWN = 3
 """Most questions shown of those won, and of those lost; --output has all."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run made of one question. pred: what it answered, as far as it was read."""
-
-    benchmark: str
-    id: str
-    video: str
-    task: str
-    question: str
-    answer: str
-    pred: str | None
-    correct: bool
 
 
 @dataclass(frozen=True)
@@ -68,78 +54,22 @@ def compare(arguments: Sequence[str]) -> None:
     parser.add_argument("run_b", type=Path, metavar="RUN_B")
     parser.add_argument("--output", type=Path, help="write every question won or lost to this .jsonl file")
     options = parser.parse_args(arguments)
-    a, b = read_outcomes(options.run_a), read_outcomes(options.run_b)
-    shared = [key for key in a if key in b]
+    a, b = read_evaluation(options.run_a), read_evaluation(options.run_b)
+    shared = [key for key in a.outcomes if key in b.outcomes]
     if not shared:
-        raise SaviError(f"{options.run_a} and {options.run_b} have no question in common")
+        raise SaviError(f"{a} and {b} have no question in common")
     comparisons = []
-    for name in dict.fromkeys(benchmark for benchmark, _ in shared):
-        comparisons.append(compare_outcomes(name, [(a[key], b[key]) for key in shared if key[0] == name]))
-    for line in _report(options.run_a, options.run_b, comparisons, len(a) - len(shared), len(b) - len(shared)):
+    for name in dict.fromkeys(a.outcomes[key].benchmark for key in shared):
+        pairs = [(a.outcomes[key], b.outcomes[key]) for key in shared if a.outcomes[key].benchmark == name]
+        comparisons.append(compare_outcomes(name, pairs))
+    for line in _report(a, b, comparisons, len(shared)):
         print(line)
     if options.output:
-        _write(options.output, comparisons)
-
-
-def read_outcomes(run: Path) -> dict[tuple[str, str], Outcome]:
-    """The labelled questions of an evaluation by (benchmark, id). Raises SaviError where there are none."""
-    outcomes = {}
-    for path in _files(run):
-        for row in read_lines(path):
-            outcome = _world(row) if "choice" in row.fields else _benchmark(row)
-            if outcome.answer:
-                outcomes[outcome.benchmark, outcome.id] = outcome
-    if not outcomes:
-        raise SaviError(f"{run}: no answered questions with a known answer")
-    return outcomes
-
-
-def _files(run: Path) -> list[Path]:
-    """The rows of a run's last evaluation: that of `savi validate` in it where there is one."""
-    if run.is_file():
-        return [run]
-    if not run.is_dir():
-        raise SaviError(f"{run}: no such file or folder")
-    for folder in (run / "validate", run):
-        items = [*folder.glob("items.jsonl"), *sorted((folder / "items").glob("round_*.jsonl"))[-1:]][:1]
-        benchmarks = folder / "benchmarks"
-        last = [benchmarks] if any(benchmarks.glob("*.jsonl")) else sorted(benchmarks.glob("round_*"))[-1:]
-        rows = [path for place in [*last, run] for path in _scored(place)]
-        if items or rows:
-            return [*items, *rows]
-    return []
-
-
-def _scored(folder: Path) -> list[Path]:
-    return sorted(folder / f"{name}.jsonl" for name in BENCHMARKS if (folder / f"{name}.jsonl").is_file())
-
-
-def _benchmark(row: Row) -> Outcome:
-    return Outcome(
-        row.text("benchmark"),
-        row.text("id"),
-        row.text("video"),
-        row.text("task"),
-        row.text("question"),
-        row.text("answer"),
-        row.fields.get("pred"),
-        row.fields.get("correct") is True,
-    )
-
-
-def _world(row: Row) -> Outcome:
-    answer, choice = row.text("answer"), row.text("choice")
-    where = (row.text("id"), row.text("video"), row.text("task"), row.text("question"))
-    return Outcome(WORLD, *where, answer, choice, choice == answer)
+        write_json_lines(options.output, _changes(comparisons))
 
 
 def compare_outcomes(name: str, pairs: Sequence[tuple[Outcome, Outcome]], seed: int = 0) -> Comparison:
-    """Raises SaviError where the runs were asked different questions under one id."""
-    for a, b in pairs:
-        if (a.question, a.answer, a.task) != (b.question, b.answer, b.task):
-            raise SaviError(
-                f"{name}: the runs were asked different questions as {a.id}: {a.question!r}, {b.question!r}"
-            )
+    """pairs: what A and B made of each question."""
     tasks = Counter(a.task for a, _ in pairs)
     by_tasks = name in BENCHMARKS and BENCHMARKS[name].overall == "tasks"
     weights = [1 / (len(tasks) * tasks[a.task]) if by_tasks else 1 / len(pairs) for a, _ in pairs]
@@ -180,12 +110,13 @@ def sign_flip_p(changes: Sequence[float], seed: int = 0) -> float:
     return (1 + reached) / (1 + FLIPS)
 
 
-def _report(run_a: Path, run_b: Path, comparisons: Sequence[Comparison], only_a: int, only_b: int) -> list[str]:
-    lines = [f"A: {run_a}", f"B: {run_b}"]
+def _report(a: Evaluation, b: Evaluation, comparisons: Sequence[Comparison], shared: int) -> list[str]:
+    lines = [f"A: {a}", f"B: {b}"]
+    only_a, only_b = len(a.outcomes) - shared, len(b.outcomes) - shared
     if only_a or only_b:
         lines.append(f"Left out: {only_a} questions that only A answered, {only_b} that only B did")
     for one in comparisons:
-        title = BENCHMARKS[one.benchmark].title if one.benchmark in BENCHMARKS else one.benchmark
+        title = title_of(one.benchmark)
         low, high = (100 * end for end in one.interval)
         change = 100 * (one.accuracy_b - one.accuracy_a)
         lines += [
@@ -193,6 +124,7 @@ def _report(run_a: Path, run_b: Path, comparisons: Sequence[Comparison], only_a:
             f"{title}: {100 * one.accuracy_a:.1f} -> {100 * one.accuracy_b:.1f} % ({change:+.1f}, 95 % interval "
             f"{low:+.1f} to {high:+.1f}, p = {one.p:.4f}) on {one.questions} questions, {one.videos} videos",
         ]
+        lines += _differences(a, b, one.benchmark)
         lines += [f"  {task:<28}{100 * value:+6.1f}" for task, value in one.by_task.items() if len(one.by_task) > 1]
         for word, pairs in (("won", one.won), ("lost", one.lost)):
             lines.append(f"  {len(pairs)} {word}")
@@ -204,15 +136,22 @@ def _said(outcome: Outcome) -> str:
     return "(unread)" if outcome.pred is None else outcome.pred
 
 
-def _write(path: Path, comparisons: Sequence[Comparison]) -> None:
-    lines = [
-        json.dumps(_row(word, a, b), ensure_ascii=False) + "\n"
+def _differences(a: Evaluation, b: Evaluation, benchmark: str) -> list[str]:
+    """What each was measured on, where that isn't the same: other frames of the same clips, say."""
+    found = [one.measurements.get(benchmark) for one in (a, b)]
+    if found[0] is None or found[1] is None or is_comparable(found[0], found[1]):
+        return []
+    return [f"  {name} was measured on {describe(one)}" for name, one in zip("AB", found, strict=True) if one]
+
+
+def _changes(comparisons: Sequence[Comparison]) -> list[Mapping[str, Any]]:
+    """Every question that was won or lost."""
+    return [
+        _row(word, a, b)
         for one in comparisons
         for word, pairs in (("won", one.won), ("lost", one.lost))
         for a, b in pairs
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _row(word: str, a: Outcome, b: Outcome) -> Mapping[str, Any]:

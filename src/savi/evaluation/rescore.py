@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.tempcompass import option_lines
 from savi.evaluation.grading import Graded, Grader, summarise
 from savi.evaluation.options import OneLineParser
+from savi.files import write_json_lines
 from savi.types import SaviError
 
 
@@ -39,9 +39,7 @@ def score(arguments: Sequence[str]) -> None:
     asked = [read_row(row) for row in rows]
     scored = score_rows(rows, asked, options.strict, find_judge(options.judge) if options.judge else None)
     if options.output:
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row, _ in scored]
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text("".join(lines), encoding="utf-8")
+        write_json_lines(options.output, [row for row, _ in scored])
     owners = [benchmark_of(row) for row in rows]
     for benchmark in dict.fromkeys(owners):
         graded = [one for owner, (_, one) in zip(owners, scored, strict=True) if owner is benchmark]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.files import write_text
 
 PAPER = ("InternVL2.5-8B (VideoSAVi's base, as published)", "VideoSAVi (as published)")
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
@@ -17,8 +18,8 @@ def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, An
 
     Behind the run's figures stands half of the 95 % interval.
     """
-    (folder / "benchmarks.md").write_text(markdown(run, summaries), encoding="utf-8")
-    (folder / "benchmarks.tex").write_text(latex(run, summaries), encoding="utf-8")
+    write_text(folder / "benchmarks.md", markdown(run, summaries))
+    write_text(folder / "benchmarks.tex", latex(run, summaries))
 
 
 def markdown(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:

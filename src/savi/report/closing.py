@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+from savi.evaluation.measured import read_results
 from savi.report.summary import draw_summary
-from savi.report.table import print_rejected, print_table
+from savi.report.table import print_rejected, print_table, print_validation
 
 
 def close_fit(run: Path) -> None:
     """Print the table of a finished run and draw summary.png into its folder."""
-    results: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    results = read_results(run / "results.json")
     draw_summary(results, run / "metrics.csv", run / "summary.png")
     print_table(results, run)
     print_rejected(run)
 
 
 def close_validate(run: Path) -> None:
-    """Print the table of one evaluation, beside the base where the run measured it."""
-    results: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    print_table(results, run)
+    """Print the table of one evaluation, next to the base where the fit measured it on the same questions."""
+    print_validation(read_results(run / "results.json"), run)

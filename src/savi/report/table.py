@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from savi.critique.pairs import json_records
-from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.benchmarks.registry import paper_of, title_of
+from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 
 PLACES = {
     "summary.png": "pictures",
@@ -24,6 +25,8 @@ PLACES = {
 }
 """Where to look in a run's folder, and for what."""
 
+MOST_TASKS = 8
+"""Benchmarks with more tasks have one row; results.json has all."""
 
 LISTED = 20
 """Most clips listed that a run left out."""
@@ -32,22 +35,24 @@ LISTED = 20
 def print_table(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
     """Print base -> last round, accuracy by task and errors by kind, and where to look in the run's folder.
 
-    results: the parsed results.json; a run without a benchmark has no accuracies, and gets no table.
+    results: as read_results() gives them; a run without a benchmark has no accuracies, and gets no table.
     """
     console = console or Console()
     rounds = results["rounds"]
-    measured = [entry for entry in rounds if "accuracy" in entry]
-    if measured:
-        console.print()
-        console.print(build_table(results["run"]["name"], measured[0], measured[-1]))
-    benchmarks = [entry for entry in rounds if entry.get("benchmarks")]
-    if benchmarks:
-        console.print()
-        console.print(build_benchmark_table(results["run"]["name"], benchmarks[0], benchmarks[-1]))
-    console.print(_learnt_from(rounds))
-    for name, purpose in PLACES.items():
-        if (run / name).exists():
-            console.print(f"  {purpose:<25}{run / name}", soft_wrap=True, highlight=False, markup=False)
+    _print_measurements(results, console)
+    for entry in rounds:
+        if text := untrained(entry):
+            _say(console, f"{heading(entry).capitalize()} {text}.")
+    _say(console, f"{_learnt_from(rounds)}Where to look:")
+    _print_places(run, console)
+
+
+def print_validation(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print what `savi validate` measured, and where to look. run: the folder that it wrote."""
+    console = console or Console()
+    _print_measurements(results, console)
+    _say(console, f"Validated: {heading(results['rounds'][-1])} of {results['run']['name']}. Where to look:")
+    _print_places(run, console)
 
 
 def print_rejected(run: Path, console: Console | None = None) -> None:
@@ -62,60 +67,93 @@ def print_rejected(run: Path, console: Console | None = None) -> None:
     console = console or Console()
     console.print(f"{len(rejected)} of {len(records)} clips were left out:")
     for record in rejected[:LISTED]:
-        line = f"  {record['video']}: {record['rejected']}"
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        _say(console, f"  {record['video']}: {record['rejected']}")
     if len(rejected) > LISTED:
-        console.print(f"  and {len(rejected) - LISTED} more, in {traces[-1]}", soft_wrap=True, highlight=False)
+        _say(console, f"  and {len(rejected) - LISTED} more, in {traces[-1]}")
 
 
-def build_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
-    """base, last: two entries of results.json. A task that only one of them has shows a dash for the other."""
-    table = Table(title=f"{name}: {base['items']} held-out questions", title_justify="left")
+def build_table(name: str, first: Entry, last: Entry) -> Table:
+    """One section per benchmark of `last`: overall, its tasks where they are few, and its kinds of errors.
+
+    first: an entry with measurements that are comparable, or `last` itself where there is none. What it lacks is a
+    dash.
+    """
+    table = Table(title=f"{name}: held-out questions", title_justify="left")
     table.add_column("accuracy")
-    columns = 2 if base is last else 4  # one measurement has nothing to be compared with
-    for heading in (_heading(base), _heading(last), "change")[: columns - 1]:
-        table.add_column(heading, justify="right")
+    more = [column for column in COLUMNS if any(column(*one) for one in last["benchmarks"].items())]
+    once = first is last  # one measurement has nothing to be compared with
+    heads = [heading(last)] if once else [heading(first), heading(last), "change"]
+    for head in (*heads, *(COLUMNS[column] for column in more)):
+        table.add_column(head, justify="right")
+    for benchmark, after in last["benchmarks"].items():
+        before = first["benchmarks"].get(benchmark, {})
+        table.add_section()
+        for number, (label, *sides, change) in enumerate(_rows(title_of(benchmark), before, after)):
+            cells = sides[1:] if once else [*sides, change]
+            others = [column(benchmark, after) if number == 0 else "" for column in more]
+            table.add_row(label, *cells, *others, style="" if number else "bold")
+    return table
 
-    def row(*cells: str | Text, **options: Any) -> None:
-        table.add_row(*cells[:columns], **options)
 
-    row("overall", *_shares(base, last, "accuracy"), style="bold")
-    for task in _either(base["by_task"], last["by_task"]):
-        row(f"  {task}", *_shares(base["by_task"], last["by_task"], task))
-    row("in its own words", *_shares(base, last, "free_form_accuracy"))
-    row("malformed replies", *_shares(base, last, "malformed", better=-1), end_section=True)
-    kinds = _either(base["errors"], last["errors"])
+def _rows(title: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Text]]:
+    """(label, before, after, change) of each row of a benchmark."""
+    yield title, *_shares(before, after, "accuracy")
+    earlier, later = before.get("by_task", {}), after.get("by_task", {})
+    tasks = _either(earlier, later)
+    for task in tasks if 1 < len(tasks) <= MOST_TASKS else ():
+        yield f"  {task}", *_shares(earlier, later, task)
+    for label, key, better in (("in its own words", "free_form_accuracy", 1), ("malformed replies", "malformed", -1)):
+        if key in before or key in after:
+            yield label, *_shares(before, after, key, better)
+    earlier, later = before.get("errors", {}), after.get("errors", {})
+    kinds = _either(earlier, later)
     if kinds:
-        totals = [{"total": sum(entry["errors"].values())} for entry in (base, last)]
-        row("errors", *_counts(totals[0], totals[1], "total"), style="bold")
+        yield "errors", *_counts(_total(earlier), _total(later), "all")
     for kind in kinds:
-        row(f"  {kind}", *_counts(base["errors"], last["errors"], kind))
-    return table
+        yield f"  {kind}", *_counts(earlier, later, kind)
 
 
-def build_benchmark_table(name: str, base: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
-    """base, last: two entries of results.json with benchmarks. The paper's figures stand beside."""
-    table = Table(title=f"{name}: benchmarks", title_justify="left")
-    table.add_column("accuracy")
-    once = base is last
-    for heading in ([] if once else [_heading(base)]) + [_heading(last), "95 % interval", "unread", "paper"]:
-        table.add_column(heading, justify="right")
-    for benchmark, summary in last["benchmarks"].items():
-        before = base["benchmarks"].get(benchmark, {"accuracy": None})
-        published = BENCHMARKS[benchmark]
-        ends = " to ".join(f"{100 * end:.1f}" for end in summary["interval"] or ())
-        paper = " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in published.paper)
-        cells = [published.title, *([] if once else [_percent(before["accuracy"])]), _percent(summary["accuracy"])]
-        table.add_row(*cells, ends, f"{summary['unread']} of {summary['items']}", paper)
-    return table
+def _interval(_: str, summary: Mapping[str, Any]) -> str:
+    return " to ".join(f"{100 * end:.1f}" for end in summary.get("interval") or ())
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _unread(_: str, summary: Mapping[str, Any]) -> str:
+    reads = "unread" in summary and summary.get("scorer") != "likelihood"
+    return f"{summary['unread']} of {summary['items']}" if reads else ""
 
 
-def _heading(entry: Mapping[str, Any]) -> str:
-    return f"round {entry['round']}" if entry["round"] else "base"
+def _paper(benchmark: str, _: Mapping[str, Any]) -> str:
+    return " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in paper_of(benchmark) or ())
+
+
+COLUMNS = {_interval: "95 % interval", _unread: "unread", _paper: "paper"}
+"""Further columns, each with its heading; one without an entry is left out."""
+
+
+def _print_measurements(results: Mapping[str, Any], console: Console) -> None:
+    """The table, and below it what its figures were measured on and what isn't compared with them."""
+    rounds = comparable_with_last(results["rounds"])
+    if not rounds:
+        return
+    console.print()
+    console.print(build_table(results["run"]["name"], rounds[0], rounds[-1]))
+    for benchmark, summary in rounds[-1]["benchmarks"].items():
+        _say(console, f"{title_of(benchmark)}: {describe(summary)}")
+    for entry, benchmark in left_out(results["rounds"]):
+        _say(
+            console,
+            f"{title_of(benchmark)}, not compared: {heading(entry)} on {describe(entry['benchmarks'][benchmark])}",
+        )
+
+
+def _print_places(run: Path, console: Console) -> None:
+    for name, purpose in PLACES.items():
+        if (run / name).exists():
+            _say(console, f"  {purpose:<25}{run / name}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def _either(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -124,25 +162,32 @@ def _either(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _shares(before: Mapping[str, Any], after: Mapping[str, Any], name: str, better: int = 1) -> tuple[str, str, Text]:
     """Two shares in percent and their difference in points. better: 1 where more is better, -1 where less is."""
-    first, second = (f"{100 * entry[name]:.1f} %" if name in entry else "-" for entry in (before, after))
-    if name not in before or name not in after:
+    shares = [entry.get(name) for entry in (before, after)]
+    first, second = ("-" if share is None else f"{100 * share:.1f} %" for share in shares)
+    if shares[0] is None or shares[1] is None:
         return first, second, Text("")
-    change = round(100 * (after[name] - before[name]), 1)
+    change = round(100 * (shares[1] - shares[0]), 1)
     return first, second, Text(f"{change:+.1f}", _color(change * better))
 
 
 def _counts(before: Mapping[str, int], after: Mapping[str, int], name: str) -> tuple[str, str, Text]:
+    """Two counts and their difference; a dash where one side has no counts at all."""
     first, second = before.get(name, 0), after.get(name, 0)
+    if not before or not after:
+        return str(first) if before else "-", str(second) if after else "-", Text("")
     return str(first), str(second), Text(f"{second - first:+d}", _color(first - second))
+
+
+def _total(counts: Mapping[str, int]) -> dict[str, int]:
+    return {"all": sum(counts.values())} if counts else {}
 
 
 def _color(gain: float) -> str:
     return "green" if gain > 0 else "red" if gain < 0 else "dim"
 
 
-def _learnt_from(rounds: list[dict[str, Any]]) -> str:
+def _learnt_from(rounds: Sequence[Entry]) -> str:
     pairs = [entry["pairs"] for entry in rounds if entry["round"]]
     if not pairs:
-        return "Where to look:"
-    each = " + ".join(map(str, pairs))
-    return f"Learnt from {sum(pairs)} pairs of its own making ({each}). Where to look:"
+        return ""
+    return f"Learnt from {sum(pairs)} pairs of its own making ({' + '.join(map(str, pairs))}). "

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from savi.evaluation.benchmarks.registry import title_of
+from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.runs.read import Run
 
 CARD = """---
@@ -48,6 +50,9 @@ ADAPTER_LOAD = """    from peft import PeftModel
     processor = AutoProcessor.from_pretrained("{base}")"""
 MERGED_LOAD = """    model = AutoModelForImageTextToText.from_pretrained("this folder")
     processor = AutoProcessor.from_pretrained("this folder")"""
+
+SHARES = {"accuracy": "accuracy", "free_form_accuracy": "in its own words", "malformed": "malformed"}
+"""The columns of a benchmark."""
 
 EMBEDDED = "this folder/base"
 
@@ -94,19 +99,28 @@ def _videos(run: Run) -> str:
     return f"{count}rendered clips of savi's world" if embedded else f"{count}clips of {run.data['clips']}"
 
 
-def _rounds(rounds: list[dict[str, Any]]) -> str:
-    """A row a round: what it learnt from, what the filters took, and what it then reached."""
-    measured = any("accuracy" in entry for entry in rounds)
-    heads = ["round", "pairs", "taken by filters", *(["accuracy", "in its own words", "malformed"] if measured else [])]
+def _rounds(rounds: list[Entry]) -> str:
+    """One row per round: its pairs, what the filters took, and the accuracies where they are comparable."""
+    comparable = {entry["round"]: entry["benchmarks"] for entry in comparable_with_last(rounds)}
+    last = list(comparable.values())[-1] if comparable else {}
+    columns = [
+        (name, key, f"{title_of(name)}: {label}" if len(last) > 1 else label)
+        for name in last
+        for key, label in SHARES.items()
+        if any(key in benchmarks.get(name, {}) for benchmarks in comparable.values())
+    ]
+    heads = ["round", "pairs", "taken by filters", *(label for _, _, label in columns)]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for entry in rounds:
         taken = ", ".join(f"{name} {count}" for name, count in entry["filters"].items()) or "-"
+        shares = [comparable.get(entry["round"], {}).get(name, {}).get(key) for name, key, _ in columns]
         cells = [str(entry["round"] or "base"), str(entry["pairs"] or "-"), taken]
-        if measured:
-            names = ("accuracy", "free_form_accuracy", "malformed")
-            cells += [f"{100 * entry[name]:.1f} %" if name in entry else "-" for name in names]
+        cells += ["-" if share is None else f"{100 * share:.1f} %" for share in shares]
         lines.append("| " + " | ".join(cells) + " |")
-    if measured:
-        items = next(entry["items"] for entry in rounds if "items" in entry)
-        lines += ["", f"Accuracy: multiple choice over {items} held-out questions, greedy replies in its own words."]
-    return "\n".join(lines)
+    notes = [f"{heading(entry).capitalize()} {text}." for entry in rounds if (text := untrained(entry))]
+    notes += [f"{title_of(name)}: {describe(summary)}." for name, summary in last.items()]
+    notes += [
+        f"{title_of(name)}, {heading(entry)}: measured on {describe(entry['benchmarks'][name])}, and not compared."
+        for entry, name in left_out(rounds)
+    ]
+    return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])

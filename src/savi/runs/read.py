@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 import yaml
 from peft import PeftModel
 
+from savi.evaluation.measured import read_results
 from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
@@ -61,7 +61,7 @@ def read_run(folder: Path, base: str | None = None) -> Run:
     if not (folder / ADAPTER).is_file():
         raise SaviError(f"{folder} has no adapter: its first round isn't finished")
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_results(folder / "results.json")
     try:
         settings = config["model"]
         given = BaseSettings(**settings["base"])

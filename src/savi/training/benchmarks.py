@@ -16,8 +16,10 @@ from savi.data.batches import ItemBatch
 from savi.evaluation.answers import Answer, AnswerLog, answer_items, choose_options, grade_answers
 from savi.evaluation.benchmarks.items import LETTERS, BenchmarkItem
 from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.measured import MeasuredOn, digest_items
 from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
+from savi.files import write_json, write_json_lines
 from savi.models.adapters import trainable_state
 from savi.training.processes import gather
 from savi.training.run_folder import run_folder, run_name
@@ -120,7 +122,7 @@ class BenchmarkAnswers(Callback):
                 self.logs[name].take(answers)
             rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)
-            summaries[name] = summary
+            summaries[name] = summary | {"measured_on": asdict(self._measured_on(opened, self.logs[name]))}
         if summaries and self._trainer.is_global_zero:
             write_tables(self.folder, run_name(self._trainer), summaries)
         # The next evaluation's workers are forked before it opens its own; with these they would leave all frames out.
@@ -129,13 +131,28 @@ class BenchmarkAnswers(Callback):
 
     @rank_zero_only
     def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        (self.folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        write_json_lines(self.folder / f"{name}.jsonl", rows)
         if name == "egoschema" and any(not row["answer"] for row in rows):
             # What the benchmark's server takes; -1, which it counts as invalid, where nothing was read.
             letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}
             chosen = {video: LETTERS.index(letter) if letter else -1 for video, letter in letters.items()}
-            (self.folder / "egoschema_submission.json").write_text(json.dumps(chosen, indent=1) + "\n")
+            write_json(self.folder / "egoschema_submission.json", chosen)
+
+    def _measured_on(self, opened: OpenBenchmark, log: AnswerLog) -> MeasuredOn:
+        items = [item for item in opened.items if log.get([item])]
+        splits = BENCHMARKS[opened.name].splits
+        return MeasuredOn(
+            benchmark=opened.name,
+            split=opened.settings.split or (splits[0] if splits else ""),
+            items=len(items),
+            of=len(opened.items),
+            clips=len({item.clip for item in items}),
+            frames=self._data.frames,
+            frame_pixels=self._data.frame_pixels,
+            seed=None,
+            scorer=opened.settings.scorer + (", strict" if opened.settings.strict else ""),
+            digest=digest_items((item.id, item.prompt, item.options, item.answer) for item in items),
+        )
 
     def _key(self, opened: OpenBenchmark, adapter: str) -> str:
         """What answers depend on; those under another key are not gone on with."""

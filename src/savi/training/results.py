@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,19 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
 from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.measured import Entry, MeasuredOn, digest_items, keep_comparable, upgrade
 from savi.evaluation.multiple_choice import ItemResult, summarise
+from savi.evaluation.settings import WORLD
+from savi.files import write_json, write_json_lines
 from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_pairs
 from savi.training.processes import gather, waited
-from savi.training.run_folder import run_folder, run_name, write_json
+from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
 
 if TYPE_CHECKING:
+    from savi.data.datamodule import ClipDataModule
     from savi.training.module import SelfAlignment
 
 
@@ -30,14 +34,14 @@ class RunResults(Callback):
     """Collects the evaluation of each round, writes results.json, the items and the adapter.
 
     Round 0 is the base, measured in Lightning's sanity check (`num_sanity_val_steps: -1`). Round r was trained on
-    the pairs that the model of round r - 1 wrote.
+    the pairs that the model of round r - 1 wrote. A round has one entry, whatever the number of evaluations in it.
     """
 
     def __init__(self, benchmarks: BenchmarkAnswers) -> None:
         self.benchmarks = benchmarks
-        self.rounds: list[dict[str, Any]] = []
+        self.rounds: list[Entry] = []
         self._batches: list[list[ItemResult]] = []
-        self._results: list[ItemResult] = []
+        self._evaluated: int | None = None  # the round that this process evaluated last
         self._started = 0.0
         self._training_started = 0.0
 
@@ -45,7 +49,16 @@ class RunResults(Callback):
         return {"rounds": self.rounds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rounds = list(state_dict["rounds"])
+        self.rounds = [upgrade(entry) for entry in state_dict["rounds"]]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.rounds:
+            trainer.num_sanity_val_steps = 0  # the base was measured when the run began
+            self._write(trainer, self.rounds)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A run that is resumed inside a round has no start of that round.
+        self._training_started = time.monotonic()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
@@ -76,39 +89,36 @@ class RunResults(Callback):
         self._batches += gather(lambda: outputs, "evaluating")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._results = [result for batch in self._batches for result in batch]
+        batches, self._batches = self._batches, []
+        results = [result for batch in batches for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if trainer.sanity_checking and self.rounds:
             return
-        summary = summarise(self._results) if self._results else {}
-        if measured := self.benchmarks.finish():
-            summary["benchmarks"] = measured
-        if not summary:
+        measured: dict[str, Any] = {}
+        if results:
+            measured[WORLD] = {**summarise(results), "measured_on": asdict(_measured_on(trainer, results))}
+        measured |= self.benchmarks.finish()
+        if not measured:
             return
-        metrics = _metrics(summary)
+        metrics = _metrics(measured)
         if trainer.sanity_checking:
             # log() is silent in the sanity check, and the base belongs on the dashboard too.
             for logger in trainer.loggers:
                 logger.log_metrics(metrics, step=0)
         else:
             pl_module.log_dict(metrics)
-        if trainer.state.fn == "fit":
-            self._add_round(trainer, summary)
-        else:
-            seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
-            reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
-            # What the fit measured and this evaluation didn't is not its result.
-            kept = {"round", "pairs", "filters", "seconds", *summary}
-            earlier = [{k: v for k, v in entry.items() if k in kept} for entry in (*self.rounds[:1], reached)]
-            self._write(trainer, [*earlier[:-1], {**earlier[-1], **summary, "seconds": seconds}])
-            if self._results:
-                write_items(run_folder(trainer) / "items.jsonl", self._results)
+        if trainer.state.fn != "fit":
+            self._write_validation(trainer, measured, results)
+        elif trainer.sanity_checking or _is_trained(trainer):
+            # An evaluation in the middle of a round is not the round's: it goes to the loggers alone.
+            self._evaluated = 0 if trainer.sanity_checking else trainer.current_epoch + 1
+            self._add_round(trainer, measured, results)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self.rounds or self.rounds[-1]["round"] != trainer.current_epoch + 1:
-            # Without a benchmark there was no evaluation; the round is told of all the same.
+        if self._evaluated != trainer.current_epoch + 1:
+            # Without an evaluation of its own the round has no accuracy and no items.
             self._started = time.monotonic()
-            self._add_round(trainer, {})
+            self._add_round(trainer, {}, [])
         if trainer.is_global_zero:
             module: SelfAlignment = pl_module  # type: ignore[assignment]
             save_adapter(module.peft_model, run_folder(trainer) / "adapter")
@@ -117,23 +127,16 @@ class RunResults(Callback):
         if isinstance(exception, KeyboardInterrupt):
             rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) goes on from here.")
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.rounds:
-            trainer.num_sanity_val_steps = 0  # the base was measured when the run began
-            self._write(trainer, self.rounds)
-
-    def _add_round(self, trainer: Trainer, summary: dict[str, Any]) -> None:
+    def _add_round(self, trainer: Trainer, measured: Mapping[str, Any], results: Sequence[ItemResult]) -> None:
         evaluating = time.monotonic() - self._started
-        if trainer.sanity_checking:
-            entry = {"round": 0, **summary, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
-        else:
+        entry: Entry = {"round": 0, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
+        if not trainer.sanity_checking:
             critic = _critic(trainer)
-            counts = critic.counts
             entry = {
                 "round": trainer.current_epoch + 1,
-                **summary,
-                "pairs": counts["pairs"],
-                "filters": {name: counts[name] for name in FILTERS if name in counts},
+                "pairs": critic.counts["pairs"],
+                "filters": {name: critic.counts[name] for name in FILTERS if name in critic.counts},
+                "steps": {"taken": _steps(trainer), "planned": len(trainer.train_dataloader)},  # type: ignore[arg-type]
                 "seconds": {
                     "building": critic.seconds,
                     "training": self._started - self._training_started,
@@ -141,16 +144,26 @@ class RunResults(Callback):
                 },
             }
         entry["seconds"] = {name: round(value, 1) for name, value in entry["seconds"].items()} | waited()
-        self.rounds = [*self.rounds, entry]
-        name = f"Round {entry['round']}" if entry["round"] else "The base"
-        if "accuracy" in summary:
-            rank_zero_info(f"{name}: {100 * summary['accuracy']:.1f} % of {summary['items']} held-out questions right")
-        for benchmark, measured in summary.get("benchmarks", {}).items():
-            share = "no public answers" if measured["accuracy"] is None else f"{100 * measured['accuracy']:.1f} %"
-            rank_zero_info(f"{name}: {BENCHMARKS[benchmark].title}: {share}")
+        if measured:
+            entry["benchmarks"] = dict(measured)
+        self.rounds = [*(one for one in self.rounds if one["round"] != entry["round"]), entry]
+        _announce(entry)
+        path = run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl"
+        if results:
+            write_items(path, results)
+        elif trainer.is_global_zero:
+            path.unlink(missing_ok=True)
         self._write(trainer, self.rounds)
-        if self._results:
-            write_items(run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl", self._results)
+
+    def _write_validation(self, trainer: Trainer, measured: dict[str, Any], results: Sequence[ItemResult]) -> None:
+        """What this evaluation measured, behind the base where the fit measured it on the same items."""
+        seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
+        reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
+        entry = {**reached, "benchmarks": measured, "seconds": seconds}
+        base = [keep_comparable(one, measured) for one in self.rounds[:1] if one["round"] < entry["round"]]
+        self._write(trainer, [*(one for one in base if one["benchmarks"]), entry])
+        if results:
+            write_items(run_folder(trainer) / "items.jsonl", results)
 
     @rank_zero_only
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
@@ -165,45 +178,85 @@ class RunResults(Callback):
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
 
 
-def _metrics(summary: dict[str, Any]) -> dict[str, float]:
+def _is_trained(trainer: Trainer) -> bool:
+    """Whether the round's training is over: its last step was taken, or the run stops here."""
+    return _steps(trainer) >= trainer.num_training_batches or trainer.should_stop
+
+
+def _steps(trainer: Trainer) -> int:
+    """Optimizer steps taken in the current round; one batch is one step."""
+    return trainer.fit_loop.epoch_loop.batch_progress.current.completed
+
+
+def _measured_on(trainer: Trainer, results: Sequence[ItemResult]) -> MeasuredOn:
+    data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    items = [result.item for result in results]
+    return MeasuredOn(
+        benchmark=WORLD,
+        split=data.benchmark_set,
+        items=len(items),
+        of=len(data.items),
+        clips=len({item.clip for item in items}),
+        frames=data.frames,
+        frame_pixels=data.frame_pixels,
+        seed=data.benchmark_seed,
+        scorer="likelihood",
+        digest=digest_items((item.id, item.question, item.options, item.answer) for item in items),
+    )
+
+
+def _announce(entry: Entry) -> None:
+    """Say on the terminal what a round has reached."""
+    name = f"Round {entry['round']}" if entry["round"] else "The base"
+    for benchmark, summary in entry.get("benchmarks", {}).items():
+        if benchmark == WORLD:
+            share = f"{100 * summary['accuracy']:.1f} %"
+            rank_zero_info(f"{name}: {share} of {summary['items']} held-out questions right")
+        else:
+            share = "no public answers" if summary["accuracy"] is None else f"{100 * summary['accuracy']:.1f} %"
+            rank_zero_info(f"{name}: {BENCHMARKS[benchmark].title}: {share}")
+
+
+def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     """What the loggers get: the world's figures under their own names, the others' under their benchmark's."""
     metrics: dict[str, float] = {}
-    if "accuracy" in summary:
-        metrics = {
-            "val/accuracy": summary["accuracy"],
-            "val/free_form_accuracy": summary["free_form_accuracy"],
-            "val/malformed": summary["malformed"],
-            **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
-            **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
-        }
-    for name, measured in summary.get("benchmarks", {}).items():
-        if measured["accuracy"] is not None:
-            metrics[f"val/{name}/accuracy"] = measured["accuracy"]
-        metrics |= {f"val/{name}/{task}": accuracy for task, accuracy in measured["by_task"].items()}
-        metrics[f"val/{name}/fallbacks"] = float(measured["fallbacks"])
+    for name, summary in measured.items():
+        if name == WORLD:
+            metrics = {
+                "val/accuracy": summary["accuracy"],
+                "val/free_form_accuracy": summary["free_form_accuracy"],
+                "val/malformed": summary["malformed"],
+                **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
+                **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
+            }
+            continue
+        if summary["accuracy"] is not None:
+            metrics[f"val/{name}/accuracy"] = summary["accuracy"]
+        metrics |= {f"val/{name}/{task}": accuracy for task, accuracy in summary["by_task"].items()}
+        metrics[f"val/{name}/fallbacks"] = float(summary["fallbacks"])
     return metrics
 
 
 @rank_zero_only
 def write_items(path: Path, results: Sequence[ItemResult]) -> None:
-    """One JSON line an item: what was asked, what was chosen and written, what is right."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for result in results:
-            item = result.item
-            record = {
-                "id": item.id,
-                "video": str(item.clip.path),
-                "task": item.task,
-                "question": item.question,
-                "options": item.options,
-                "answer": item.options[item.answer],
-                "choice": item.options[result.choice],
-                "logps": [round(logp, 4) for logp in result.logps],
-                "reply": result.reply,
-                "malformed": result.malformed,
-            }
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    """One JSON object per item: what was asked, what was chosen and written, what is right."""
+    write_json_lines(path, [_item_record(result) for result in results])
+
+
+def _item_record(result: ItemResult) -> dict[str, Any]:
+    item = result.item
+    return {
+        "id": item.id,
+        "video": str(item.clip.path),
+        "task": item.task,
+        "question": item.question,
+        "options": item.options,
+        "answer": item.options[item.answer],
+        "choice": item.options[result.choice],
+        "logps": [round(logp, 4) for logp in result.logps],
+        "reply": result.reply,
+        "malformed": result.malformed,
+    }
 
 
 def _critic(trainer: Trainer) -> SelfCritique:

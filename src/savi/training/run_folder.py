@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from lightning import Trainer
 
@@ -42,11 +41,3 @@ def lock_run(folder: Path) -> IO[str]:
     except OSError:
         pass  # some network file systems know no locks: a run there goes without
     return file
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a file that is either the old or the new one, whenever the process is killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

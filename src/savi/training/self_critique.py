@@ -18,13 +18,14 @@ from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
 from savi.critique.store import ClipResult, PairStore
 from savi.data.batches import chunks
+from savi.files import write_json
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.frames import FramesAhead
 from savi.training.processes import deal_out, first
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
-from savi.training.run_folder import lock_run, run_folder, write_json
+from savi.training.run_folder import lock_run, run_folder
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
 

@@ -14,3 +14,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark for benchmark in (TEMPCOMPASS, PERCEPTIONTEST, NEXTQA, MVBENCH, EGOSCHEMA, LONGVIDEOBENCH)
 }
 """In the order of the paper's table."""
+
+
+def title_of(name: str) -> str:
+    """A benchmark's name for people."""
+    return BENCHMARKS[name].title if name in BENCHMARKS else "Rendered world"
+
+
+def paper_of(name: str) -> tuple[float, float] | None:
+    """The paper's two figures for a benchmark, where it has them."""
+    return BENCHMARKS[name].paper if name in BENCHMARKS else None

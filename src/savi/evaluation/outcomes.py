@@ -1,0 +1,116 @@
+"""What a run answered in its last evaluation, question by question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from savi.evaluation.benchmarks.files import Row, read_lines
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.measured import Entry, heading, measured, read_results
+from savi.evaluation.settings import WORLD
+from savi.types import SaviError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made of one question. pred: what it answered, as far as it was read."""
+
+    benchmark: str
+    id: str
+    video: str
+    task: str
+    question: str
+    answer: str
+    pred: str | None
+    correct: bool
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal where two evaluations asked the same. Of a path the file and its folder count: runs may be moved."""
+        return (self.benchmark, self.id, "/".join(Path(self.video).parts[-2:]), self.task, self.question, self.answer)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a run.
+
+    round: the last one that was evaluated; None where the files don't say. outcomes: the labelled questions, each under
+    everything that makes it the same question. measurements: its part of results.json, by benchmark.
+    """
+
+    place: Path
+    round: int | None
+    outcomes: dict[tuple[str, ...], Outcome]
+    measurements: Mapping[str, Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        return str(self.place) + ("" if self.round is None else f", {heading({'round': self.round})}")
+
+
+def read_evaluation(run: Path) -> Evaluation:
+    """The last evaluation in a run's folder, or the rows of one folder or file.
+
+    Raises SaviError where there is no answered question with a known answer.
+    """
+    place, entry, files = _find(run)
+    outcomes = {}
+    for path in files:
+        for row in read_lines(path):
+            outcome = _world(row) if "choice" in row.fields else _benchmark(row)
+            if outcome.answer:
+                outcomes[outcome.key] = outcome
+    if not outcomes:
+        raise SaviError(f"{run}: no answered questions with a known answer")
+    return Evaluation(place, entry.get("round"), outcomes, entry.get("benchmarks", {}))
+
+
+def _find(run: Path) -> tuple[Path, Entry, list[Path]]:
+    """Where a run's last evaluation is, its entry in results.json, and its rows: `savi validate`'s where there is one.
+
+    A round that was not evaluated has no rows, so that results.json tells which round is the last one.
+    """
+    if run.is_file():
+        return run, {}, [run]
+    if not run.is_dir():
+        raise SaviError(f"{run}: no such file or folder")
+    for folder in (run / "validate", run):
+        results = folder / "results.json"
+        rounds = measured(read_results(results)["rounds"]) if results.is_file() else []
+        if rounds and (files := _rows_of(folder, rounds[-1])):
+            return folder, rounds[-1], files
+    return run, {}, _scored(run, BENCHMARKS)
+
+
+def _rows_of(folder: Path, entry: Entry) -> list[Path]:
+    """The files of an evaluation's rows: in a fit's folder by round, in a validation's without."""
+    name = f"round_{entry['round']:02d}"
+    rounds = folder / "benchmarks" / name
+    items = (folder / "items.jsonl", folder / "items" / f"{name}.jsonl")
+    world = [path for path in items if WORLD in entry["benchmarks"] and path.is_file()]
+    return world[:1] + _scored(rounds if rounds.is_dir() else rounds.parent, entry["benchmarks"])
+
+
+def _scored(folder: Path, names: Iterable[str]) -> list[Path]:
+    return sorted(folder / f"{name}.jsonl" for name in names if (folder / f"{name}.jsonl").is_file())
+
+
+def _benchmark(row: Row) -> Outcome:
+    return Outcome(
+        row.text("benchmark"),
+        row.text("id"),
+        row.text("video"),
+        row.text("task"),
+        row.text("question"),
+        row.text("answer"),
+        row.fields.get("pred"),
+        row.fields.get("correct") is True,
+    )
+
+
+def _world(row: Row) -> Outcome:
+    answer, choice = row.text("answer"), row.text("choice")
+    where = (row.text("id"), row.text("video"), row.text("task"), row.text("question"))
+    return Outcome(WORLD, *where, answer, choice, choice == answer)
