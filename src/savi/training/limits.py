@@ -22,5 +22,5 @@ class RunLimits(Callback):
         # A timer looks at its clock after optimizer steps alone.
         timers = [timer for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
         left = [left for timer in timers if (left := timer.time_remaining()) is not None]
-        if first(lambda: bool(left) and min(left) <= 0):
+        if first(lambda: bool(left) and min(left) <= 0, "training"):
             trainer.should_stop = True
