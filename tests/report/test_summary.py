@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import KINDS, make_results, measured_on, with_benchmarks, without_benchmark, write_metrics
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -15,6 +14,14 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from savi.report.summary import draw_summary
+from tests.report.made_up_runs import (
+    KINDS,
+    make_results,
+    measured_on,
+    with_benchmarks,
+    without_benchmark,
+    write_metrics,
+)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import as_before, make_results, measured_on, with_benchmarks, without_benchmark
 from rich.console import Console
 
 from savi.evaluation.measured import read_results
 from savi.report.table import build_table, print_table, print_validation
+from tests.report.made_up_runs import as_before, make_results, measured_on, with_benchmarks, without_benchmark
 
 GREEN, RED = "32m", "31m"
 """The ends of the terminal's codes for colours, whatever else is set with them."""

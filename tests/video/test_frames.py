@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from av.video.frame import PictureType
-from footage import HEIGHT, WIDTH, copy_of, draw, film, number_in, numbers_in, remuxed
-from real_videos import real_videos
 
 from savi.video import reader
 from savi.video.decode import decode
 from savi.video.packets import DoubtfulTimesError, Sample, Scan
 from savi.video.reader import Reading, read_frames
 from savi.video.sampling import midpoint_indices
+from tests.real_videos import real_videos
+from tests.video.footage import HEIGHT, WIDTH, copy_of, draw, film, number_in, numbers_in, remuxed
 
 B_FRAMES = {"bf": "3", "g": "30"}
 OPEN_264 = {"bf": "3", "x264-params": "open-gop=1:keyint=20:scenecut=0"}

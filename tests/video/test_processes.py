@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from footage import film, numbers_in
 from torch.utils.data import DataLoader
 
 from savi.types import Frames
@@ -21,6 +20,7 @@ from savi.video.decode import UndecodableClip, _process, decode
 from savi.video.prefetch import decode_ahead
 from savi.video.process import DecodeProcess
 from savi.video.sampling import midpoint_indices
+from tests.video.footage import film, numbers_in
 
 # A worker whose reader does what the file's name says. PyDLL keeps the interpreter's lock, as a hang may.
 STAND_IN = """

@@ -9,13 +9,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from footage import copy_of, film, remuxed, sound
 from PIL import Image
 
 from savi.types import SaviError
 from savi.video.decode import UndecodableClip, decode
 from savi.video.packets import UnreadableError
 from savi.video.reader import read_frames
+from tests.video.footage import copy_of, film, remuxed, sound
 
 B_FRAMES = {"bf": "3", "g": "30"}
 
