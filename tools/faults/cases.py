@@ -47,6 +47,9 @@ DELAYS: dict[Phase, float] = {
 }
 """Most seconds between what is seen in the run's folder and the kill."""
 
+MOST_SEEN: dict[Phase, int] = {"building": 4, "stepping": 4, "closing": 1}
+"""How often, at most, a change is waited for. Two rounds have many of some, and two of the others."""
+
 VARIANTS = ((), ("--data.workers=1",), ("--model.keep.folder=kept",), ("--data.workers=1", "--model.keep.folder=kept"))
 """Options that start more processes, or write more files, and change nothing in what comes out."""
 
@@ -100,4 +103,4 @@ def _draw_kill(draw: Random, kind: Kind) -> Kill:
         return Kill(phase, 1, draw.random(), ranks)
     # Half of the kills come at once: what is being written is then likely to be half there.
     delay = draw.choice((0.0, draw.uniform(0, DELAYS[phase])))
-    return Kill(phase, draw.randint(1, 3) if phase != "closing" else 1, delay, ranks)
+    return Kill(phase, draw.randint(1, MOST_SEEN.get(phase, 2)), delay, ranks)

@@ -17,7 +17,7 @@ FILES: dict[Phase, tuple[str, ...]] = {
     "validating": ("metrics.csv",),
     "checkpoint": ("checkpoints/*",),
     "results": ("results.json", "items/*", "validate/*"),
-    "adapter": ("adapter/*",),
+    "adapter": ("adapter/*", "adapter.tmp/*"),
     "closing": ("summary.png",),
 }
 """What changes in a run's folder in each phase. Validating begins after the last step of a round."""
