@@ -1,4 +1,4 @@
-"""A run's row beside the paper's, for a page and for a paper."""
+"""A run's row with the paper's rows, for a page and for a paper."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from savi.evaluation.benchmarks.items import Benchmark
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.files import write_text
 
@@ -14,9 +15,9 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 
 def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """benchmarks.md and benchmarks.tex: the paper's two rows and the run's, a column a benchmark, in percent.
+    """benchmarks.md and benchmarks.tex: the paper's two rows and the run's, one column per benchmark, in percent.
 
-    Behind the run's figures stands half of the 95 % interval.
+    The run's figures have half of the 95 % interval behind them. The paper's are left out where they don't compare.
     """
     write_text(folder / "benchmarks.md", markdown(run, summaries))
     write_text(folder / "benchmarks.tex", latex(run, summaries))
@@ -40,8 +41,20 @@ def latex(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
 def _rows(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     known = {name: benchmark for name, benchmark in BENCHMARKS.items() if name in summaries}
     rows = [["", *(benchmark.title for benchmark in known.values())]]
-    rows += [[PAPER[i], *(f"{benchmark.paper[i]:.1f}" for benchmark in known.values())] for i in (0, 1)]
+    if any(compares(summaries[name]) for name in known):
+        rows += [
+            [PAPER[i], *(_paper(benchmark, summaries[name], i) for name, benchmark in known.items())] for i in (0, 1)
+        ]
     return [*rows, [run, *(_cell(summaries[name]) for name in known)]]
+
+
+def compares(summary: Mapping[str, Any]) -> bool:
+    """Whether a figure may be set next to the paper's: not the likelihood of options, and not of a miniature."""
+    return summary.get("scorer", "reply") == "reply" and not summary.get("miniature", False)
+
+
+def _paper(benchmark: Benchmark, summary: Mapping[str, Any], row: int) -> str:
+    return f"{benchmark.paper[row]:.1f}" if compares(summary) else "-"
 
 
 def _cell(summary: Mapping[str, Any]) -> str:

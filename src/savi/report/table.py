@@ -13,6 +13,7 @@ from rich.text import Text
 from savi.critique.pairs import json_records
 from savi.evaluation.benchmarks.registry import paper_of, title_of
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
+from savi.evaluation.tables import compares
 
 PLACES = {
     "summary.png": "pictures",
@@ -122,8 +123,11 @@ def _unread(_: str, summary: Mapping[str, Any]) -> str:
     return f"{summary['unread']} of {summary['items']}" if reads else ""
 
 
-def _paper(benchmark: str, _: Mapping[str, Any]) -> str:
-    return " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in paper_of(benchmark) or ())
+def _paper(benchmark: str, summary: Mapping[str, Any]) -> str:
+    figures = paper_of(benchmark)
+    if figures is None or not compares(summary):
+        return ""
+    return " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in figures)
 
 
 COLUMNS = {_interval: "95 % interval", _unread: "unread", _paper: "paper"}

@@ -21,6 +21,7 @@ from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.files import write_json, write_json_lines
 from savi.models.adapters import trainable_state
+from savi.prompts.templates import WORLD as WORLD_PROMPTS
 from savi.training.processes import gather
 from savi.training.run_folder import run_folder, run_name
 from savi.types import Clip, Frames, Item, Sampling
@@ -122,7 +123,10 @@ class BenchmarkAnswers(Callback):
                 self.logs[name].take(answers)
             rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)
-            summaries[name] = summary | {"measured_on": asdict(self._measured_on(opened, self.logs[name]))}
+            measured_on = asdict(self._measured_on(opened, self.logs[name]))
+            # Only the miniatures understand the rendered world's prompts.
+            miniature = self._module.prompts.version.startswith(WORLD_PROMPTS.version)
+            summaries[name] = summary | {"measured_on": measured_on, "miniature": miniature}
         if summaries and self._trainer.is_global_zero:
             write_tables(self.folder, run_name(self._trainer), summaries)
         # The next evaluation's workers are forked before it opens its own; with these they would leave all frames out.
