@@ -1,7 +1,8 @@
 """The savi command with a fault in one process, for tests with real processes.
 
-FAULT=<rank>:<stage>:<kind>. stage: starting, building, stepping or validating; the fault comes at the second batch or
-step. kind: kill, raise, memory (the error of CUDA), or line (a SaviError). FAULT_AT names a file for the time of it.
+FAULT=<rank>:<stage>:<kind>. stage: starting, building (at the second batch), stepping (at the second step) or
+validating (after the base). kind: kill, raise, memory (the error of CUDA), or line (a SaviError). A process that waits
+for the end of another one has no limit here, so that such a wait is seen.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ import torch
 from savi.cli import main
 from savi.cli.train import SaviCLI
 from savi.critique.chain import CritiqueChain
+from savi.training import watch
 from savi.training.module import SelfAlignment
 from savi.types import SaviError
 
@@ -26,7 +26,6 @@ RANK, STAGE, KIND = os.environ["FAULT"].split(":")
 
 
 def fail() -> None:
-    Path(os.environ["FAULT_AT"]).write_text(str(time.time()))
     match KIND:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -38,30 +37,31 @@ def fail() -> None:
             raise SaviError("a mistake")
 
 
-def break_second_call(owner: Any, name: str) -> None:
+def break_call(owner: Any, name: str, number: int) -> None:
     method: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
     def broken(self: Any, *args: Any, **kwargs: Any) -> Any:
         nonlocal calls
         calls += not getattr(getattr(self, "trainer", None), "sanity_checking", False)
-        if calls == 2:
+        if calls == number:
             fail()
         return method(self, *args, **kwargs)
 
     setattr(owner, name, broken)
 
 
+watch.ENDING = 1000.0
 if os.environ.get("LOCAL_RANK", "0") == RANK:
     match STAGE:
         case "starting":
             SaviCLI.before_fit = lambda self: fail()
         case "building":
-            break_second_call(CritiqueChain, "run")
+            break_call(CritiqueChain, "run", 2)
         case "stepping":
-            break_second_call(SelfAlignment, "training_step")
+            break_call(SelfAlignment, "training_step", 2)
         case "validating":
-            break_second_call(SelfAlignment, "validation_step")
+            break_call(SelfAlignment, "validation_step", 1)
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -32,6 +32,7 @@ SMALL = [
     "--trainer.enable_progress_bar=false",
 ]
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
+FAULTY = Path(__file__).parent / "faulty_savi.py"
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
@@ -153,3 +154,28 @@ def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) 
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("savi:")]
     assert "no pair to learn from" in line
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "line", "tracebacks"),
+    [
+        ("1:building:kill", 2, "process 1 of 2 has died (killed, or out of memory?)", 0),
+        ("0:stepping:kill", -9, "process 0 of 2 has died (killed, or out of memory?)", 0),
+        ("1:stepping:memory", 2, "the GPU's memory is full", 0),
+        ("1:validating:raise", 2, "process 1 of 2 has failed: ValueError: a bug", 1),
+    ],
+)
+def test_the_end_of_one_process_is_the_end_of_both(
+    fault: str, code: int, line: str, tracebacks: int, one: Path, tmp_path: Path
+) -> None:
+    """Lightning starts the second process; the command's pipes close when both have ended. Then the run is resumed."""
+    done = start([str(FAULTY)], arguments(tmp_path, *TWO), FAULT=fault)
+    assert done.returncode == code, done.stderr[-3000:]
+    (shown,) = [line for line in done.stderr.splitlines() if line.startswith("savi:")]
+    assert line in shown
+    assert done.stderr.count("Traceback") == tracebacks
+    if "building" in fault:
+        main(arguments(tmp_path, "--ckpt_path=last"))
+        run = tmp_path / "demo" / "version_0"
+        for name in ("pairs/round_01.jsonl", "traces/round_01.jsonl", "items/round_02.jsonl"):
+            assert (run / name).read_bytes() == (one / name).read_bytes(), name
