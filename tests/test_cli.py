@@ -41,6 +41,20 @@ def test_every_experiment_file_is_understood(path: Path, capsys: pytest.CaptureF
     assert resolved["trainer"]["log_every_n_steps"] == 1  # of the defaults, whatever the file extends
 
 
+def test_code_is_trusted_on_the_command_line_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, base = tmp_path / "theirs.yaml", tmp_path / "base.yaml"
+    file.write_text(f"extends: {DEMO}\nmodel: {{base: {{trust_remote_code: true}}}}\n")
+    base.write_text("{path: world, trust_remote_code: true}")
+    for command in ("fit", "validate"):
+        for given in ([f"--config={file}"], [f"--config={DEMO}", f"--model.base={base}"]):
+            line = complaint([command, *given, f"--runs={tmp_path / 'runs'}"], capsys)
+            assert "trust_remote_code is given on the command line alone" in line
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", f"--config={DEMO}", "--model.base.trust_remote_code=true", "--print_config"])
+    assert stop.value.code == 0
+
+
 def test_an_experiment_holds_what_it_extends_and_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(f"extends: {DEMO}\nmodel:\n  dpo:\n    beta: 0.3\ndata:\n  passes: ${{trainer.max_epochs}}\n")

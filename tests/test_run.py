@@ -173,9 +173,11 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_from_its_first_clip(ru
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(run, copy)
     shutil.rmtree(copy / "checkpoints")
-    for path in (copy / "pairs").glob("round_01*"):
+    for path in (*(copy / "pairs").glob("round_01*"), copy / "traces" / "round_01.jsonl", copy / "summary.png"):
         path.unlink()
-    (copy / "traces" / "round_01.jsonl").unlink()
+    results = json.loads((copy / "results.json").read_text())
+    results["rounds"].pop()
+    (copy / "results.json").write_text(json.dumps(results))
     main(arguments(tmp_path, "--ckpt_path=last"))
     assert_same_run(run, copy)
 
@@ -195,10 +197,15 @@ def test_a_round_begun_with_other_settings_is_not_gone_on_with(
 ) -> None:
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(run, copy)
-    shutil.rmtree(copy / "checkpoints")
+    for name in ("last.ckpt", "round_01.ckpt"):
+        (copy / "checkpoints" / name).unlink()
+    progress = copy / "pairs" / "round_01.progress.json"
+    progress.write_text(json.dumps(json.loads(progress.read_text()) | {"key": "of other settings"}))
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     with pytest.raises(SystemExit):
-        main(arguments(tmp_path, "--ckpt_path=last", "--seed_everything=5"))
-    assert "other settings" in capsys.readouterr().err
+        main(arguments(tmp_path, "--ckpt_path=last"))
+    assert "round_01.progress.json: this round was begun with other settings" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
 
 
 def test_a_run_that_another_process_is_at_is_left_alone(
@@ -217,7 +224,7 @@ def test_a_run_that_another_process_is_at_is_left_alone(
 def test_fit_takes_no_checkpoint_but_the_last(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments(tmp_path, f"--ckpt_path={run / 'checkpoints' / 'round_00.ckpt'}"))
-    assert "round_00.ckpt: fit goes on with `last` alone" in capsys.readouterr().err
+    assert "round_00.ckpt: fit resumes `last` alone" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
 
 

@@ -150,6 +150,71 @@ def test_the_newest_run_is_asked_if_none_is_named(
     assert "version_1" in capsys.readouterr().out
 
 
+def planted(base: Path, mark: Path) -> None:
+    """Code in a copy of the shipped base that transformers imports, if it is told to trust it."""
+    shutil.copytree(BASE, base)
+    (base / "planted.py").write_text(
+        f"from pathlib import Path\n\nPath({str(mark)!r}).touch()\n"
+        "from transformers import Qwen2_5_VLConfig as Config, Qwen2_5_VLForConditionalGeneration as Model\n"
+    )
+    config = json.loads((base / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "planted.Config", "AutoModelForImageTextToText": "planted.Model"}
+    (base / "config.json").write_text(json.dumps(config))
+
+
+def test_a_strangers_run_folder_runs_no_code(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    base, mark, theirs = tmp_path / "base", tmp_path / "mark", tmp_path / "theirs"
+    planted(base, mark)
+    shutil.copytree(run, theirs)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["base"] |= {"path": str(base), "trust_remote_code": True}
+    (theirs / "config.yaml").write_text(yaml.safe_dump(config))
+    written = json.loads((run / "adapter" / "adapter_config.json").read_text())
+    written |= {"megatron_config": {"a": 1}, "megatron_core": "planted", "base_model_name_or_path": str(base)}
+    (theirs / "adapter" / "adapter_config.json").write_text(json.dumps(written))
+    monkeypatch.syspath_prepend(str(base))
+    for command in (
+        ["ask", str(video), QUESTION, f"--run={theirs}"],
+        ["export", str(theirs), f"--to={tmp_path / 'adapter'}"],
+        ["export", str(theirs), f"--to={tmp_path / 'merged'}", "--merged"],
+    ):
+        capsys.readouterr()
+        main(command)
+        assert f"base: {base}, named by {theirs / 'config.yaml'}" in capsys.readouterr().err
+    assert not mark.exists()
+    exported = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert not exported.get("megatron_config")
+    # The code would have run: who asks for it on the command line gets it. In a process of its own, which it changes.
+    command = ["ask", str(video), QUESTION, f"--run={theirs}", "--trust-remote-code"]
+    environment = os.environ | {"HF_MODULES_CACHE": str(tmp_path / "modules"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "savi.cli", *command], env=environment, capture_output=True, check=False)
+    assert mark.exists()
+
+
+def test_a_runs_base_is_read_from_safetensors_alone(
+    run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(BASE, tmp_path / "base")
+    weights = tmp_path / "base" / "model.safetensors"
+    torch.save(load_file(weights), tmp_path / "base" / "pytorch_model.bin")
+    weights.unlink()
+    ask = ["ask", str(video), QUESTION, f"--run={run}", f"--base={tmp_path / 'base'}"]
+    assert "could not be loaded" in complaint(ask, capsys)
+    main([*ask, "--trust-remote-code"])
+
+
+def test_an_adapter_of_another_scale_than_the_runs_is_refused(
+    run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": 64}))
+    assert "its lora_alpha is 64" in complaint(["ask", str(video), QUESTION, f"--run={tmp_path / 'run'}"], capsys)
+
+
 def test_wrong_uses_are_one_line(run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full, empty, to = tmp_path / "full", tmp_path / "empty", tmp_path / "to"
     full.mkdir()

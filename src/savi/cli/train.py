@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 import transformers
-import yaml
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from savi.cli.config import merge_experiments
 from savi.data.datamodule import ClipDataModule
@@ -26,11 +25,13 @@ from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.launching import ProcessWatch
-from savi.training.loggers import SettingsToLoggers, WandbMode, build_loggers
+from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
-from savi.training.processes import first, one_line
+from savi.training.processes import one_line
 from savi.training.progress import RoundProgressBar
-from savi.training.run_folder import lock_run, run_folder
+from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, versions
+from savi.training.run_folder import run_folder
+from savi.training.starts import StartRecord, settings_of
 from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
 
 NOT_LIGHTNINGS = {
@@ -61,21 +62,21 @@ class SaviArgumentParser(LightningArgumentParser):
         return added
 
 
-class RunConfigCallback(SaveConfigCallback):
-    """Writes config.yaml, unless another process is at work on the run: its settings stay what they are."""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            first(lambda: lock_run(run_folder(trainer)).close(), "start")
-        super().setup(trainer, pl_module, stage)
-
-
 class SaviCLI(LightningCLI):
     """Chooses the run's folder, wires the seed, and closes a run with its table and pictures."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        return {name: LightningCLI.subcommands()[name] for name in ("fit", "validate")}
+        # Checkpoints are read with weights_only=True, whoever asks for what.
+        return {name: LightningCLI.subcommands()[name] | {"weights_only"} for name in ("fit", "validate")}
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        if self.config[self.config.subcommand].model.base.trust_remote_code and not _trusts(args):
+            raise SaviError(
+                "model.base.trust_remote_code is given on the command line alone, never in a file: "
+                "--model.base.trust_remote_code=true"
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
@@ -102,34 +103,38 @@ class SaviCLI(LightningCLI):
             torch.set_num_threads(config.threads)
         self.run_name = config.name or _config_name(config.config)
         runs = Path(config.runs) / self.run_name
-        versions = sorted(int(p.name[8:]) for p in runs.glob("version_*") if p.name[8:].isdigit())
+        there = versions(runs)
         self.resume_step: int | None = None
-        self.version: int | str = versions[-1] + 1 if versions else 0
+        self.version: int | str = there[-1] + 1 if there else 0
         if config.ckpt_path == "last":
-            if not versions:
-                raise SaviError(f"--ckpt_path last: there is no run in {runs} to go on with")
-            self.version = versions[-1]
+            if not (begun := versions(runs, begun=True)):
+                raise SaviError(f"--ckpt_path last: there is no run in {runs} to resume")
+            self.version = begun[-1]
             self._take_up(runs / f"version_{self.version}", config)
         elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
         elif config.ckpt_path is not None and self.subcommand == "fit":
             # In a folder of its own the run would build the checkpoint's round anew, from the model that has learnt it.
-            raise SaviError(f"--ckpt_path {config.ckpt_path}: fit goes on with `last` alone; validate takes any file")
+            raise SaviError(f"--ckpt_path {config.ckpt_path}: fit resumes `last` alone; validate takes any file")
+        elif config.ckpt_path is not None:
+            self._take_up(Path(config.ckpt_path), config)
         if self.subcommand == "validate":
             self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
             config.verbose = False  # the closing table says it better
 
-    def _take_up(self, run: Path, config: Any) -> None:
-        """Go on in the folder of a run: from its last checkpoint, or from its first clip if it has none yet."""
-        checkpoint = run / "checkpoints" / "last.ckpt"
-        if checkpoint.is_file():
-            config.ckpt_path = str(checkpoint)
-            self.resume_step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
-        elif self.subcommand == "validate":
-            raise SaviError(f"--ckpt_path last: {run} has no checkpoint yet")
-        else:
-            config.ckpt_path = None
-            self.resume_step = -1
+    def _take_up(self, place: Path, config: Any) -> None:
+        """Choose the checkpoint of a run's folder, or the one in a file. A fit may begin with its first clip."""
+        parser = self._parser(self.subcommand)
+        given, defaults = settings_of(parser, config), settings_of(parser, parser.get_defaults(skip_validation=True))
+        if self.subcommand == "validate":
+            config.ckpt_path = str(checkpoint_to_validate(place, given, defaults).path)
+            return
+        checkpoint = checkpoint_to_resume(place, given, defaults)
+        config.ckpt_path = str(checkpoint.path) if checkpoint else None
+        self.resume_step = checkpoint.step if checkpoint else 0
+
+    def _parse_ckpt_path(self) -> None:
+        """Take no settings out of a checkpoint, as Lightning would: those of the command count."""
 
     def instantiate_classes(self) -> None:
         try:
@@ -147,8 +152,6 @@ class SaviCLI(LightningCLI):
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.callbacks or []
         callbacks = [*(given if isinstance(given, list) else [given]), RunCheckpoint()]
-        settings = self._parser(self.subcommand).dump(config, skip_none=False)
-        callbacks.append(SettingsToLoggers(yaml.safe_load(settings)))
         loggers = build_loggers(
             Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger
         )
@@ -188,8 +191,7 @@ def run(arguments: Sequence[str]) -> None:
             args=merge_experiments(arguments, Path(folder)),
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            save_config_callback=RunConfigCallback,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=StartRecord,
             parser_class=SaviArgumentParser,
             parser_kwargs={
                 "parser_mode": "omegaconf+",
@@ -212,6 +214,10 @@ def _key(settings: Any, error: SettingError) -> str:
         if key.endswith(f".{error.name}") and (value == error.value or value != value):
             return str(key)
     return error.name
+
+
+def _trusts(arguments: Sequence[str]) -> bool:
+    return any(argument.partition("=")[0] == "--model.base.trust_remote_code" for argument in arguments)
 
 
 def _config_name(configs: Any) -> str:

@@ -74,7 +74,8 @@ class PairStore:
         for path in (self.pairs_path, self.traces_path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if self.progress_path.exists():
-            self._progress = self._read_progress(key)
+            self._progress = _read_progress(self.progress_path)
+            _refuse_other_key(self.progress_path, self._progress, key)
         else:
             self._refuse_orphans()
             self._progress = Progress(key, 0, 0, 0, 0, 0, dict.fromkeys(ASPECTS, 0), {}, False)
@@ -123,7 +124,7 @@ class PairStore:
         """Every committed pair, in the order it was built."""
         pairs = read_pairs(self.pairs_path)
         if len(pairs) != self._progress.pairs:
-            raise SaviError(f"{self.pairs_path}: changed since it was written; {self._remedy()}")
+            raise SaviError(f"{self.pairs_path}: changed since it was written; {_remedy(self.pairs_path)}")
         return pairs
 
     def counts(self) -> dict[str, int]:
@@ -136,26 +137,11 @@ class PairStore:
         records = (record for _, record in json_records(self.traces_path))
         return {record["video"]: record["rejected"] for record in records if record["rejected"] is not None}
 
-    def _read_progress(self, key: str) -> Progress:
-        try:
-            progress = Progress(**json.loads(self.progress_path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise SaviError(f"{self.progress_path}: damaged ({error}); {self._remedy()}") from None
-        if progress.key != key:
-            raise SaviError(
-                f"{self.progress_path}: this round was begun with other settings or clips; {self._remedy()}"
-            )
-        return progress
-
     def _refuse_orphans(self) -> None:
         """The progress file comes first, so pairs without one lost theirs by hand: not to be overwritten."""
         for path in (self.pairs_path, self.traces_path):
             if path.exists() and path.stat().st_size:
-                raise SaviError(f"{path}: its {self.progress_path.name} is missing; {self._remedy()}")
-
-    def _remedy(self) -> str:
-        both = f"{self.pairs_path.parent.name}/ and {self.traces_path.parent.name}/"
-        return f"start a new run, or remove {self.pairs_path.stem}.* from its {both} to build the round anew"
+                raise SaviError(f"{path}: its {self.progress_path.name} is missing; {_remedy(self.pairs_path)}")
 
     def _committed(self) -> tuple[tuple[Path, int], ...]:
         return (
@@ -170,7 +156,7 @@ class PairStore:
             file.seek(max(size - 1, 0))
             ends_line = size == 0 or file.read(1) == b"\n"
             if found < size or not ends_line or (self.complete and found != size):
-                raise SaviError(f"{path}: changed since it was written; {self._remedy()}")
+                raise SaviError(f"{path}: changed since it was written; {_remedy(self.pairs_path)}")
             if found > size:
                 file.truncate(size)
                 os.fsync(file.fileno())
@@ -187,6 +173,51 @@ class PairStore:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def check_key(folder: Path, round: int, key: str) -> None:
+    """Raises SaviError where a round was begun under another key; looks at its files without changing them."""
+    path = folder / "pairs" / f"round_{round:02d}.progress.json"
+    if path.exists():
+        _refuse_other_key(path, _read_progress(path), key)
+
+
+def built_clips(folder: Path, round: int) -> tuple[list[str], bool]:
+    """The ids of a round's committed clips, in order, and whether the round has all of its clips.
+
+    ([], False) without a store. Raises SaviError for a store that is damaged.
+    """
+    path = folder / "pairs" / f"round_{round:02d}.progress.json"
+    if not path.exists():
+        return [], False
+    progress = _read_progress(path)
+    traces = folder / "traces" / f"round_{round:02d}.jsonl"
+    try:
+        with traces.open("rb") as file:
+            ids = [json.loads(line)["clip"] for line in file.read(progress.traces_bytes).splitlines()]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SaviError(f"{traces}: damaged ({error}); {_remedy(path)}") from None
+    return ids, progress.complete
+
+
+def _read_progress(path: Path) -> Progress:
+    try:
+        return Progress(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise SaviError(f"{path}: damaged ({error}); {_remedy(path)}") from None
+
+
+def _refuse_other_key(path: Path, progress: Progress, key: str) -> None:
+    if progress.key != key:
+        raise SaviError(
+            f"{path}: this round was begun with other settings or clips, or by another version of savi; {_remedy(path)}"
+        )
+
+
+def _remedy(path: Path) -> str:
+    """What can be done about a round's files. The model that is asked to write the round is the one that has to."""
+    name = path.name.partition(".")[0]
+    return f"start a new run, or remove {name}.* from its pairs/ and traces/ to build the round anew"
 
 
 def _trace_record(result: ClipResult) -> dict[str, Any]:

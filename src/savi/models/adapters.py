@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from savi.errors import SaviError, check_number
@@ -29,20 +30,24 @@ class LoraSettings:
         check_number("model.lora.dropout", self.dropout, least=0, below=1)
 
 
-def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> PeftModel:
-    """Wrap a model with a fresh adapter. Everything else is frozen; the adapter's weights are float32.
-
-    Raises SaviError if no layer takes the adapter, for it would train nothing and look alive.
-    """
-    config = LoraConfig(
+def lora_config(family: Family, settings: LoraSettings) -> LoraConfig:
+    """PEFT's configuration of the adapter."""
+    return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=family.lora_targets,
         task_type="CAUSAL_LM",
     )
+
+
+def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> PeftModel:
+    """Wrap a model with a fresh adapter. Everything else is frozen; the adapter's weights are float32.
+
+    Raises SaviError if no layer takes the adapter, for it would train nothing and look alive.
+    """
     try:
-        adapted = get_peft_model(model, config)
+        adapted = get_peft_model(model, lora_config(family, settings))
     except ValueError as error:
         raise SaviError(f"no layer of {type(model).__name__} takes LoRA: {error}") from None
     return adapted
@@ -65,6 +70,24 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise SaviError(f"{folder}: the adapter can't be written: {reason}") from None
+
+
+def load_lora(model: nn.Module, family: Family, settings: LoraSettings, weights: Path) -> PeftModel:
+    """Wrap a model with the adapter of a safetensors file.
+
+    PEFT's own loading would obey an adapter_config.json, which can name modules to import. Raises SaviError for a file
+    that can't be read, or of an adapter of another shape.
+    """
+    adapted = attach_lora(model, family, settings)
+    try:
+        state = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise SaviError(f"{weights} can't be read: {error}") from None
+    shapes = {name: value.shape for name, value in get_peft_model_state_dict(adapted).items()}
+    if shapes != {name: value.shape for name, value in state.items()}:
+        raise SaviError(f"{weights} is not an adapter of this model with r {settings.r}")
+    set_peft_model_state_dict(adapted, state)
+    return adapted
 
 
 def trainable_state(module: nn.Module) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bitsandbytes.nn import Linear4bit
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
+from savi.errors import SaviError
 from savi.models.attention import TREE_ATTENTION
 from savi.models.family import Family
 from savi.models.generic import generic_family, takes_video
@@ -23,7 +24,6 @@ from savi.models.qwen2_vl import QWEN2_VL
 from savi.models.qwen3_vl import QWEN3_VL
 from savi.models.smolvlm import SMOLVLM
 from savi.models.video_llama_3 import VIDEO_LLAMA_3
-from savi.types import SaviError
 from savi.world import BASE
 
 FAMILIES: dict[str, Family] = {
@@ -64,9 +64,10 @@ class LoadedBase:
     family: Family
 
 
-def load_base(settings: BaseSettings) -> LoadedBase:
+def load_base(settings: BaseSettings, *, safetensors_only: bool = False) -> LoadedBase:
     """Load a base model, frozen and in evaluation mode.
 
+    safetensors_only: read no weights in any other format. Others are unpickled, though never into more than tensors.
     Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type savi has no family for, a
     decoder with sliding windows and a processor that can't put a video into a chat.
     """
@@ -76,6 +77,7 @@ def load_base(settings: BaseSettings) -> LoadedBase:
         "dtype": dtype,
         "attn_implementation": "sdpa",
         "trust_remote_code": settings.trust_remote_code,
+        "use_safetensors": True if safetensors_only else None,
     }
     if settings.nf4:
         options["quantization_config"] = BitsAndBytesConfig(

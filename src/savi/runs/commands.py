@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import transformers
 from savi.evaluation.options import OneLineParser
 from savi.runs.ask import ask
 from savi.runs.export import export_adapter, export_merged
-from savi.runs.read import newest_run, read_run
+from savi.runs.read import Run, newest_run, read_run
 from savi.training.processes import one_line
 
 
@@ -20,11 +22,11 @@ def ask_run(arguments: Sequence[str]) -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("question")
     parser.add_argument("--run", type=Path, help="a run's folder; the newest in lightning_logs by default")
-    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    _add_base(parser)
     given = parser.parse_args(arguments)
     transformers.utils.logging.disable_progress_bar()
     with one_line():
-        run = read_run(given.run or newest_run(Path("lightning_logs")), given.base)
+        run = _read(given.run or newest_run(Path("lightning_logs")), given)
         base, aligned = ask(run, given.video, given.question)
     print(f"run      {run.folder}\nbase     {base}\naligned  {aligned}")
 
@@ -35,11 +37,28 @@ def export_run(arguments: Sequence[str]) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument("--to", type=Path, required=True, help="an empty folder")
     parser.add_argument("--merged", action="store_true", help="base and adapter in one, not the adapter alone")
-    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    _add_base(parser)
     given = parser.parse_args(arguments)
     transformers.utils.logging.disable_progress_bar()
     with one_line():
-        run = read_run(given.run, given.base)
+        run = _read(given.run, given)
         for warning in (export_merged if given.merged else export_adapter)(run, given.to):
             print(warning)
     print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
+
+
+def _add_base(parser: ArgumentParser) -> None:
+    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run code that the base brings along, and read weights that aren't safetensors; never by default",
+    )
+
+
+def _read(folder: Path, given: Namespace) -> Run:
+    """A run's folder may be somebody else's: what it makes this process load is named first."""
+    run = read_run(folder, given.base, trust_remote_code=given.trust_remote_code)
+    if run.named_in:
+        print(f"base: {run.base.path}, named by {run.named_in}", file=sys.stderr)
+    return run

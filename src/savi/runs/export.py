@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-
+from savi.errors import SaviError
+from savi.models.adapters import lora_config
 from savi.models.load import load_family, read_config
 from savi.runs import plain
 from savi.runs.card import model_card
-from savi.runs.read import Run, load_run_base
-from savi.types import SaviError
+from savi.runs.read import ADAPTER, Run, load_adapter, load_run_base
 
 MERGED_FROM_FOUR_BITS = (
     "The run held its base in 4 bits. Merging into 4-bit weights would change what the model says, so the base was "
@@ -29,14 +28,15 @@ def export_adapter(run: Run, folder: Path) -> list[str]:
     """
     path, _, family = load_family(run.base)
     _take(folder)
-    shutil.copyfile(run.adapter / "adapter_model.safetensors", folder / "adapter_model.safetensors")
-    config = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    shutil.copyfile(run.folder / ADAPTER, folder / ADAPTER.name)
     base = str(Path(path).resolve()) if Path(path).is_dir() else path
     if run.embedded:
         base = "base"
         shutil.copytree(path, folder / base)
-    config["base_model_name_or_path"] = base
-    _write_json(folder / "adapter_config.json", config)
+    config = lora_config(family, run.lora)
+    config.base_model_name_or_path = base
+    config.inference_mode = True
+    config.save_pretrained(str(folder))
     _write_around(run, folder, {"base": base, "nf4": run.base.nf4, "unquantised": family.unquantised}, merged=False)
     return []
 
@@ -50,7 +50,7 @@ def export_merged(run: Run, folder: Path) -> list[str]:
     config = read_config(load_family(run.base)[0], run.base.trust_remote_code)
     dtype: Any = str(config.dtype or run.base.dtype).removeprefix("torch.")
     loaded = load_run_base(run, replace(run.base, dtype=dtype, nf4=False, gradient_checkpointing=False))
-    merged: Any = PeftModel.from_pretrained(loaded.model, str(run.adapter)).merge_and_unload()
+    merged: Any = load_adapter(run, loaded).merge_and_unload()
     merged.save_pretrained(str(folder))
     loaded.processor.save_pretrained(str(folder))
     _write_around(run, folder, {"base": ".", "nf4": False, "unquantised": [], "dtype": dtype}, merged=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import yaml
 from peft import PeftModel
 
 from savi.evaluation.measured import read_results
+from savi.models.adapters import LoraSettings, load_lora
 from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
+from savi.training.resume import newest_config
 from savi.types import Sampling, SaviError
 
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
@@ -25,17 +28,20 @@ class Run:
     """A run with an adapter.
 
     base: where it is now. fingerprint: of the base that the adapter was made over. data: settings of the same name.
-    config: every setting, resolved. results: the parsed results.json.
+    config: every setting of the run's newest start, resolved. results: the parsed results.json. named_in: the file that
+    names the base, where it is neither the command line, nor savi, nor the run's folder that the base is of.
     """
 
     folder: Path
     base: BaseSettings
+    lora: LoraSettings
     fingerprint: str
     prompts: Prompts
     reply: Sampling
     data: dict[str, Any]
     config: dict[str, Any]
     results: dict[str, Any]
+    named_in: Path | None
 
     @property
     def adapter(self) -> Path:
@@ -51,8 +57,9 @@ class Run:
         return replace(self.reply, temperature=0.0)
 
 
-def read_run(folder: Path, base: str | None = None) -> Run:
-    """base: where the base is now, if not where the run had it.
+def read_run(folder: Path, base: str | None = None, *, trust_remote_code: bool = False) -> Run:
+    """base: where the base is now, if not where the run had it. trust_remote_code: run code that the base brings along;
+    what the run itself was told about that doesn't count, for its folder may be somebody else's.
 
     Raises SaviError for a folder that is no run's, and for a run without an adapter yet.
     """
@@ -60,23 +67,33 @@ def read_run(folder: Path, base: str | None = None) -> Run:
         raise SaviError(f"{folder} is no run (lightning_logs/<name>/version_<n>): it has no config.yaml")
     if not (folder / ADAPTER).is_file():
         raise SaviError(f"{folder} has no adapter: its first round isn't finished")
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    results = read_results(folder / "results.json")
+    source = newest_config(folder)
     try:
+        config = yaml.safe_load(source.read_text(encoding="utf-8"))
+        results = read_results(folder / "results.json")
         settings = config["model"]
-        given = BaseSettings(**settings["base"])
+        given = BaseSettings(**{**settings["base"], "trust_remote_code": trust_remote_code})
         return Run(
             folder=folder,
             base=replace(given, path=base or given.path),
+            lora=LoraSettings(**settings["lora"]),
             fingerprint=results["run"]["base_fingerprint"],
             prompts=PromptSettings(**settings["prompts"]).build(),
             reply=Sampling(**settings["reply"]),
             data={name: config["data"][name] for name in DATA},
             config=config,
             results=results,
+            named_in=None if base or _is_own(given.path, folder) else source,
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise SaviError(f"{folder}: made by another version of savi ({error})") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SaviError(f"{folder}: its files can't be read: {' '.join(str(error).split())}") from None
+
+
+def _is_own(base: str, folder: Path) -> bool:
+    """Whether a base is savi's own or lies in the run's folder."""
+    return base == "world" or (Path(base).is_dir() and Path(base).resolve().is_relative_to(folder.resolve()))
 
 
 def newest_run(runs: Path) -> Path:
@@ -89,7 +106,7 @@ def newest_run(runs: Path) -> Path:
 
 def load_run_base(run: Run, settings: BaseSettings) -> LoadedBase:
     """A run's base, on the GPU if there is one. Raises SaviError if it isn't the one that the run was made over."""
-    loaded = load_base(settings)
+    loaded = load_base(settings, safetensors_only=not settings.trust_remote_code)
     if fingerprint(loaded.model) != run.fingerprint:
         raise SaviError(f"--base: the adapter of {run.folder} was made over another model than {settings.path}")
     if torch.cuda.is_available() and not settings.nf4:  # in four bits it is there already
@@ -100,6 +117,15 @@ def load_run_base(run: Run, settings: BaseSettings) -> LoadedBase:
 def load_aligned(run: Run) -> VideoLM:
     """The run's model with its adapter, as it was trained."""
     loaded = load_run_base(run, replace(run.base, gradient_checkpointing=False))
-    adapted = PeftModel.from_pretrained(loaded.model, str(run.adapter))
+    return VideoLM(loaded, load_adapter(run, loaded))
+
+
+def load_adapter(run: Run, loaded: LoadedBase) -> PeftModel:
+    """A run's adapter over its base. Raises SaviError where the run's files don't agree on its shape."""
+    written = json.loads((run.adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    shape = {"r": run.lora.r, "lora_alpha": run.lora.alpha}
+    if wrong := [name for name, value in shape.items() if written.get(name) != value]:
+        raise SaviError(f"{run.adapter}: its {wrong[0]} is {written.get(wrong[0])}, the run's is {shape[wrong[0]]}")
+    adapted = load_lora(loaded.model, loaded.family, run.lora, run.folder / ADAPTER)
     adapted.eval()
-    return VideoLM(loaded, adapted)
+    return adapted

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from savi.training.checkpoint_files import RunCheckpointIO
 from savi.training.run_folder import run_folder
+
+
+def count_finished_round(trainer: Trainer) -> None:
+    """Count the round of the checkpoint as completed, before Lightning asks for the pairs of the next one.
+
+    A checkpoint is written before Lightning counts its round. When the run is resumed, Lightning asks for pairs first
+    and counts then. With `max_steps` it never counts, and takes the next round for the rest of the finished one.
+    """
+    progress: Any = trainer.fit_loop.epoch_progress
+    if progress.current.completed < progress.current.processed == progress.current.ready:
+        progress.increment_completed()
+        trainer.fit_loop.epoch_loop.restarting = False
 
 
 class RunCheckpoint(ModelCheckpoint):
     """Writes round_NN.ckpt and last.ckpt into the run's folder at the end of each round.
 
+    A round that is stopped in the middle (by Trainer's max_steps or max_time) goes to unfinished.ckpt, which can be
+    validated; a resume trains that round again, from its start.
     It belongs to the method: :class:`savi.training.module.SelfAlignment` adds it next to a user's own ModelCheckpoint.
     """
 
@@ -33,7 +50,18 @@ class RunCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.dirpath = str(run_folder(trainer) / "checkpoints")
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # and no plugin of the user's
+            trainer.strategy.checkpoint_io = RunCheckpointIO()
         super().setup(trainer, pl_module, stage)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        unfinished = Path(str(self.dirpath)) / "unfinished.ckpt"
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._save_checkpoint(trainer, str(unfinished))
+            return
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.is_global_zero:
+            unfinished.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the names of the files do not depend on those written before, nor on where the run was then."""

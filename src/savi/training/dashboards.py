@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
+from savi.critique.pairs import read_pairs
 from savi.training.processes import deal_out, first, is_first
 from savi.types import PreferencePair
 from savi.video.contact_sheet import contact_sheet
@@ -51,6 +52,16 @@ def log_pairs(
         for logger in loggers:
             table = pair_table([pair for pair in pairs if pair.clip in shown], sheets)
             logger.experiment.log({f"pairs/round_{round_index:02d}": table})
+
+
+def log_earlier_pairs(loggers: Sequence[WandbLogger], run: Path, rounds: int, frame_count: int) -> None:
+    """Log the tables of the first `rounds` rounds of a run from its files, for W&B runs that haven't got them.
+
+    All processes have to call it, as log_pairs().
+    """
+    for round_index in range(rounds):
+        pairs = read_pairs(run / "pairs" / f"round_{round_index:02d}.jsonl")
+        log_pairs(loggers, round_index, pairs, frame_count)
 
 
 def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image]) -> wandb.Table:

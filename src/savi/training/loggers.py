@@ -2,81 +2,76 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
+from savi.errors import SaviError
+from savi.training.metrics_file import METRICS, ResumableCSVLogger, read_rows
 from savi.training.processes import is_first
-from savi.types import SaviError
 
 WandbMode = Literal["off", "offline", "online"]
-
-
-class ResumableCSVLogger(CSVLogger):
-    """A CSVLogger that goes on with its file. Lightning's deletes it when a run is resumed.
-
-    resume_step: rows of later steps are dropped, for the resumed run writes them again.
-    """
-
-    def __init__(self, save_dir: Path, name: str, version: int | str, resume_step: int | None) -> None:
-        super().__init__(save_dir, name=name, version=version, flush_logs_every_n_steps=1)
-        self.resume_step = resume_step
-        self._begun = False
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        if self._begun:
-            return super().experiment
-        self._begun = True
-        rows = self._earlier_rows()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
-            writer: Any = super().experiment
-        writer.metrics = rows
-        return writer
-
-    def _earlier_rows(self) -> list[dict[str, Any]]:
-        path = Path(self.log_dir) / "metrics.csv"
-        if self.resume_step is None or not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            rows = [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
-        return [row for row in rows if int(row["step"]) <= self.resume_step]
 
 
 class RunWandbLogger(WandbLogger):
     """The WandbLogger of a run's folder, for which a missing login or network is the user's to put right.
 
-    Asking wandb for its key beforehand would be shorter, but spoils a later offline run in the same process.
+    W&B can't take back what was logged. A resumed run that is offline therefore begins a folder of its own: it has the
+    rows of metrics.csv before the checkpoint, then the new ones, so that every step is in it once. Folders of earlier
+    starts go to `wandb/superseded`. Online, the steps between the checkpoint and the kill are in the run twice.
     """
 
-    def __init__(self, folder: Path, name: str, offline: bool) -> None:
+    def __init__(self, folder: Path, name: str, offline: bool, resume_step: int | None) -> None:
         super().__init__(project="savi", name=name, save_dir=folder, offline=offline, resume="allow")
         self._folder = folder
+        self._resume_step = resume_step
+        self._begun = False
+
+    @property
+    def repeats_earlier_rounds(self) -> bool:
+        """Whether what was logged of earlier rounds has to be logged again."""
+        return self._offline and self._resume_step is not None
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """Raises: SaviError, where W&B can't begin the run."""
+        """Raises AttributeError before begin(): Lightning asks before it has looked at the data and the model."""
+        if not self._begun:
+            raise AttributeError("the W&B run begins with the fit")
+        return super().experiment
+
+    @rank_zero_only
+    def begin(self) -> None:
+        """Begin the W&B run. Raises SaviError where that is impossible."""
+        if self._begun:
+            return
         from wandb.errors import Error as WandbError
 
-        if self._wandb_init["id"] is None:
-            # Not before it is needed: processes that start later would take this folder for an earlier run's.
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._wandb_init["id"] = self._id = f"{self._name}-{_birth(self._folder)}"
+        self._begun = True
+        # Not before it is needed: processes that start later would take this folder for an earlier run's.
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._wandb_init["id"] = self._id = f"{self._name}-{_birth(self._folder)}"
+        if self.repeats_earlier_rounds:
+            _put_aside(self._folder / "wandb")
         try:
-            return super().experiment
+            experiment = self.experiment
         except WandbError as error:
             reason = str(error).split("\n")[0]
             raise SaviError(f"--wandb online: {reason} (--wandb offline needs no account and no network)") from None
+        if self.repeats_earlier_rounds:
+            for row in read_rows(self._folder / METRICS):
+                if int(row["step"]) < (self._resume_step or 0):
+                    experiment.log(_numbers(row))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.begin()
+        super().log_metrics(metrics, step)
 
 
 def build_loggers(
@@ -101,7 +96,7 @@ def build_loggers(
         folder = Path(own.log_dir)
         # Otherwise W&B keeps an offline run's pictures under the user's home, where a copied run would miss them.
         os.environ.setdefault("WANDB_DATA_DIR", str(folder.resolve()))
-        loggers.append(RunWandbLogger(folder, f"{name}-{version}", offline=wandb == "offline"))
+        loggers.append(RunWandbLogger(folder, f"{name}-{version}", offline=wandb == "offline", resume_step=resume_step))
     return loggers
 
 
@@ -113,16 +108,16 @@ def _birth(folder: Path) -> str:
     return mark.read_text()
 
 
-class SettingsToLoggers(Callback):
-    """Hands a run's settings to the user's loggers, as Lightning does with hyperparameters (`enable_autolog_hparams`).
+def _put_aside(folder: Path) -> None:
+    """Offline runs of earlier starts, so that syncing all of `wandb` uploads each step once."""
+    for earlier in folder.glob("offline-run-*"):
+        (folder / "superseded").mkdir(exist_ok=True)
+        earlier.rename(folder / "superseded" / earlier.name)
 
-    settings: nested, as config.yaml has them.
-    """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for logger in trainer.loggers:
-            if trainer.enable_autolog_hparams and not isinstance(logger, ResumableCSVLogger):
-                logger.log_hyperparams(self.settings)
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    """A row of metrics.csv as it was logged."""
+    numbers: dict[str, float] = {name: float(text) for name, text in row.items() if text and name != "step"}
+    if "epoch" in numbers:
+        numbers["epoch"] = int(numbers["epoch"])
+    return {**numbers, "trainer/global_step": int(row["step"])}

@@ -28,7 +28,7 @@ from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.finite import explained, name_clips
 from savi.training.limits import RunLimits
-from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.training.optim import OptimiserSettings, apply_settings, build_optimiser
 from savi.training.processes import first, gather, sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
@@ -114,6 +114,12 @@ class SelfAlignment(LightningModule):
         parameters = [p for p in self.parameters() if p.requires_grad]
         optimiser, schedule = build_optimiser(parameters, self.optimiser_settings)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule}}
+
+    def on_train_start(self) -> None:
+        # A checkpoint brings the rates of its own start along.
+        optimiser: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
+        apply_settings(optimiser.optimizer, schedule, self.optimiser_settings)
 
     def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
         """One optimiser step: the loss is the mean over the step's pairs, summed up over passes and processes.

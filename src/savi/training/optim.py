@@ -10,7 +10,10 @@ import torch
 from bitsandbytes.optim import PagedAdamW8bit
 from torch import nn
 
-from savi.errors import check_number
+from savi.errors import SaviError, check_number
+
+MOMENT = {"adamw": "exp_avg", "paged_adamw_8bit": "state1"}
+"""How each optimiser calls its first moment."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,25 @@ def build_optimiser(
     """The optimiser over the adapter's weights, and its schedule, stepped once an optimiser step."""
     kind: Any = torch.optim.AdamW if settings.name == "adamw" else PagedAdamW8bit
     optimiser: torch.optim.Optimizer = kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-    warmup = max(1, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / warmup))
-    return optimiser, schedule
+    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share_of_rate(settings, step))
+
+
+def apply_settings(
+    optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, settings: OptimiserSettings
+) -> None:
+    """Put these settings in the place of those that came with a checkpoint, whose moments and steps stay.
+
+    Raises SaviError where the moments are another optimiser's.
+    """
+    moments: Any = next(iter(optimiser.state.values()), {})
+    if moments and MOMENT[settings.name] not in moments:
+        raise SaviError(f"model.optimiser.name: the checkpoint's moments aren't those of {settings.name}")
+    schedule.base_lrs = [settings.lr for _ in optimiser.param_groups]
+    for group in optimiser.param_groups:
+        group["initial_lr"] = settings.lr
+        group["lr"] = settings.lr * _share_of_rate(settings, schedule.last_epoch)
+        group["weight_decay"] = settings.weight_decay
+
+
+def _share_of_rate(settings: OptimiserSettings, step: int) -> float:
+    return min(1.0, (step + 1) / max(1, settings.warmup_steps))

@@ -20,10 +20,12 @@ from savi.evaluation.settings import WORLD
 from savi.files import write_json, write_json_lines
 from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
-from savi.training.dashboards import log_pairs
+from savi.training.dashboards import log_earlier_pairs, log_pairs
+from savi.training.loggers import RunWandbLogger
 from savi.training.processes import gather, waited
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
+from savi.training.starts import round_settings
 
 if TYPE_CHECKING:
     from savi.data.datamodule import ClipDataModule
@@ -59,6 +61,8 @@ class RunResults(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A run that is resumed inside a round has no start of that round.
         self._training_started = time.monotonic()
+        boards = [one for one in trainer.loggers if isinstance(one, RunWandbLogger) and one.repeats_earlier_rounds]
+        log_earlier_pairs(boards, run_folder(trainer), _critic(trainer).round, trainer.datamodule.frames)  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
@@ -137,6 +141,7 @@ class RunResults(Callback):
                 "pairs": critic.counts["pairs"],
                 "filters": {name: critic.counts[name] for name in FILTERS if name in critic.counts},
                 "steps": {"taken": _steps(trainer), "planned": len(trainer.train_dataloader)},  # type: ignore[arg-type]
+                "settings": round_settings(trainer),
                 "seconds": {
                     "building": critic.seconds,
                     "training": self._started - self._training_started,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from lightning import Trainer
 
-from savi.training.loggers import ResumableCSVLogger
-from savi.types import SaviError
+from savi.errors import SaviError
+from savi.training.metrics_file import ResumableCSVLogger
 
 
 def run_folder(trainer: Trainer) -> Path:
@@ -32,7 +33,7 @@ def lock_run(folder: Path) -> IO[str]:
     A killed launcher may leave its processes behind, which go on. Raises SaviError where one is still at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("w")
+    file = (folder / "lock").open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -41,3 +42,14 @@ def lock_run(folder: Path) -> IO[str]:
     except OSError:
         pass  # some network file systems know no locks: a run there goes without
     return file
+
+
+def unlock_run(file: IO[str]) -> None:
+    """Let go of a run. A folder with nothing but its lock belongs to a start that was refused: it is removed."""
+    lock = Path(file.name)
+    with suppress(OSError):
+        if list(lock.parent.iterdir()) == [lock]:
+            lock.unlink()
+            lock.parent.rmdir()
+            lock.parent.parent.rmdir()  # as far as it is empty
+    file.close()

@@ -16,16 +16,18 @@ from lightning.pytorch.utilities import rank_zero_info
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
-from savi.critique.store import ClipResult, PairStore
+from savi.critique.store import ClipResult, PairStore, check_key
 from savi.data.batches import chunks
 from savi.files import write_json
+from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.frames import FramesAhead
 from savi.training.processes import deal_out, first
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
-from savi.training.run_folder import lock_run, run_folder
+from savi.training.resume import check_clips
+from savi.training.run_folder import lock_run, run_folder, unlock_run
 from savi.types import Clip, Frames, PreferencePair, SaviError
 from savi.video.decode import UndecodableClip
 
@@ -48,6 +50,7 @@ class SelfCritique(Callback):
         self.counts: dict[str, int] = {}
         """Of the round that was built last, as PairStore.counts."""
         self.built: list[PreferencePair] = []
+        self._finished = 0
         self._critic: Critic | None = None
         self._store: PairStore | None = None
         self._locked: IO[str] | None = None
@@ -61,6 +64,14 @@ class SelfCritique(Callback):
         if stage == "fit":
             check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain)
             first(self._lock, "start")
+            first(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._finished = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+
+    def check_round(self) -> None:
+        """Raises SaviError where the round that comes now was begun with other settings. Changes no file."""
+        check_key(run_folder(self._trainer), self._finished, self._key(self._data.clips))
 
     def _lock(self) -> None:
         self._locked = lock_run(run_folder(self._trainer))
@@ -73,7 +84,7 @@ class SelfCritique(Callback):
 
     def _unlock(self) -> None:
         if self._locked is not None:
-            self._locked.close()
+            unlock_run(self._locked)
             self._locked = None
 
     @property
@@ -88,6 +99,7 @@ class SelfCritique(Callback):
 
         Raises SaviError when no clip could be decoded, or the filters left nothing.
         """
+        count_finished_round(self._trainer)
         started = time.monotonic()
         done = first(partial(self._take_up, clips), "building")
         was_training = self._module.training
@@ -157,7 +169,7 @@ class SelfCritique(Callback):
     def _key(self, clips: Sequence[Clip]) -> str:
         """What a round's pairs depend on; with another key, a half-built round can't be gone on with."""
         module = self._module
-        parts = {
+        parts: dict[str, Any] = {
             "seed": module.seed,
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "reference": module.reference,
@@ -165,11 +177,12 @@ class SelfCritique(Callback):
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
             "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_chain": self._data.clips_per_chain,
             "clips": [clip.id for clip in clips],
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
+        if module.chain_settings.critic.who in ("other_clip", "shuffled"):  # critiques change hands within a batch
+            parts["clips_per_chain"] = self._data.clips_per_chain
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _report(self, store: PairStore, clips: Sequence[Clip]) -> None:

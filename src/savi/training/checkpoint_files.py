@@ -1,0 +1,117 @@
+"""Checkpoint files: written whole or not at all, read without running code, and found by what is in them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from os import fsync
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from savi.errors import SaviError
+from savi.files import replacing
+
+WEIGHTS = ("state_dict", "base", "epoch", "global_step", "loops")
+"""What every checkpoint of savi holds."""
+
+TRAINING = ("callbacks", "optimizer_states", "lr_schedulers")
+"""What training needs besides."""
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """A checkpoint on disk.
+
+    rounds: finished rounds that it has learnt from. step: optimizer steps taken. ends_round: whether it was written at
+    the end of a round with everything that training needs, so that the next round can follow it. settings: those of
+    the run by dotted key; None in checkpoints of older versions, which don't hold them.
+    """
+
+    path: Path
+    rounds: int
+    step: int
+    ends_round: bool
+    settings: dict[str, Any] | None
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """Lightning's reading and writing of checkpoints, so that a kill or a full disk leaves the last good one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Raises SaviError where the file can't be written; the one that was there before stays."""
+        if "://" in str(path):
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                fsync(file.fileno())
+        except OSError as error:
+            raise SaviError(
+                f"{path} could not be written: {error.strerror}; the run resumes from the checkpoint before it"
+            ) from None
+        return None
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """Raises SaviError for a file that isn't a checkpoint of savi."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path, *, lazily: bool = False) -> dict[str, Any]:
+    """A checkpoint's content on the CPU: tensors, numbers, texts and containers of them, never code.
+
+    lazily: leave tensors on disk until they are used. Raises SaviError for a file that is broken, or not of savi.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise SaviError(f"{path}: {error.strerror}") from None
+    except Exception as error:  # a broken file can fail in any place of the unpickler
+        raise SaviError(f"{path} is no checkpoint of savi, or a damaged one ({type(error).__name__})") from None
+    missing = [name for name in WEIGHTS if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise SaviError(f"{path} is no checkpoint of savi: it has no {missing[0]!r}")
+    return dict(content)
+
+
+def inspect_checkpoint(path: Path) -> CheckpointFile:
+    """What a checkpoint is, without reading its tensors. Raises SaviError as read_checkpoint does."""
+    content = read_checkpoint(path, lazily=True)
+    try:
+        fit_loop = content["loops"]["fit_loop"]
+        ended = bool(fit_loop["epoch_loop.batch_progress"]["is_last_batch"])
+        epochs = fit_loop["epoch_progress"]["current"]
+        step = int(content["global_step"])
+    except (KeyError, TypeError, ValueError):
+        raise SaviError(f"{path} is no checkpoint of savi: its progress can't be read") from None
+    # The count of completed rounds is raised after the checkpoint is written, that of processed ones before.
+    rounds = int(epochs["processed"] if ended else epochs["completed"])
+    whole = ended and epochs["processed"] == epochs["ready"] and all(name in content for name in TRAINING)
+    return CheckpointFile(path, rounds, step, whole, content.get("settings"))
+
+
+def newest_checkpoint(run: Path, *, at_end_of_round: bool) -> CheckpointFile | None:
+    """The checkpoint of a run that has learnt most, by what is in the files: their names say too little.
+
+    Lightning calls a file last-v1.ckpt where the run's folder was moved, and leaves the older last.ckpt next to it.
+    Raises SaviError for a file that can't be read, with what to do about it.
+    """
+    found, broken = [], []
+    for path in sorted((run / "checkpoints").glob("*.ckpt")):
+        try:
+            found.append(inspect_checkpoint(path))
+        except SaviError as error:
+            broken.append((path, error))
+    found = [file for file in found if file.ends_round or not at_end_of_round]
+    newest = max(found, key=lambda file: (file.step, file.rounds, file.path.name == "last.ckpt"), default=None)
+    if broken:
+        rest = (
+            f"{newest.path.name} (round {newest.rounds}) is the newest of the others" if newest else "there is no other"
+        )
+        raise SaviError(f"{broken[0][1]}; remove it to go without it: {rest}")
+    return newest

@@ -1,0 +1,175 @@
+"""What each setting is to a run that exists already: part of its identity, free to change, or irrelevant to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Kind(Enum):
+    """IDENTITY: another value makes it another run, so a resume refuses it. CHANGEABLE: a resume applies the new value
+    from the next round on, and results.json has it round by round. IRRELEVANT: no result depends on it."""
+
+    IDENTITY = "identity"
+    CHANGEABLE = "changeable"
+    IRRELEVANT = "irrelevant"
+
+
+ID, CHANGE, NONE = Kind.IDENTITY, Kind.CHANGEABLE, Kind.IRRELEVANT
+
+KINDS: dict[str, Kind] = {
+    "seed_everything": ID,
+    "model.base.path": ID,  # by content, see BY_CONTENT
+    "model.base.dtype": ID,
+    "model.base.nf4": ID,
+    "model.base.gradient_checkpointing": NONE,  # memory against time
+    "model.base.trust_remote_code": NONE,  # asked for anew on every command line
+    "model.lora.r": ID,
+    "model.lora.alpha": ID,
+    "model.lora.dropout": CHANGE,
+    "model.dpo.beta": CHANGE,
+    "model.dpo.loss": CHANGE,
+    "model.dpo.label_smoothing": CHANGE,
+    "model.dpo.nll_weight": CHANGE,
+    "model.dpo.length_normalised": CHANGE,
+    "model.optimiser.name": ID,  # the moments of one are of no use to the other
+    "model.optimiser.lr": CHANGE,
+    "model.optimiser.weight_decay": CHANGE,
+    "model.optimiser.warmup_steps": CHANGE,
+    "model.optimiser.clip_norm": CHANGE,
+    "model.chain.questions_per_aspect": ID,
+    "model.chain.question_replies": ID,
+    "model.chain.aspects": ID,
+    "model.chain.second": ID,
+    "model.chain.direction": ID,
+    "model.chain.critic.who": ID,
+    "model.chain.critic.base": ID,
+    "model.chain.question.temperature": ID,
+    "model.chain.question.top_p": ID,
+    "model.chain.question.max_new_tokens": ID,
+    "model.chain.answer.temperature": ID,
+    "model.chain.answer.top_p": ID,
+    "model.chain.answer.max_new_tokens": ID,
+    "model.chain.critique.temperature": ID,
+    "model.chain.critique.top_p": ID,
+    "model.chain.critique.max_new_tokens": ID,
+    "model.chain.revision.temperature": ID,
+    "model.chain.revision.top_p": ID,
+    "model.chain.revision.max_new_tokens": ID,
+    "model.filters.max_length_ratio": ID,
+    "model.filters.length_slack": ID,
+    "model.filters.max_repeats": ID,
+    "model.filters.least_logp": ID,
+    "model.prompts.preset": ID,
+    "model.prompts.texts": ID,
+    "model.reference": ID,
+    "model.reply.temperature": CHANGE,
+    "model.reply.top_p": CHANGE,
+    "model.reply.max_new_tokens": CHANGE,
+    "model.keep.mib": NONE,
+    "model.keep.folder": NONE,
+    "data.clips": ID,  # by content
+    "data.clip_count": ID,  # by content
+    "data.benchmark": CHANGE,
+    "data.benchmark_set": CHANGE,
+    "data.benchmark_clips": CHANGE,
+    "data.benchmark_seed": CHANGE,
+    "data.labelled": CHANGE,  # read for the readiness check, before the first round
+    "data.frames": ID,
+    "data.frame_pixels": ID,
+    "data.decode_timeout": CHANGE,
+    "data.pairs_per_step": CHANGE,
+    "data.clips_per_pass": NONE,  # memory against time
+    "data.clips_per_chain": CHANGE,  # the controls hand critiques on within a batch
+    "data.passes": CHANGE,
+    "data.workers": NONE,
+    "data.cache": NONE,
+    "name": NONE,
+    "runs": NONE,
+    "wandb": NONE,
+    "threads": NONE,
+    "ckpt_path": NONE,
+    "trainer.precision": CHANGE,
+    "trainer.max_epochs": CHANGE,
+    "trainer.min_epochs": CHANGE,
+    "trainer.max_steps": CHANGE,
+    "trainer.min_steps": CHANGE,
+    "trainer.max_time": CHANGE,
+    "trainer.limit_train_batches": CHANGE,
+    "trainer.limit_val_batches": CHANGE,
+    "trainer.overfit_batches": CHANGE,
+    "trainer.val_check_interval": CHANGE,
+    "trainer.check_val_every_n_epoch": CHANGE,
+    "trainer": NONE,  # the machine, what is logged, and flags that savi decides itself
+}
+"""Every setting of `savi fit` by its key. A key that isn't here is decided by the nearest group above it."""
+
+BY_CONTENT = ("model.base.path", "data.clips", "data.clip_count")
+"""Identity settings that name a place: files that were moved are the same files. Compared are the base's fingerprint
+and the ids of the clips, once they are known, not the names."""
+
+OF_THE_MODEL = (
+    "model.base.dtype",
+    "model.base.nf4",
+    "model.lora.r",
+    "model.lora.alpha",
+    "model.prompts.preset",
+    "model.prompts.texts",
+)
+"""Identity settings that also decide what an evaluation of a trained model measures."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting that an earlier start had and that is given now."""
+
+    key: str
+    earlier: Any
+    given: Any
+
+
+def kind_of(key: str) -> Kind:
+    """The kind of a setting, by its own entry or the nearest group's. Raises KeyError if nobody has decided."""
+    place = key
+    while place not in KINDS:
+        place, dot, _ = place.rpartition(".")
+        if not dot:
+            raise KeyError(key)
+    return KINDS[place]
+
+
+def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that an earlier start is compared by, by dotted key. settings: nested, as config.yaml has them."""
+    return dict(_found(settings))
+
+
+def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, kind in KINDS.items():
+        value: Any = settings
+        for part in key.split("."):
+            if not isinstance(value, Mapping) or part not in value:
+                break
+            value = value[part]
+        else:
+            if kind is not Kind.IRRELEVANT:
+                yield key, value
+
+
+def differences(earlier: Mapping[str, Any], given: Mapping[str, Any], kind: Kind) -> list[Difference]:
+    """The settings of one kind that differ, of those that both have; without those that are compared by content."""
+    return [
+        Difference(key, earlier[key], value)
+        for key, value in given.items()
+        if KINDS[key] is kind and key not in BY_CONTENT and key in earlier and earlier[key] != value
+    ]
+
+
+def of_rounds(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The changeable settings of the model and the data, which results.json keeps with every round."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if KINDS[key] is Kind.CHANGEABLE and key.startswith(("model.", "data."))
+    }
