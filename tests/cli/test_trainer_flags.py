@@ -42,6 +42,8 @@ REFUSED: dict[str, dict[Any, str]] = {
     "accelerator": {"mps": "take cpu", "tpu": "CUDA"},
     "strategy": {
         "fsdp": "take ddp",
+        "ddp_spawn": "take ddp",
+        '{"class_path": "DDPStrategy", "init_args": {"start_method": "fork"}}': "take ddp",
         "deepspeed_stage_2": "take ddp",
         "lightning.pytorch.strategies.ModelParallelStrategy": "take ddp",
     },

@@ -13,7 +13,7 @@ from torch import distributed, nn
 from torch.multiprocessing import start_processes
 
 from savi.data.batches import ClipPairs, StepDataset
-from savi.training.processes import first, gather, sum_gradients, sum_up
+from savi.training.processes import first, gather, is_first, sum_gradients, sum_up
 from savi.types import SaviError
 from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
 
@@ -154,3 +154,10 @@ def test_all_refuse_a_step_whose_numbers_are_broken_in_one(broken: str, random_b
     assert (
         "loss is nan (clip noise_2)" if broken == "loss" else "gradient norm is inf (clips noise_0, noise_1"
     ) in said
+
+
+def test_the_first_process_of_a_second_machine_is_not_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_RANK", "0")
+    assert is_first()
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert not is_first()

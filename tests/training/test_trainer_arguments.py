@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning import Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.plugins import DoublePrecision
 
@@ -90,6 +93,19 @@ def test_lightning_must_not_share_out_the_work_of_several_processes_a_second_tim
     check_trainer(
         build_trainer(tmp_path, strategy="ddp", devices=2, use_distributed_sampler=False), BaseSettings(path="world")
     )
+
+
+@pytest.mark.parametrize(("deterministic", "refused"), [(True, True), ("warn", False), (False, False)])
+def test_deterministic_sampling_needs_the_cpu(
+    deterministic: Any, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What PyTorch documents: torch.cumsum has no deterministic implementation for CUDA tensors."""
+    trainer = build_trainer(tmp_path, deterministic=deterministic)
+    check_trainer(trainer, BaseSettings(path="world"))
+    monkeypatch.setattr(Trainer, "accelerator", CUDAAccelerator())
+    with pytest.raises(SaviError, match="deterministic=warn") if refused else nullcontext():
+        check_trainer(trainer, BaseSettings(path="world"))
+    torch.use_deterministic_algorithms(False)
 
 
 def test_lightnings_defaults_are_not_the_methods(tmp_path: Path) -> None:

@@ -72,7 +72,8 @@ def describe(error: BaseException) -> str:
 def is_first() -> bool:
     """Whether this is the first process, by what its launcher says: known before the processes have met."""
     rank: int = rank_zero_only.rank  # type: ignore[attr-defined]
-    return rank == 0
+    # Lightning's own launcher on several machines tells each its NODE_RANK alone.
+    return rank == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 def gather(make: Callable[[], T], stage: str) -> list[T]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lightning import Trainer
-from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.plugins import MixedPrecision, Precision
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -117,6 +118,12 @@ def check_trainer(trainer: Trainer, base: BaseSettings) -> None:
     if trainer.world_size > 1:
         given["use_distributed_sampler"] = trainer._accelerator_connector.use_distributed_sampler
     check_arguments(given)
+    exact = torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
+    if exact and isinstance(trainer.accelerator, CUDAAccelerator):
+        raise SaviError(
+            "trainer.deterministic true: a token is drawn by summing probabilities up, which PyTorch can't do "
+            "deterministically on a GPU; take trainer.deterministic=warn"
+        )
     if base.nf4 and given["precision"] != "32-true":
         raise SaviError(
             f"trainer.precision {given['precision']}: with model.base.nf4 the base computes in model.base.dtype; take "
@@ -138,6 +145,9 @@ def _strategy(value: Any) -> str | None:
             "it cuts the model up over processes, which wait for each other in every pass; savi gives each its own "
             "clips and needs the whole model in each: take ddp, and model.base.nf4=true for space"
         )
+    start = getattr(getattr(value, "init_args", None), "start_method", None) or name
+    if any(method in start for method in ("spawn", "fork", "notebook")):
+        return "a mistake in one of its processes would be a traceback; take ddp, which starts them as commands"
     return None
 
 
