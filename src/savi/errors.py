@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import shutil
+from traceback import walk_tb
 
 
 class SaviError(Exception):
@@ -31,6 +35,27 @@ class SettingError(SaviError):
 
 LARGEST = 1e30
 """Largest number that a setting may be: what it is multiplied with has to stay below float32's end, at 3.4e38."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """What the system refused, in one line: the file and the cause."""
+    if isinstance(error, shutil.Error):  # of a folder's copy: (source, target, cause) of each file
+        _, target, cause = error.args[0][0]
+        return f"{target}: {cause}"
+    name = error.filename2 or error.filename or _open_file(error)
+    cause = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    if isinstance(name, str | bytes):
+        return f"{os.fsdecode(name)}: {cause}"
+    return f"{cause} (SAVI_DEBUG=1 shows where)"
+
+
+def _open_file(error: OSError) -> str | None:
+    """The file that the innermost function had open: an error from writing (a full disk, say) doesn't name its file."""
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.IOBase) and isinstance(name := getattr(value, "name", None), str):
+                return name
+    return None
 
 
 def check_number(

@@ -77,6 +77,19 @@ def test_an_unforeseen_error_ends_all_too_and_leaves_its_traceback(
     assert capfd.readouterr().err.count("IndexError") == 2  # processes 1 and 2
 
 
+def test_what_the_system_refuses_one_process_is_one_line_without_a_traceback(
+    together: Together, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def write(rank: int) -> None:
+        with Path("/dev/full" if rank == 2 else "/dev/null").open("w") as file:
+            file.write("text")
+            file.flush()
+
+    ended = together(lambda rank: gather(lambda: write(rank), "building"))
+    assert ended == ["SaviError('/dev/full: No space left on device')", "SystemExit(2)", "SystemExit(2)"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_gradients_are_summed_and_one_without_any_adds_nothing(together: Together) -> None:
     def work(rank: int) -> list[torch.Tensor]:
         parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1, 1))]

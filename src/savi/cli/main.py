@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
-from savi.types import SaviError
+from savi.errors import SaviError, describe_os_error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the console command. A user's mistake is one line on stderr and exit code 2."""
+    """Entry point of the console command. A user's mistake is one line on stderr and exit code 2.
+
+    So is what the system refuses: a full disk, a folder that may not be written. With SAVI_DEBUG=1 in the environment a
+    traceback comes before the line.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     try:
         _run(arguments)
-    except SaviError as error:
-        print(f"savi: {error}", file=sys.stderr)
+    except (SaviError, OSError) as error:
+        if os.environ.get("SAVI_DEBUG", "0") != "0":
+            traceback.print_exc()
+        line = describe_os_error(error) if isinstance(error, OSError) else error
+        print(f"savi: {line}", file=sys.stderr)
         sys.exit(2)
 
 

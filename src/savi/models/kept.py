@@ -111,8 +111,12 @@ def _write(prefix: ClipPrefix, place: Path) -> None:
         tensors["deep"] = prefix.deep
     unfinished = place.with_suffix(f".{os.getpid()}")
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, unfinished, {"next_position": str(prefix.next_position), "tail": prefix.tail})
-    unfinished.replace(place)
+    try:
+        save_file(tensors, unfinished, {"next_position": str(prefix.next_position), "tail": prefix.tail})
+        unfinished.replace(place)
+    except (SafetensorError, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise SaviError(f"model.keep.folder: {place} can't be written ({error})") from error
 
 
 def _read(file: Path) -> ClipPrefix:

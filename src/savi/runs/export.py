@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from savi.errors import SaviError
 from savi.models.adapters import lora_config
 from savi.models.load import load_family, read_config
@@ -51,7 +53,10 @@ def export_merged(run: Run, folder: Path) -> list[str]:
     dtype: Any = str(config.dtype or run.base.dtype).removeprefix("torch.")
     loaded = load_run_base(run, replace(run.base, dtype=dtype, nf4=False, gradient_checkpointing=False))
     merged: Any = load_adapter(run, loaded).merge_and_unload()
-    merged.save_pretrained(str(folder))
+    try:
+        merged.save_pretrained(str(folder))
+    except SafetensorError as error:
+        raise SaviError(f"--to {folder}: the model can't be written: {error}") from error
     loaded.processor.save_pretrained(str(folder))
     _write_around(run, folder, {"base": ".", "nf4": False, "unquantised": [], "dtype": dtype}, merged=True)
     return [MERGED_FROM_FOUR_BITS] if run.base.nf4 else []

@@ -10,14 +10,12 @@ from functools import partial
 from subprocess import Popen
 from typing import Any
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from torch import distributed
 
-from savi.training.processes import LAUNCHER, describe
+from savi.training.processes import FORESEEN, LAUNCHER, describe
 from savi.training.watch import Watch, end
-from savi.types import SaviError
 
 POLL = 0.5
 """Seconds between two looks at a launcher, or at the processes that were launched."""
@@ -59,7 +57,7 @@ class ProcessWatch(Callback):
             self._watch.done()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        unforeseen = isinstance(exception, Exception) and not isinstance(exception, SaviError | torch.OutOfMemoryError)
+        unforeseen = isinstance(exception, Exception) and not isinstance(exception, FORESEEN)
         if unforeseen:
             time.sleep(SETTLING)  # an operation fails where another process has died: then a thread ends this one
         if self._watch is None:

@@ -16,8 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed, nn
 
 from savi.data.sharding import deal
+from savi.errors import SaviError, describe_os_error
 from savi.training.waits import WaitTrace, summarise
-from savi.types import SaviError
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -30,6 +30,9 @@ LESS_MEMORY = (
     "data.clips_per_pass=1, fewer data.clips_per_chain, a lower data.frame_pixels, fewer data.frames; "
     "docs/models.md has sizes"
 )
+
+FORESEEN = (SaviError, torch.OutOfMemoryError, OSError)
+"""Errors that a line tells all of: a user's mistake, too little memory, and what the system refuses."""
 
 waits = WaitTrace()
 """The waits of this process in the operations below."""
@@ -51,10 +54,10 @@ def one_line() -> Iterator[None]:
     """
     try:
         yield
-    except (SaviError, torch.OutOfMemoryError) as error:
+    except FORESEEN as error:
         if not is_first() and (_are_several() or LAUNCHER not in os.environ):
             sys.exit(2)
-        if isinstance(error, SaviError):
+        if not isinstance(error, torch.OutOfMemoryError):
             raise
         raise SaviError(describe(error)) from None
 
@@ -66,6 +69,8 @@ def describe(error: BaseException) -> str:
         return text
     if isinstance(error, torch.OutOfMemoryError):
         return f"{LESS_MEMORY} ({text.partition('. ')[0]})"
+    if isinstance(error, OSError):
+        return describe_os_error(error)
     return " ".join(f"{type(error).__name__}: {text}".split())
 
 
@@ -169,7 +174,7 @@ def _try(make: Callable[[], Any]) -> tuple[Any, Exception | None]:
         if isinstance(error, SaviError):
             return _Failure(error), error
         line = describe(error)
-        if not isinstance(error, torch.OutOfMemoryError):
+        if not isinstance(error, FORESEEN):
             line = f"process {distributed.get_rank()} of {distributed.get_world_size()} has failed: {line}"
         return _Failure(SaviError(line)), error
 
@@ -181,6 +186,6 @@ def _end_on_failure(outcomes: list[Any], error: Exception | None) -> None:
         return
     if distributed.get_rank() == 0:
         raise error or failures[0].error
-    if error is not None and not isinstance(error, SaviError | torch.OutOfMemoryError):
+    if error is not None and not isinstance(error, FORESEEN):
         traceback.print_exception(error)
     sys.exit(2)
