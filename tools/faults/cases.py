@@ -47,7 +47,7 @@ DELAYS: dict[Phase, float] = {
 }
 """Most seconds between what is seen in the run's folder and the kill."""
 
-MOST_SEEN: dict[Phase, int] = {"building": 4, "stepping": 4, "closing": 1}
+MOST_SEEN: dict[Phase, int] = {"building": 4, "stepping": 3, "closing": 1}
 """How often, at most, a change is waited for. Two rounds have many of some, and two of the others."""
 
 VARIANTS = ((), ("--data.workers=1",), ("--model.keep.folder=kept",), ("--data.workers=1", "--model.keep.folder=kept"))
@@ -91,7 +91,7 @@ def draw_case(seed: int, index: int) -> Case:
     """The case of a number."""
     draw = Random(f"case {seed}/{index}")
     kind = TURNS[index % len(TURNS)]
-    kills = [_draw_kill(draw, kind) for _ in range(draw.randint(2, 5))]
+    kills = [_draw_kill(draw, kind) for _ in range(draw.randint(3, 6))]
     kills.sort(key=lambda kill: kill.phase == "closing")  # nothing is left to be killed after it
     return Case(index, kind, tuple(kills), draw.choice(VARIANTS), draw.random() ** 2)
 

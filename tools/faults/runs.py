@@ -20,16 +20,17 @@ from tools.faults.watch import ends_of_rounds, wait_for
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "demo.yaml"
 SMALL = (
-    "--data.clip_count=6",
-    "--data.benchmark_clips=3",
+    "--data.clip_count=4",
+    "--data.benchmark_clips=2",
     "--data.clips_per_pass=2",
-    "--data.pairs_per_step=2",
+    "--data.pairs_per_step=1",
     "--trainer.max_epochs=2",
     "--trainer.enable_progress_bar=false",
+    "--model.chain.questions_per_aspect=1",
     "--model.chain.question_replies=1",
     "--model.lora.dropout=0.05",  # so that the random draws are compared too
 )
-"""The demo in small: three batches of clips and some steps a round, two rounds, a few seconds."""
+"""The demo in small: two batches of clips and two steps or three a round, two rounds, a few seconds."""
 TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp")
 
 HANG = 300.0
