@@ -6,11 +6,11 @@ from collections import Counter
 
 from tools.faults.cases import DELAYS, KINDS, PHASES, VARIANTS, draw_case
 
-CASES = [draw_case(0, index) for index in range(150)]
+CASES = [draw_case(0, index) for index in range(400)]
 
 
 def test_cases_repeat_and_depend_on_the_seed() -> None:
-    assert [draw_case(0, index) for index in range(150)] == CASES
+    assert [draw_case(0, index) for index in range(400)] == CASES
     assert draw_case(1, 0).kills != draw_case(0, 0).kills
 
 
