@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tools.faults.cases import Case, Kill, Kind
 from tools.faults.compare import differences
-from tools.faults.disks import resize, small_disk
+from tools.faults.disks import resize, small_disk, unmount
 from tools.faults.start import Started, one_core, wait_for_orphans
 from tools.faults.watch import ends_of_rounds, wait_for
 
@@ -125,6 +125,8 @@ class Player:
         began = time.monotonic()
         played = Played(case.index, case.kind)
         folder = self._folder / f"case_{case.index}"
+        if (folder / "runs").is_mount():  # of a campaign that was killed
+            unmount(folder / "runs")
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
         if case.kind == "validate":
