@@ -173,7 +173,7 @@ class ClipDataModule(LightningDataModule):
         """
         if self.pair_source is None:
             raise RuntimeError("no self-critique callback has offered itself as the source of pairs")
-        if self.trainer and _has_ended(self.trainer, self.pair_source.round):
+        if self.trainer and _has_ended(self.trainer):
             # Lightning asks for the steps of a round before it looks whether there is one.
             return self._loader(StepDataset([], self.clips_per_pass, self._reader(), *self._place))
         pairs = self.pair_source.pairs(self.clips)
@@ -265,13 +265,12 @@ def _default_cache() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "savi"
 
 
-def _has_ended(trainer: Trainer, finished: int) -> bool:
-    """Whether a run has its rounds, or its steps, as it has when it was killed while it closed.
-
-    finished: rounds.
-    """
+def _has_ended(trainer: Trainer) -> bool:
+    """Whether a run has its rounds, or its steps, as it has when it was killed while it closed."""
     rounds, steps = trainer.max_epochs, trainer.max_steps
-    return (rounds is not None and 0 <= rounds <= finished) or 0 <= steps <= trainer.global_step
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    # After a resume, current_epoch is one less than the rounds that have been processed.
+    return (rounds is not None and 0 <= rounds <= progress.processed) or 0 <= steps <= trainer.global_step
 
 
 def _as_it_is(batch: object) -> object:
