@@ -264,6 +264,14 @@ def test_a_limit_of_validation_batches_measures_base_and_rounds_on_the_same_item
     assert 0 < len(asked[0]) < 12
 
 
+@pytest.mark.parametrize("flag", ["limit_train_batches", "limit_val_batches"])
+def test_a_share_of_less_than_one_batch_is_one_line(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = arguments(tmp_path, f"--trainer.{flag}=0.001", "--data.clip_count=1", "--data.benchmark_clips=1")
+    assert flag in complaint(given, capsys)
+
+
 def test_a_run_may_go_without_evaluation(tmp_path: Path) -> None:
     run = fit(tmp_path, "--trainer.limit_val_batches=0", "--trainer.max_epochs=1")
     (entry,) = rounds(run)

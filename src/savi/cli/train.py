@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import warnings
 from argparse import SUPPRESS
 from collections.abc import Sequence
 from inspect import signature
@@ -13,13 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-import transformers
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from savi.cli.config import merge_experiments
+from savi.cli.quiet import quiet
 from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
@@ -33,6 +31,12 @@ from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, v
 from savi.training.run_folder import run_folder
 from savi.training.starts import StartRecord, settings_of
 from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
+
+DESCRIPTION = (
+    "Video language models that align themselves by self-criticism. More commands, each with its own --help: "
+    "`savi ask VIDEO QUESTION` and `savi export RUN --to FOLDER` take what a run has made; `savi score REPLIES.jsonl` "
+    "and `savi compare RUN_A RUN_B` need no model."
+)
 
 NOT_LIGHTNINGS = {
     "optimizer": "the optimizer is AdamW; model.optimiser has its name, lr, weight_decay and clip_norm",
@@ -183,23 +187,25 @@ class SaviCLI(LightningCLI):
 
 def run(arguments: Sequence[str]) -> None:
     """One command of Lightning's. Raises SaviError for a user's mistake."""
-    _quiet()
+    quiet()
     with one_line(), TemporaryDirectory() as folder:
-        SaviCLI(
-            SelfAlignment,
-            ClipDataModule,
-            args=merge_experiments(arguments, Path(folder)),
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            save_config_callback=StartRecord,
-            parser_class=SaviArgumentParser,
-            parser_kwargs={
-                "parser_mode": "omegaconf+",
-                "description": "Video language models that align themselves by self-criticism. More commands, each "
-                "with its own --help: `savi ask VIDEO QUESTION` and `savi export RUN --to FOLDER` take what a run has "
-                "made; `savi score REPLIES.jsonl` and `savi compare RUN_A RUN_B` need no model.",
-            },
-        )
+        try:
+            SaviCLI(
+                SelfAlignment,
+                ClipDataModule,
+                args=merge_experiments(arguments, Path(folder)),
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                save_config_callback=StartRecord,
+                parser_class=SaviArgumentParser,
+                parser_kwargs={
+                    "parser_mode": "omegaconf+",
+                    "description": DESCRIPTION,
+                },
+            )
+        except MisconfigurationException as error:
+            # What Lightning finds out later: a share of batches, say, that is less than one.
+            raise SaviError(f"trainer: {_one_line(str(error))}") from None
 
 
 def _one_line(message: str) -> str:
@@ -230,22 +236,3 @@ def _seed(value: int | bool | None) -> int:
         raise SaviError("seed_everything must be a number")
     check_number("seed_everything", value, least=0, most=2**32 - 1)
     return value
-
-
-def _quiet() -> None:
-    """Silence what a user can do nothing about."""
-    transformers.utils.logging.disable_progress_bar()
-    said = re.compile(r"litlogger|Trainer\(val_check_interval=1.0\)` was configured")
-    lightning = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    lightning.addFilter(lambda record: not said.search(record.getMessage()))
-    for message in (
-        "LightningCLI's args parameter is intended",  # we pass the command line's own
-        ".*does not have many workers",
-        "`is_gradient_checkpointing` is deprecated",  # peft asks a model for it by its old name
-        ".*isinstance\\(treespec, LeafSpec\\)",  # Lightning's
-        "The number of training batches .* is smaller than the logging interval",
-        "Total length of `list` across ranks is zero",  # data.benchmark: null
-        "Checkpoint directory .* exists and is not empty",  # a resumed run's own
-        "It is recommended to use .*sync_dist=True",  # what is logged has been gathered
-    ):
-        warnings.filterwarnings("ignore", message=message)
