@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from datasets import load_dataset
 
 from savi.cli.main import main
+from savi.critique.pairs import json_records, read_pairs
 from savi.errors import describe_os_error
 from tests.test_cli import complaint
 from tests.test_run import DEMO, assert_same_run
@@ -150,3 +153,25 @@ def test_an_error_from_copying_a_folder_names_its_first_file(tmp_path: Path) -> 
     line = describe_os_error(failed.value)
     assert line.startswith(f"{tmp_path / 'to' / 'link'}: ")
     assert "No such file" in line
+
+
+def test_clips_whose_names_are_not_utf8_are_learnt_from_and_named(
+    tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / os.fsdecode(b"vid\xe9os")
+    folder.mkdir()
+    videos = [record["video"] for _, record in json_records(whole / "traces" / "round_00.jsonl")]
+    for number, video in enumerate(videos[:3]):
+        shutil.copy(video, folder / os.fsdecode(b"caf\xe9 %d.mp4" % number))
+    (folder / os.fsdecode(b"bro\xfcken.mp4")).write_bytes(b"")
+    given = [f"--data.clips={folder}", "--data.clip_count=null", "--data.benchmark=null"]
+    main(arguments(tmp_path, *given))
+    run = tmp_path / "demo" / "version_0"
+    pairs = read_pairs(run / "pairs" / "round_00.jsonl")
+    assert {pair.clip for pair in pairs} <= {rf"caf\xe9 {number}" for number in range(3)}
+    assert {pair.video for pair in pairs} <= {rf"{tmp_path}/vid\xe9os/caf\xe9 {number}.mp4" for number in range(3)}
+    for file in [*run.rglob("*.json*"), *run.rglob("*.csv")]:
+        file.read_text(encoding="utf-8", errors="strict")
+    assert len(load_dataset("json", data_files=str(run / "pairs" / "round_00.jsonl"), cache_dir=str(tmp_path))["train"])
+    assert r"vid\xe9os/bro\xfcken.mp4: empty file" in capsys.readouterr().out
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] > 0

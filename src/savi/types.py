@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,18 @@ if TYPE_CHECKING:
 Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""Python reads a byte of a file's name that is no UTF-8 as one of these, which UTF-8 has no place for."""
+
 TurnName = Literal["question", "answer", "sample", "critique", "revision"]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One unlabelled video file. Training sees nothing of a clip but this: there is no field for a truth."""
+    """One unlabelled video file. Training sees nothing of a clip but this: there is no field for a truth.
+
+    id: text. path: as the system has it, which need not be UTF-8.
+    """
 
     id: str
     path: Path
@@ -250,7 +257,12 @@ class PreferencePair:
     prompt_version: str
 
 
+def readable(name: str) -> str:
+    """A file's name as text that can be written in UTF-8: bytes of it that are no UTF-8 become \\xe9 and the like."""
+    return SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)
+
+
 def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from anything that names a place: (run, round, clip), say. Stable over processes."""
-    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

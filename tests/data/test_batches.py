@@ -38,7 +38,8 @@ def make_pair(clip: str, number: int = 0) -> PreferencePair:
 
 
 def make_groups(sizes: list[int]) -> list[ClipPairs]:
-    return group_by_clip([make_pair(f"c{clip}", number) for clip, size in enumerate(sizes) for number in range(size)])
+    pairs = [make_pair(f"c{clip}", number) for clip, size in enumerate(sizes) for number in range(size)]
+    return group_by_clip(pairs, [Clip(f"c{clip}", Path(f"c{clip}.mp4")) for clip in range(len(sizes))])
 
 
 def read_nothing(clips: object) -> tuple[Frames | None, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from savi.data.clips import find_clips
-from savi.types import SaviError
+from savi.types import SaviError, derive_seed
 
 
 @pytest.fixture
@@ -42,6 +43,14 @@ def test_folder(videos: Path) -> None:
     assert [clip.id for clip in clips] == ["a", "b", "deep/a.avi", "deep/a.mov", "deep/er/c", "v1.5 take"]
     assert clips[0].path == videos / "a.MKV"
     assert find_clips(str(videos)) == clips
+
+
+def test_a_name_that_is_not_utf8_has_a_readable_id(videos: Path) -> None:
+    (videos / os.fsdecode(b"caf\xe9.mp4")).touch()
+    clip = next(clip for clip in find_clips(videos) if "caf" in clip.id)
+    assert clip.id == r"caf\xe9"
+    assert clip.path.is_file()
+    assert derive_seed(0, 0, str(clip.path)) != derive_seed(0, 0, clip.id)
 
 
 def test_limit_takes_the_first_and_changes_no_id(videos: Path) -> None:

@@ -29,9 +29,9 @@ MINE = [Clip("cat", Path("videos/cat.mp4"))]
 )
 def test_a_critic_that_cannot_criticise_is_refused(settings: CriticSettings, clips_per_chain: int, said: str) -> None:
     with pytest.raises(SaviError, match=said):
-        check_critic(settings, MINE, clips_per_chain)
+        check_critic(settings, MINE, clips_per_chain, 32)
 
 
 @pytest.mark.parametrize("who", ["itself", "text", "other_clip", "shuffled"])
 def test_others_are_not(who: Any) -> None:
-    check_critic(CriticSettings(who), MINE, 2)
+    check_critic(CriticSettings(who), MINE, 2, 32)

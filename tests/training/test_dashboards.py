@@ -16,7 +16,7 @@ from PIL import Image
 from savi.training import dashboards
 from savi.training.dashboards import COLUMNS, MOST_CLIPS, log_pairs, pair_table
 from savi.training.loggers import RunWandbLogger, build_loggers
-from savi.types import Aspect, Frames, PreferencePair
+from savi.types import Aspect, Clip, Frames, PreferencePair
 from savi.video.decode import UndecodableClip
 
 
@@ -60,6 +60,10 @@ def logged_table(folder: Path) -> dict[str, Any]:
     return {**tables[0], "pictures": [content for content in staged if content.startswith(b"\x89PNG")]}
 
 
+def clips_of(*names: str) -> list[Clip]:
+    return [Clip(name, Path(f"clips/{name}.mp4")) for name in dict.fromkeys(names)]
+
+
 def fake_decode(path: Path, count: int) -> Frames:
     if path.stem == "gone":
         raise UndecodableClip(path, "no such file")
@@ -86,7 +90,7 @@ def test_a_round_is_logged_under_its_number(
     tmp_path: Path, logger: WandbLogger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dashboards, "decode", fake_decode)
-    log_pairs([logger], 2, [make_pair("a"), make_pair("gone")], frame_count=4)
+    log_pairs([logger], 2, [make_pair("a"), make_pair("gone")], clips_of("a", "gone"), frame_count=4)
     logged = logged_table(tmp_path)
     assert [(row[0], row[1] is None) for row in logged["data"]] == [("a", False), ("gone", True)]
     assert "pairs/round_02" in logger.experiment.summary.keys()  # noqa: SIM118 (it is no mapping)
@@ -94,7 +98,7 @@ def test_a_round_is_logged_under_its_number(
 
 @pytest.mark.parametrize("clips", [MOST_CLIPS, MOST_CLIPS + 1, 10 * MOST_CLIPS])
 def test_a_large_round_is_shown_in_part_and_from_all_over(clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded: list[str] = []
+    decoded: list[Path] = []
     logged: dict[str, Any] = {}
 
     class Run:
@@ -106,10 +110,10 @@ def test_a_large_round_is_shown_in_part_and_from_all_over(clips: int, monkeypatc
 
     monkeypatch.setattr(dashboards, "_sheet", lambda video, count: decoded.append(video))
     pairs = [make_pair(f"{index:04d}", aspect) for index in range(clips) for aspect in ("spatial", "temporal")]
-    log_pairs([Logger()], 0, pairs, frame_count=4)  # type: ignore[list-item]
+    log_pairs([Logger()], 0, pairs, clips_of(*(pair.clip for pair in pairs)), frame_count=4)  # type: ignore[list-item]
     assert MOST_CLIPS / 2 < len(decoded) <= MOST_CLIPS
-    assert decoded[0] == "clips/0000.mp4"
-    assert int(Path(decoded[-1]).stem) >= 0.9 * clips - 1
+    assert decoded[0] == Path("clips/0000.mp4")
+    assert int(decoded[-1].stem) >= 0.9 * clips - 1
     assert len(logged["pairs/round_00"].data) == 2 * len(decoded), "all pairs of a clip that is shown"
 
 

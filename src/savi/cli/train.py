@@ -31,6 +31,7 @@ from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, v
 from savi.training.run_folder import run_folder
 from savi.training.starts import StartRecord, settings_of
 from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
+from savi.types import readable
 
 DESCRIPTION = (
     "Video language models that align themselves by self-criticism. More commands, each with its own --help: "
@@ -105,7 +106,7 @@ class SaviCLI(LightningCLI):
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
-        self.run_name = config.name or _config_name(config.config)
+        self.run_name = readable(config.name or _config_name(config.config))
         runs = Path(config.runs) / self.run_name
         there = versions(runs)
         self.resume_step: int | None = None

@@ -41,6 +41,7 @@ from savi.types import (
     TurnName,
     VideoModel,
     derive_seed,
+    readable,
 )
 
 PAIR = "pair"
@@ -190,7 +191,7 @@ class CritiqueChain:
             pairs[thread.clip].append(
                 PreferencePair(
                     clip=clip.id,
-                    video=str(clip.path),
+                    video=readable(str(clip.path)),
                     round=self.round,
                     aspect=thread.aspect,
                     question=thread.question,

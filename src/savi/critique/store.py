@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from savi.critique.filters import UNDECODABLE
 from savi.critique.pairs import json_line, json_records, read_pairs
 from savi.errors import NonFiniteError
-from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace
+from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _remedy(path: Path) -> str:
 def _trace_record(result: ClipResult) -> dict[str, Any]:
     return {
         "clip": result.clip.id,
-        "video": str(result.clip.path),
+        "video": readable(str(result.clip.path)),
         "rejected": result.rejected,
         "traces": [asdict(trace) for trace in result.traces],
     }

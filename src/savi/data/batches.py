@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from torch.utils.data import Dataset
@@ -71,12 +70,16 @@ class ItemBatch(ClipBatch):
     items: tuple[tuple[Item | BenchmarkItem, ...], ...]
 
 
-def group_by_clip(pairs: Sequence[PreferencePair]) -> list[ClipPairs]:
-    """Pairs by clip, in the order in which the clips first appear."""
-    groups: dict[tuple[str, str], list[PreferencePair]] = {}
+def group_by_clip(pairs: Sequence[PreferencePair], clips: Iterable[Clip]) -> list[ClipPairs]:
+    """Pairs by clip, in the order in which the clips first appear in them.
+
+    clips: those that the pairs were built from. Their files count: a pair has the name of its file for people to read.
+    """
+    by_id = {clip.id: clip for clip in clips}
+    groups: dict[str, list[PreferencePair]] = {}
     for pair in pairs:
-        groups.setdefault((pair.clip, pair.video), []).append(pair)
-    return [ClipPairs(Clip(clip, Path(video)), tuple(group)) for (clip, video), group in groups.items()]
+        groups.setdefault(pair.clip, []).append(pair)
+    return [ClipPairs(by_id[clip], tuple(group)) for clip, group in groups.items()]
 
 
 def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, passes: int, seed: int) -> list[list[ClipPairs]]:

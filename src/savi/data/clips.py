@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from savi.types import Clip, SaviError
+from savi.types import Clip, SaviError, readable
 
 # Animated GIFs are in: they are a common source of short clips (TGIF), and decode like any other.
 VIDEO_SUFFIXES = frozenset(
@@ -39,7 +39,8 @@ def find_clips(source: str | Path, limit: int | None = None) -> list[Clip]:
     `path`; tables and objects may have an `id`. A manifest's paths are relative to its folder.
 
     Folders and globs come sorted, manifests in their own order. An id is the path from the folder without its
-    suffix, or with it where two would be called the same; it doesn't depend on `limit`. Files aren't opened: one
+    suffix, or with it where two would be called the same; it doesn't depend on `limit`. A name that isn't UTF-8 has a
+    readable id, such as caf\\xe9. Files aren't opened: one
     that is named and missing is left for the decoder to refuse. Raises SaviError.
     """
     path = Path(source).expanduser()
@@ -85,7 +86,7 @@ def _named(entries: Sequence[_Entry]) -> list[Clip]:
     for entry in entries:
         stem = _stem(entry.name)
         name = stem if short[stem] == 1 and stem not in full else entry.name.as_posix()
-        identity = entry.id or name
+        identity = readable(entry.id or name)
         if identity in places:
             raise SaviError(f"{entry.place}: the id {identity!r} is there already, from {places[identity]}")
         places[identity] = entry.place

@@ -178,7 +178,7 @@ class ClipDataModule(LightningDataModule):
             return self._loader(StepDataset([], self.clips_per_pass, self._reader(), *self._place))
         pairs = self.pair_source.pairs(self.clips)
         seed = derive_seed(self.seed, "steps", self.pair_source.round)
-        steps = plan_steps(group_by_clip(pairs), self.pairs_per_step, self.passes, seed)
+        steps = plan_steps(group_by_clip(pairs, self.clips), self.pairs_per_step, self.passes, seed)
         return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:

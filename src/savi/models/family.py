@@ -61,7 +61,7 @@ class Family:
     model_type: what its configurations say they are. unquantised: modules, by the start of their names, that stay in
     full precision under NF4: all but the decoder. decoder: where the language model stands in it. visual: the
     attribute of its processor that holds the token of one visual feature. required: processor outputs without which
-    the model would compute other hidden states without a word.
+    the model would compute other hidden states without a word. least_frames: that its processor takes.
     """
 
     model_type: str
@@ -69,6 +69,7 @@ class Family:
     decoder: str = "model.language_model"
     visual: str = "video_token"
     required: frozenset[str] = frozenset()
+    least_frames: int = 1
 
     @property
     def lora_targets(self) -> str:

@@ -64,14 +64,14 @@ class LoadedBase:
     family: Family
 
 
-def load_base(settings: BaseSettings, *, safetensors_only: bool = False) -> LoadedBase:
-    """Load a base model, frozen and in evaluation mode.
+def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_only: bool = False) -> LoadedBase:
+    """Load a base model, frozen and in evaluation mode. frames: that each clip will have, None where nobody knows yet.
 
     safetensors_only: read no weights in any other format. Others are unpickled, though never into more than tensors.
     Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type savi has no family for, a
-    decoder with sliding windows and a processor that can't put a video into a chat.
+    decoder with sliding windows, a processor that can't put a video into a chat, and too few frames for it.
     """
-    path, processor, family = load_family(settings)
+    path, processor, family = load_family(settings, frames)
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
@@ -103,7 +103,7 @@ def load_base(settings: BaseSettings, *, safetensors_only: bool = False) -> Load
     return LoadedBase(model, processor, family)
 
 
-def load_family(settings: BaseSettings) -> tuple[str, Any, Family]:
+def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str, Any, Family]:
     """What is known of a base before its weights are read: where it is, its processor, its family.
 
     Raises SaviError as load_base does.
@@ -115,7 +115,13 @@ def load_family(settings: BaseSettings) -> tuple[str, Any, Family]:
     except (OSError, ValueError, ImportError) as error:
         raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
     chat = _video_chat(processor, settings.path)
-    return path, processor, FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+    family = FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+    if frames is not None and frames < family.least_frames:
+        raise SaviError(
+            f"data.frames must be at least {family.least_frames} for models of type {family.model_type} "
+            f"({settings.path}), not {frames}"
+        )
+    return path, processor, family
 
 
 def _at_home(path: str) -> str:

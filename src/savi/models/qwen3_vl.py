@@ -33,4 +33,5 @@ QWEN3_VL = Qwen3VL(
     model_type="qwen3_vl",
     unquantised=("model.visual", "lm_head"),
     required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+    least_frames=2,
 )

@@ -11,7 +11,7 @@ from PIL import Image
 
 from savi.critique.pairs import read_pairs
 from savi.training.processes import deal_out, first, is_first
-from savi.types import PreferencePair
+from savi.types import Clip, PreferencePair
 from savi.video.contact_sheet import contact_sheet
 from savi.video.decode import UndecodableClip, decode
 
@@ -35,17 +35,22 @@ MOST_CLIPS = 32
 
 
 def log_pairs(
-    loggers: Sequence[WandbLogger], round_index: int, pairs: Sequence[PreferencePair], frame_count: int
+    loggers: Sequence[WandbLogger],
+    round_index: int,
+    pairs: Sequence[PreferencePair],
+    clips: Sequence[Clip],
+    frame_count: int,
 ) -> None:
     """Log the pairs of up to MOST_CLIPS clips, spread over the round, as the table `pairs/round_NN`.
 
-    A clip that can't be decoded any more has no picture. All processes have to call it, because they share the
-    decoding; the first one logs.
+    clips: those that the pairs were built from. One that can't be decoded any more has no picture. All processes have
+    to call it, because they share the decoding; the first one logs.
     """
     if not first(lambda: bool(loggers), "training"):
         return
-    videos = {pair.clip: pair.video for pair in pairs}
-    shown = list(videos)[:: -(-len(videos) // MOST_CLIPS) or 1]
+    videos = {clip.id: clip.path for clip in clips}
+    paired = list(dict.fromkeys(pair.clip for pair in pairs))
+    shown = paired[:: -(-len(paired) // MOST_CLIPS) or 1]
     made = deal_out(shown, lambda clip: _sheet(videos[clip], frame_count), "training")
     sheets = {clip: sheet for clip, sheet in zip(shown, made, strict=True) if sheet is not None}
     if is_first():
@@ -86,8 +91,8 @@ def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image
     return table
 
 
-def _sheet(video: str, frame_count: int) -> Image.Image | None:
+def _sheet(video: Path, frame_count: int) -> Image.Image | None:
     try:
-        return contact_sheet(decode(Path(video), frame_count))
+        return contact_sheet(decode(video, frame_count))
     except UndecodableClip:
         return None

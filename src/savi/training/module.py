@@ -72,6 +72,7 @@ class SelfAlignment(LightningModule):
         self.reference: Reference = reference
         self.reply = reply
         self.keep = keep
+        self.frames = frames
         self.sampled_as = f"{frames} frames, at most {frame_pixels} pixels"
         self.seed = seed
         # One Lightning batch is one optimiser step, cut into passes of unlike size: the accumulation is our own.
@@ -89,7 +90,7 @@ class SelfAlignment(LightningModule):
     def configure_model(self) -> None:
         if self.lm is not None:
             return
-        loaded = load_base(self.base_settings)
+        loaded = load_base(self.base_settings, self.frames)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)

@@ -14,7 +14,7 @@ from savi.data.batches import chunks
 from savi.data.datamodule import ClipDataModule
 from savi.training.frames import FramesAhead
 from savi.training.processes import deal_out
-from savi.types import Clip, Frames
+from savi.types import Clip, Frames, readable
 from savi.video.decode import UndecodableClip
 
 T = TypeVar("T")
@@ -50,15 +50,15 @@ def _in_batches(
     batches = chunks(clips, data.clips_per_chain)
     read = FramesAhead(chain, data, batches)
 
-    def work(batch: Sequence[Clip]) -> tuple[list[T], dict[str, str]]:
+    def work(batch: Sequence[Clip]) -> tuple[list[T], dict[Clip, str]]:
         frames = dict(zip(batch, read(batch), strict=True))
         good = {clip: decoded for clip, decoded in frames.items() if not isinstance(decoded, UndecodableClip)}
-        broken = {str(clip.path): bad.reason for clip, bad in frames.items() if isinstance(bad, UndecodableClip)}
+        broken = {clip: bad.reason for clip, bad in frames.items() if isinstance(bad, UndecodableClip)}
         return measure(list(good), list(good.values())) if good else [], broken
 
     measured: list[T] = []
     for of_batch, broken in deal_out(batches, work, "readiness"):
         measured += of_batch
-        for path, reason in broken.items():
-            rank_zero_info(f"Readiness is measured without {path}: {reason}")
+        for clip, reason in broken.items():
+            rank_zero_info(f"Readiness is measured without {readable(str(clip.path))}: {reason}")
     return measured

@@ -74,7 +74,8 @@ class RunResults(Callback):
         for logger in trainer.loggers:
             logger.log_metrics({"pairs/total": float(counts["pairs"]), **made, **taken}, step=trainer.global_step)
         boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        log_pairs(boards, critic.round, critic.built, trainer.datamodule.frames)  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        log_pairs(boards, critic.round, critic.built, data.clips, data.frames)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()

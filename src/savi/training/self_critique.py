@@ -62,7 +62,9 @@ class SelfCritique(Callback):
         datamodule.pair_source = self
         self._data = datamodule
         if stage == "fit":
-            check_critic(self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain)
+            check_critic(
+                self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain, datamodule.frames
+            )
             first(self._lock, "start")
             first(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
 

@@ -1,0 +1,39 @@
+"""How many frames a family needs: as many work, one less is refused before its weights are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from savi.models.load import FAMILIES, BaseSettings, load_base
+from savi.types import Question, SaviError
+from tests.miniatures import build_lm, noise_clip
+from tests.test_cli import DEMO, complaint
+from tools.tiny_models import MINIATURES
+
+QUESTIONS = [Question(0, "what is it?", ("a cat", "no"))]
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_a_clip_of_the_least_frames_is_scored_as_by_the_plain_model(model_type: str, tmp_path: Path) -> None:
+    lm = build_lm(MINIATURES[model_type](tmp_path / "base"))
+    clip, frames = noise_clip(0, frames=FAMILIES[model_type].least_frames)
+    with torch.no_grad():
+        packed = lm.score(lm.watch([clip], [frames]), QUESTIONS).logps
+        plain = lm.score_one_by_one([frames], QUESTIONS).logps
+    torch.testing.assert_close(packed, plain, atol=1e-4, rtol=0)
+
+
+def test_fewer_are_refused_before_the_weights_are_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = MINIATURES["qwen3_vl"](tmp_path / "base")
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    with pytest.raises(SaviError, match=r"data\.frames must be at least 2 for models of type qwen3_vl .*, not 1"):
+        load_base(BaseSettings(path=str(folder)), frames=1)
+    given = ["--data.frames=1", "--data.clip_count=1", "--data.benchmark=null", "--model.prompts.preset=default"]
+    line = complaint(
+        ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={folder}", *given], capsys
+    )
+    assert "data.frames must be at least 2" in line
