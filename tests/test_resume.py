@@ -324,9 +324,11 @@ def test_what_may_change_is_applied_from_the_next_round_on_and_recorded(
     assert steps == [checkpoint_of(run)["global_step"]]
 
 
-def test_a_run_has_no_fewer_rounds_than_it_has(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    line = refusal(lambda: fit(tmp_path, 0, "--ckpt_path=last"), capsys)
-    assert "has 1 rounds already" in line
+def test_a_run_keeps_the_rounds_that_it_has(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(finished, tmp_path / "demo" / "version_0")
+    line = refusal(lambda: fit(tmp_path, 1, "--ckpt_path=last"), capsys)
+    assert "trainer.max_epochs 1" in line
+    assert "has 2 rounds already" in line
 
 
 def test_a_base_and_clips_that_were_moved_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,6 +359,15 @@ def test_another_base_is_refused(
         call = ["--ckpt_path=last", f"--model.base.path={random_base}", "--trainer.max_epochs=2"]
         assert "belongs to another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023
         assert contents(tmp_path) == before
+
+
+def test_a_model_with_the_bases_embeddings_and_other_weights_is_another_base(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["export", str(run), f"--to={tmp_path / 'merged'}", "--merged"])
+    call = ["--ckpt_path=last", f"--model.base.path={tmp_path / 'merged'}", "--trainer.max_epochs=2"]
+    for command in ("fit", "validate"):
+        assert "it is another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023
 
 
 # What a start leaves behind

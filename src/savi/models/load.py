@@ -24,6 +24,7 @@ from savi.models.qwen2_vl import QWEN2_VL
 from savi.models.qwen3_vl import QWEN3_VL
 from savi.models.smolvlm import SMOLVLM
 from savi.models.video_llama_3 import VIDEO_LLAMA_3
+from savi.models.weights import weights_digest
 from savi.world import BASE
 
 FAMILIES: dict[str, Family] = {
@@ -62,6 +63,8 @@ class LoadedBase:
     model: nn.Module
     processor: Any
     family: Family
+    weights: str | None
+    """See :func:`savi.models.weights.weights_digest`."""
 
 
 def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_only: bool = False) -> LoadedBase:
@@ -100,7 +103,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
         # The old name goes in transformers 6; the lowest version that savi takes knows no other.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    return LoadedBase(model, processor, family)
+    return LoadedBase(model, processor, family, weights_digest(path))
 
 
 def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str, Any, Family]:

@@ -94,6 +94,7 @@ class SelfAlignment(LightningModule):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
+        self.base_weights = loaded.weights
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
@@ -258,7 +259,11 @@ class SelfAlignment(LightningModule):
         return trainable_state(self)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["base"] = {"path": self.base_settings.path, "fingerprint": self.base_fingerprint()}
+        checkpoint["base"] = {
+            "path": self.base_settings.path,
+            "fingerprint": self.base_fingerprint(),
+            "weights": self.base_weights,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         base = checkpoint.get("base", {"path": "a model savi doesn't know", "fingerprint": None})
@@ -266,6 +271,12 @@ class SelfAlignment(LightningModule):
             raise SaviError(
                 f"the checkpoint belongs to another model: it was made over {base['path']}, "
                 f"which is not {self.base_settings.path} (model.base.path)"
+            )
+        weights = base.get("weights")  # older checkpoints have none, and neither have bases outside safetensors
+        if weights and self.base_weights and weights != self.base_weights:
+            raise SaviError(
+                f"model.base.path: {self.base_settings.path} has the embeddings of {base['path']}, over which the "
+                "checkpoint was made, and other weights: it is another model"
             )
         here, there = trainable_state(self), checkpoint["state_dict"]
         if {k: v.shape for k, v in here.items()} != {k: v.shape for k, v in there.items()}:
