@@ -40,7 +40,9 @@ def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
             rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
             return Truth(clips)
         case "another":
-            loaded = load_base(replace(module.base_settings, path=settings.base, gradient_checkpointing=False))
+            loaded = load_base(
+                replace(module.base_settings, path=settings.base, gradient_checkpointing=False), module.frames
+            )
             adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
             adapted.to(model.device)
             return Another(VideoLM(loaded, adapted.eval(), keep=module.keep, sampled_as=module.sampled_as))

@@ -59,14 +59,16 @@ def log_pairs(
             logger.experiment.log({f"pairs/round_{round_index:02d}": table})
 
 
-def log_earlier_pairs(loggers: Sequence[WandbLogger], run: Path, rounds: int, frame_count: int) -> None:
+def log_earlier_pairs(
+    loggers: Sequence[WandbLogger], run: Path, rounds: int, clips: Sequence[Clip], frame_count: int
+) -> None:
     """Log the tables of the first `rounds` rounds of a run from its files, for W&B runs that haven't got them.
 
     All processes have to call it, as log_pairs().
     """
     for round_index in range(rounds):
         pairs = read_pairs(run / "pairs" / f"round_{round_index:02d}.jsonl")
-        log_pairs(loggers, round_index, pairs, frame_count)
+        log_pairs(loggers, round_index, pairs, clips, frame_count)
 
 
 def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image]) -> wandb.Table:

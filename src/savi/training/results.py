@@ -62,7 +62,8 @@ class RunResults(Callback):
         # A run that is resumed inside a round has no start of that round.
         self._training_started = time.monotonic()
         boards = [one for one in trainer.loggers if isinstance(one, RunWandbLogger) and one.repeats_earlier_rounds]
-        log_earlier_pairs(boards, run_folder(trainer), _critic(trainer).round, trainer.datamodule.frames)  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        log_earlier_pairs(boards, run_folder(trainer), _critic(trainer).round, data.clips, data.frames)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
