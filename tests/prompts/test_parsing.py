@@ -9,13 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from savi.prompts.parsing import (
-    Unparsable,
-    parse_answer,
-    parse_critique,
-    parse_questions,
-    parse_revision,
-)
+from savi.prompts.answers import parse_answer, parse_revision
+from savi.prompts.critiques import parse_critique
+from savi.prompts.markup import Unparsable
+from savi.prompts.questions import parse_questions
 
 WHICH = "Which object is left of the red cup?"
 WHY = "Why does the man stop after the dog barks?"
@@ -38,10 +35,10 @@ LOWER = "which way does the blue square move"
         (f"Spatial question: {WHICH}\nTemporal question: {WHY}", [WHICH, WHY]),
         (f"**Spatial questions**\n1. {WHICH}\n**Temporal questions:**\n1. {WHY}", [WHICH, WHY]),
         (f"[Spatial] {WHICH}\n[Temporal] {WHY}", [WHICH, WHY]),
-        (f"1. (Spatial) {WHICH}", [f"(Spatial) {WHICH}"]),
+        (f"1. (Spatial) {WHICH}", [WHICH]),
         (f"1. Question: {WHICH}\n   Answer: the plate\n2. Question: {WHY}\n   Answer: fear", [WHICH, WHY]),
         (f"{WHICH} Answer: the plate", [WHICH]),
-        (f"1. {WHICH}\n   - Options: A) cup B) plate\n2. {WHY}", [WHICH, WHY]),
+        (f"1. {WHICH}\n   - Options: A) cup B) plate\n2. {WHY}", [f"{WHICH}\nA) cup\nB) plate", WHY]),
         (f"1. {WHICH}\n\nWould you like more questions?", [WHICH]),
         (f"1. {WHICH} 2. {WHY}", [WHICH, WHY]),
         (f"{WHICH} {WHY}", [WHICH, WHY]),
@@ -51,7 +48,6 @@ LOWER = "which way does the blue square move"
         (f"['{WHICH}', '{WHY}']", [WHICH, WHY]),
         (LOWER, [LOWER]),
         (f"{LOWER}\nthe shape that comes last", [LOWER]),
-        ("the first colour\nthe shape that comes last", ["the first colour", "the shape that comes last"]),
         (f"1. {LOWER}\n2. {LOWER}", [LOWER, LOWER]),
         ("1.5 seconds in, what happens?", ["1.5 seconds in, what happens?"]),
         ("3 circles or 2 squares: which leave first?", ["3 circles or 2 squares: which leave first?"]),
@@ -115,9 +111,16 @@ def test_no_well_formed_question_is_lost(questions: list[str], style: str) -> No
 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=6), style=st.sampled_from(["numbered", "q", "json", "bold"]))
-def test_a_marked_question_needs_no_question_mark(words: list[str], style: str) -> None:
+def test_a_marked_line_needs_no_form_where_that_is_not_asked_for(words: list[str], style: str) -> None:
     question = "colour " + " ".join(words)
-    assert parse_questions(STYLES[style]([question])) == [question]
+    assert parse_questions(STYLES[style]([question]), strict=False) == [question]
+
+
+def test_plain_lines_are_questions_only_where_no_form_is_asked_for() -> None:
+    said = "the first colour\nthe shape that comes last"
+    assert parse_questions(said, strict=False) == said.split("\n")
+    with pytest.raises(Unparsable, match="no question found"):
+        parse_questions(said)
 
 
 @given(st.text(max_size=200))
@@ -126,7 +129,7 @@ def test_any_text_gives_questions_or_a_reason(reply: str) -> None:
         questions = parse_questions(reply)
     except Unparsable:
         questions = None
-    assert questions is None or all(text and text == text.strip() and "\n" not in text for text in questions)
+    assert questions is None or all(text and text == text.strip() for text in questions)
     assert questions != []
 
 

@@ -6,7 +6,9 @@ from random import Random
 
 import pytest
 
-from savi.prompts.parsing import parse_answer, parse_critique, parse_questions
+from savi.prompts.answers import parse_answer
+from savi.prompts.critiques import parse_critique
+from savi.prompts.questions import parse_questions
 from savi.world.questions import KINDS, queries
 from savi.world.scenes import Scene, make_scene
 from tests.world.test_scenes import a_thing

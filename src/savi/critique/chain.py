@@ -25,7 +25,10 @@ from savi.critique.filters import (
 )
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
-from savi.prompts.parsing import Unparsable, parse_answer, parse_critique, parse_questions, parse_revision
+from savi.prompts.answers import parse_answer, parse_revision
+from savi.prompts.critiques import parse_critique
+from savi.prompts.markup import Unparsable
+from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
 from savi.types import (
     Aspect,
@@ -135,7 +138,7 @@ class CritiqueChain:
         """The questions of one reply, each with the filter that takes it."""
         refused = refuse_reply(reply.text, reply.finished, self.filters)
         try:
-            return [(question, refused) for question in parse_questions(reply.text)]
+            return [(question, refused) for question in parse_questions(reply.text, strict=False)]
         except Unparsable:
             return [(reply.text, refused or UNPARSABLE)]
 

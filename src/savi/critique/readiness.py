@@ -22,7 +22,9 @@ from savi.critique.filters import (
     UNPARSABLE,
     words,
 )
-from savi.prompts.parsing import Unparsable, parse_answer, parse_critique, parse_revision
+from savi.prompts.answers import parse_answer, parse_revision
+from savi.prompts.critiques import parse_critique
+from savi.prompts.markup import Unparsable
 from savi.types import Branch, Clip, Frames, Labelled, Reply, Sampling, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}

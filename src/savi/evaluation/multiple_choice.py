@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from savi.prompts.parsing import Unparsable, parse_answer
+from savi.prompts.answers import parse_answer
+from savi.prompts.markup import Unparsable
 from savi.prompts.templates import Prompts
 from savi.types import Branch, Item, Question, Sampling, VideoModel
 

@@ -1,0 +1,85 @@
+"""The dress of a reply: code fences, thoughts, answer tags, headings, emphasis and quotes around the text itself."""
+
+from __future__ import annotations
+
+import re
+
+FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$", re.MULTILINE)
+BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*|(?<!\w)__(?=[^\s_])(.+?)(?<=[^\s_])__(?!\w)")
+ITALIC = re.compile(r"^\*(?=[^\s*])([^*]+)(?<=[^\s*])\*$|^_(?=[^\s_])([^_]+)(?<=[^\s_])_$")
+HEADING = re.compile(r"^(?:#{1,6}|>)\s+")
+QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`", "「": "」", "『": "』"}
+
+THOUGHT_NAMES = "think|thinking|thought|reasoning|reflection|analysis|scratchpad"
+THOUGHT = re.compile(rf"<(?P<name>{THOUGHT_NAMES})>.*?</(?P=name)>", re.IGNORECASE | re.DOTALL)
+THOUGHT_END = re.compile(rf"^.*</(?:{THOUGHT_NAMES})>", re.IGNORECASE | re.DOTALL)
+THOUGHT_START = re.compile(rf"<(?:{THOUGHT_NAMES})>", re.IGNORECASE)
+TAGGED = re.compile(r"<(?P<name>answer|response|output|final_answer|final)>(.*?)(?:</(?P=name)>|$)", re.I | re.DOTALL)
+ANNOUNCEMENT = re.compile(r"(?:here(?:['’]s| is| are)|below is|the following|my|this is|以下|下面)\b", re.IGNORECASE)
+"""How a line begins that, with a colon at its end, announces the text below it."""
+BOXED = re.compile(r"^\\boxed\{(.*)\}\.?$", re.DOTALL)
+
+
+class Unparsable(ValueError):  # noqa: N818 (it states what the reply is)
+    """A reply that can't be read. reason: one short phrase."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def visible(reply: str) -> str:
+    """The reply's own text: what is left without thoughts, and inside the last answer tag where there is one.
+
+    A chat template may open the thought in the prompt, so that the reply only closes it. Raises Unparsable for a
+    thought that was never closed: what follows it was never written.
+    """
+    text = THOUGHT.sub("", reply)
+    text = THOUGHT_END.sub("", text)
+    if THOUGHT_START.search(text):
+        raise Unparsable("a thought without an end")
+    if tagged := list(TAGGED.finditer(text)):
+        text = tagged[-1][2]
+    text = FENCE.sub("", text).strip()
+    boxed = BOXED.match(text)
+    return boxed[1].strip() if boxed else text
+
+
+def undress(text: str) -> str:
+    """Without Markdown emphasis and quotes around the whole."""
+    text = BOLD.sub(lambda match: match[1] or match[2], text.strip()).strip()
+    text = ITALIC.sub(lambda match: match[1] or match[2], text)
+    return unquote(text)
+
+
+def unquote(text: str) -> str:
+    """Without quotes around the whole; quotes that belong to words inside stay."""
+    inner = text[1:-1]
+    if len(text) > 2 and QUOTES.get(text[0]) == text[-1] and text[0] not in inner and text[-1] not in inner:
+        return inner.strip()
+    return text
+
+
+def sentences(text: str) -> list[str]:
+    """A text cut behind its sentences' ends. Joined by blanks (none in Chinese), they are the text again."""
+    return [part for part in re.split(r"(?<=[.!?])[\"”’)]?\s+|(?<=[。！？])", text.strip()) if part]
+
+
+def unlabel(text: str, label: re.Pattern[str], heading: re.Pattern[str]) -> str:
+    """Without the label or heading at its start, however it is emphasized, and without quotes around what is left.
+
+    Raises Unparsable where no word is left.
+    """
+    head, newline, rest = text.strip().partition("\n")
+    bare = re.sub(r"^#+\s*|[*_]", "", head).strip()
+    if newline and rest.strip() and (heading.match(bare) or (bare.endswith((":", "：")) and ANNOUNCEMENT.match(bare))):
+        text = rest.strip()
+    start = re.match(r"^[#*_\s]*([^:：*_\n]{1,60}?(?:\s[-–—]|[*_]*[:：])[*_]*)\s*", text)
+    if start and label.fullmatch(re.sub(r"[*_]", "", start[1])):
+        text = text[start.end() :]
+    text = text.strip()
+    whole = BOLD.fullmatch(text)
+    text = unquote((whole[1] or whole[2]) if whole and "**" not in text[2:-2] else text)
+    if not re.search(r"\w", text):
+        raise Unparsable("empty reply" if not text else "no words in the reply")
+    return text

@@ -1,0 +1,275 @@
+"""A reply to the questions in it. Text that doesn't have the form of a question is left out: it would be answered.
+
+A question ends in a question mark, begins as questions begin, or asks in the imperative. Options stay with their
+question, each on a line of its own; an answer or an explanation next to a question goes.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from savi.prompts.markup import HEADING, Unparsable, undress, visible
+
+DASH = "[-–—]"
+COLON = "[:：]"
+MARKER = re.compile(
+    rf"""^(?:(?:[*+•‣◦·▪►➤✅🔹]|{DASH})\s+  # a bullet
+       | \(?\d{{1,2}}\s*\\?[.):\]](?!\d)\s*  # 1.  1)  (1)  1:  1\.   but not 1.5 or 10:30
+       | [（(]?\d{{1,2}}\s*[、．）]\s*  # 1、 （1）
+       | [（(]?[一二三四五六七八九十]{{1,2}}\s*[、．.）)]\s*  # 一、 （二）
+       | [①-⑳❶-❿]\s*
+       | \d\N{{VARIATION SELECTOR-16}}?\N{{COMBINING ENCLOSING KEYCAP}}\s*
+       | \d{{1,2}}\s+{DASH}\s+  # 1 -
+       | \#\d{{1,2}}[.:]?\s+  # #1
+       | \(?(?:[a-z]|[ivx]{{1,4}})[.)]\s+  # a)  (b)  ii)  III.
+       | q\d{{0,2}}\s*(?:\((?:spatial|temporal)\))?\s*[:：.)]\s*  # Q:  Q1:  Q1 (spatial):
+       )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+ASPECT = r"(?:spatial|temporal|空间|时间|时序)"
+LABEL = re.compile(
+    rf"""^(?:[\[(（【]?{ASPECT}[\])）】]?(?:[\s-]+(?:reasoning|understanding|relations?|order))*(?:\s*(?:questions?|问题|推理))?
+        |questions?|问题|提问|问|第\s*[\d一二三四五六]+\s*[题问]个?)
+    \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（]{ASPECT}[)）])?
+    \s*(?:[:：.)]\s*|{DASH}\s+|$|(?<=[\])）】])\s*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+TOPIC = re.compile(r"^(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3})\s*:\s+(?=\S)")
+"""A heading of a few words in front of a listed question: "Object placement: Where is …"."""
+NEXT_TO_QUESTION = re.compile(
+    r"""^(?:a\d{0,2}|ans|(?:the\ |correct\ |expected\ |suggested\ |possible\ |sample\ )*answers?|explanations?|reasoning
+    |rationale|why|purpose|notes?|hints?|difficulty|type|category|skill|focus|evidence|timestamps?|because
+    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注)\s*(?:\(.*?\))?\s*[:：]""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What is written about a question and isn't asked: its answer, its kind, why it was chosen."""
+
+OPTIONS_LABEL = re.compile(r"^(?:options|choices|answer choices|选项|备选)\s*[:：]\s*", re.IGNORECASE)
+OPTION = re.compile(r"^[(（]?[A-H][.)）:：、](?!\w[.)])\s*(?=\S)")
+INLINE_OPTIONS = re.compile(r"(?:^|\s)[(（]?([A-H])[.)）:：、]\s*(?=\S)")
+CHATTER = re.compile(
+    r"""^(?:sure|certainly|of\ course|okay|ok|absolutely|great|here\ (?:are|is)|here's|below\ (?:are|is)|i\ hope|i\ have
+    |let\ me|the\ following|these\ questions?|this\ question|based\ on|note\ that|feel\ free
+    |好的|当然|以下|下面|希望|根据)(?!\w*')\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+TO_THE_USER = re.compile(
+    r"""^(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
+    |is\ there\ anything|does\ (?:this|that)\ help|how\ (?:does|do)\ (?:this|these|that)\ (?:look|sound)
+    |how\ can\ i\ (?:help|assist)|what\ would\ you\ like
+    |(?:could|can|would|will)\ you\ (?:please\ |kindly\ )?(?:provide|share|upload|send|clarify|specify|confirm|give\ me
+        |tell\ me\ more|describe\ the\ video\ to\ me|describe\ the\ content|elaborate)
+    |还需要|需要我|您(?:还)?(?:想|需要|希望)|请(?:您)?提供)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A question to whoever asked for questions, and not about the clip."""
+
+REFUSAL = re.compile(
+    r"""^(?:(?:i['’]?m|i\ am)\ (?:so\ |very\ |really\ )?sorry|sorry|i\ apologi[sz]e|apologies|unfortunately|as\ an\ ai
+    |i\ (?:cannot|can['’]?t|can\ not)|i['’]?m\ (?:unable|not\ able)|i\ am\ (?:unable|not\ able)
+    |i\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability)
+    |(?:很|非常)?抱歉|对不起|我(?:无法|不能)|作为(?:一个|一名)?(?:AI|人工智能))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+ASKING = r"what|which|who|whom|whose|where|when|why|how"
+VERBS = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)(?:n['’]t)?"
+IMPERATIVE = re.compile(
+    r"""^(?:(?:name|describe|identify|explain|list(?!\ of\b)|count|compare|tell|state(?!\ of\b)|determine|specify
+    |estimate|choose|select|order|rank|summari[sz]e|discuss)\b|请|描述|说明|指出|列出|解释|比较|判断)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+OPENING = re.compile(
+    rf"^(?:(?:{ASKING}|{VERBS}|if)\b|(?:in|at|on|from|to|by|for|with|of|during|after|before|until|through|into) "
+    rf"(?:what|which|whom|whose|how)\b|[^.?!]*,\s*(?:{ASKING}|{VERBS})\b)",
+    re.IGNORECASE,
+)
+CHINESE = re.compile(r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|如何|多少|几[个次种人只辆]|是否|有没有|何时|何处")
+QUESTION_MARK = re.compile(r"[?？]")
+
+
+def parse_questions(reply: str, strict: bool = True) -> list[str]:
+    """The questions of a reply, in its order, one a string, without numbers, labels and Markdown.
+
+    Reads numbered, bulleted, labelled and plain lines, tables and JSON. Repeated questions are kept: a filter counts
+    them. strict: a line must have the form of a question; otherwise marked lines, and plain ones where nothing else
+    is there, are taken as they are. Raises Unparsable where there is none.
+    """
+    text = visible(reply)
+    if not text:
+        raise Unparsable("empty reply")
+    listed = _from_json(text)
+    found = _from_lines(text, strict) if listed is None else [undress(question) for question in listed]
+    questions = [question for question in found if re.search(r"\w", question) and (not strict or is_question(question))]
+    if not questions:
+        raise Unparsable("a refusal" if REFUSAL.match(text) else "no question found")
+    return questions
+
+
+def is_question(text: str) -> bool:
+    """Whether a text has the form of a question about the clip, and not one to whoever asked for questions."""
+    line = text.partition("\n")[0]
+    if TO_THE_USER.match(line) or REFUSAL.match(line):
+        return False
+    if QUESTION_MARK.search(line) or IMPERATIVE.match(line):
+        return True
+    # "When the man enters, the dog barks." begins like a question and ends like a statement.
+    return not line.endswith((".", "。", "!", "！")) and bool(OPENING.match(line) or CHINESE.search(line))
+
+
+def _from_json(text: str) -> list[str] | None:
+    """The questions in the JSON (or Python) lists and objects of a reply; None where there are none."""
+    spans = [text]
+    for start, end in ("[]", "{}"):
+        if start in text and end in text:
+            spans.append(text[text.index(start) : text.rindex(end) + 1])
+    spans += [f"[{','.join(line.strip().rstrip(',') for line in text.splitlines() if line.strip())}]"]
+    for span in spans:
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(span)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                continue
+            if isinstance(value, list | dict):
+                return list(_asked(value))
+    return None
+
+
+def _asked(value: Any) -> Iterator[str]:
+    """The questions of a decoded value: strings of lists, and "question" fields with their options."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _asked(item)
+    elif isinstance(value, dict):
+        named = next((value[key] for key in value if re.fullmatch(r"q|questions?|text|问题|q\d+", key, re.I)), None)
+        if isinstance(named, str):
+            options = next((value[key] for key in value if re.fullmatch(r"options|choices|选项", key, re.I)), None)
+            yield "\n".join([named, *_option_lines(options)])
+        else:
+            for item in [named] if named is not None else value.values():
+                yield from _asked(item)
+
+
+def _option_lines(options: Any) -> list[str]:
+    if isinstance(options, dict):
+        return [f"{letter}) {text}" for letter, text in options.items()]
+    if isinstance(options, list):
+        return [text if OPTION.match(str(text)) else f"{'ABCDEFGH'[i % 8]}) {text}" for i, text in enumerate(options)]
+    return []
+
+
+def _from_lines(text: str, strict: bool) -> list[str]:
+    """Lines that ask, with the options below them.
+
+    What counts as marked: a number, a bullet, a label, or a label alone on the line above.
+    """
+    asked: list[str] = []
+    options: dict[int, list[str]] = {}
+    plain: list[str] = []
+    marked_above = False
+    for raw in _cells(text):
+        if asked and (below := _options(raw)):
+            options.setdefault(len(asked) - 1, []).extend(below)
+            continue
+        line, marked = _unmark(raw)
+        if not line:
+            marked_above = True
+            continue
+        marked, marked_above = marked or marked_above, False
+        if NEXT_TO_QUESTION.match(line) or TO_THE_USER.match(line):
+            continue
+        asks = bool(QUESTION_MARK.search(line))
+        if line.endswith((":", "：")) or (not asks and (CHATTER.match(line) or REFUSAL.match(line))):
+            continue
+        parts = _split(line, marked) if asks else [line]
+        if strict:
+            parts = [_without_answer(part) for part in parts]
+        if asks or (marked and not strict) or is_question(line):
+            asked += parts
+        elif not strict:
+            plain += parts
+    # A single "A: …" below a question is its answer.
+    with_options = {index: lines for index, lines in options.items() if len(lines) > 1}
+    return ["\n".join([line, *with_options.get(index, [])]) for index, line in enumerate(asked)] or plain
+
+
+def _cells(text: str) -> Iterator[str]:
+    """Lines; of a table's row, the longest cell."""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("|") and line.count("|") > 1:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            asking = [cell for cell in cells if QUESTION_MARK.search(cell)]
+            if asking:
+                yield asking[0]
+        else:
+            yield line
+
+
+def _options(line: str) -> list[str]:
+    """The options that a line below a question holds; [] where it holds none."""
+    line = undress(re.sub(rf"^(?:[*+•◦]|{DASH})\s+", "", line))
+    labelled = OPTIONS_LABEL.match(line)
+    line = OPTIONS_LABEL.sub("", line)
+    if (OPTION.match(line) or labelled) and not QUESTION_MARK.search(line):
+        return _inline(line)
+    return []
+
+
+def _inline(text: str) -> list[str]:
+    """ "A) red B) blue" as one option a string; the text as it is where it has no letters."""
+    starts = [match.start() for match in INLINE_OPTIONS.finditer(text)]
+    ends = [*starts[1:], len(text)]
+    return [text[start:end].strip(" ,;") for start, end in zip(starts, ends, strict=True)] or ([text] if text else [])
+
+
+def _unmark(line: str) -> tuple[str, bool]:
+    """The line without heading, markers, labels and emphasis, and whether there was a marker or label."""
+    marked = False
+    while True:
+        before = line
+        line = undress(HEADING.sub("", line))
+        for pattern in (MARKER, LABEL):
+            shorter = pattern.sub("", line, count=1).strip()
+            marked = marked or shorter != line
+            line = shorter
+        if marked and (topic := TOPIC.match(line)) and OPENING.match(line[topic.end() :]) and not OPENING.match(line):
+            line = line[topic.end() :]
+        if line == before:
+            return line, marked
+
+
+def _split(line: str, marked: bool) -> list[str]:
+    """The questions of a line, one a string, without the answers between them. An item of a list is one question."""
+    pieces = re.split(r"(?<=[?？])\s+(?=\(?\d{1,2}[.)]\s)", line)
+    if len(pieces) > 1:
+        return [part for piece in pieces for part in _split(_unmark(piece)[0], True)]
+    if not marked:
+        pieces = re.split(r"(?<=[?？])\s+(?=[A-Z\"“].*[?？])|(?<=？)(?=\S.*？)", line)
+        if len(pieces) > 1:
+            return [part for index, piece in enumerate(pieces) for part in _split(_asking_part(piece, index), True)]
+    return [line]
+
+
+def _asking_part(piece: str, index: int) -> str:
+    """A later piece of a line may begin with the answer to the question before it."""
+    *stated, last = re.split(r"(?<=[.!])\s+", piece)
+    return last if index and stated else piece
+
+
+def _without_answer(line: str) -> str:
+    """A question's line up to its last question mark, with options behind it if there are any."""
+    end = [match.end() for match in QUESTION_MARK.finditer(line)][-1:]
+    if not end:
+        return line
+    rest = line[end[0] :]
+    if re.match(r"[\"”’'）)]*(?:\s*$|[\"”’']\s*\w)", rest) and rest.strip():
+        return line  # the mark is inside quotes, or closes them
+    rest = rest.strip(' "”')
+    if OPTION.match(rest) and len(_inline(rest)) > 1:
+        return "\n".join([line[: end[0]], *_inline(rest)])
+    return f"{line[: end[0]]} {rest}" if IMPERATIVE.match(rest) else line[: end[0]]

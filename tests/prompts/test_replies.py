@@ -1,0 +1,51 @@
+"""Replies as real instruct models write them, in English and Chinese, with what a careful reader would take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from savi.prompts.answers import parse_answer, parse_revision
+from savi.prompts.critiques import parse_critique, read_verdict
+from savi.prompts.markup import Unparsable
+from savi.prompts.questions import parse_questions
+
+REPLIES = Path(__file__).parent / "replies"
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = yaml.safe_load((REPLIES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def taken(parse: Callable[[str], Any], reply: str) -> Any:
+    try:
+        return parse(reply)
+    except Unparsable:
+        return None
+
+
+@pytest.mark.parametrize("case", cases("questions"), ids=lambda case: case["reply"][:40])
+def test_questions_are_read_as_a_careful_reader_would(case: dict[str, Any]) -> None:
+    assert (taken(parse_questions, case["reply"]) or []) == case["taken"]
+
+
+@pytest.mark.parametrize("case", cases("answers"), ids=lambda case: case["reply"][:40])
+def test_answers_are_read_as_a_careful_reader_would(case: dict[str, Any]) -> None:
+    assert taken(parse_answer, case["reply"]) == case["taken"]
+
+
+@pytest.mark.parametrize("case", cases("revisions"), ids=lambda case: case["reply"][:40])
+def test_revisions_are_read_as_a_careful_reader_would(case: dict[str, Any]) -> None:
+    assert taken(parse_revision, case["reply"]) == case["taken"]
+
+
+@pytest.mark.parametrize("case", cases("critiques"), ids=lambda case: case["reply"][:40])
+def test_critiques_are_read_with_their_verdict(case: dict[str, Any]) -> None:
+    text = taken(parse_critique, case["reply"])
+    assert text == case["taken"]
+    assert (None if text is None else read_verdict(text)) == case.get("verdict")
