@@ -170,7 +170,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint_files, "fsync", full)
         line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last"), capsys)
-    assert "round_01.ckpt could not be written: No space left on device" in line
+    assert "round_01.ckpt: the checkpoint can't be written: No space left on device" in line
     assert contents(run / "checkpoints") == before
     assert losses_by_step(fit(tmp_path, 2, "--ckpt_path=last")) == losses_by_step(finished)
 

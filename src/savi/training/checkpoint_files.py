@@ -53,7 +53,7 @@ class RunCheckpointIO(TorchCheckpointIO):
                 fsync(file.fileno())
         except OSError as error:
             raise SaviError(
-                f"{path} could not be written: {error.strerror}; the run resumes from the checkpoint before it"
+                f"{path}: the checkpoint can't be written: {error.strerror}; the run resumes from the one before it"
             ) from None
         return None
 
