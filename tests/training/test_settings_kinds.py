@@ -43,7 +43,12 @@ class ParserAlone(SaviCLI):
 @pytest.fixture
 def parser() -> ArgumentParser:
     cli = ParserAlone(
-        SelfAlignment, ClipDataModule, args=["fit"], seed_everything_default=0, parser_class=SaviArgumentParser
+        SelfAlignment,
+        ClipDataModule,
+        args=["fit"],
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_class=SaviArgumentParser,
     )
     return cli._parser("fit")
 
