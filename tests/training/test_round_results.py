@@ -98,11 +98,11 @@ def test_compare_names_the_round_that_was_evaluated(tmp_path: Path, capsys: pyte
     assert f"A: {run}, base\n" in capsys.readouterr().out
 
 
-def test_a_run_that_is_resumed_keeps_the_mark_of_a_stopped_round(stopped: Path, tmp_path: Path) -> None:
+def test_a_resume_trains_a_stopped_round_in_full_and_takes_its_mark_off(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "demo" / "version_0")
     run = call(tmp_path, "--ckpt_path=last")
     assert [entry["round"] for entry in rounds_of(run)] == [0, 1, 2]
-    assert rounds_of(run)[1]["steps"]["taken"] == 1
+    assert rounds_of(run)[1]["steps"] == {"taken": 3, "planned": 3}
     assert evaluated(run) == rounds_with_items(run) == [0, 1, 2]
 
 
