@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from savi.errors import SaviError as SaviError
 from savi.errors import SettingError, check_number
@@ -52,6 +52,27 @@ class Excerpt(Clip):
     fps: float | None = None
 
 
+class FileIdentity(NamedTuple):
+    """What tells a file from one that replaced it. The times are in nanoseconds; no program can set `changed`."""
+
+    path: str
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+
+def identify(path: Path) -> FileIdentity | None:
+    """The identity of the file that a path leads to now, None where there is none, or a folder."""
+    try:
+        if not path.is_file():
+            return None
+        stat, resolved = path.stat(), str(path.resolve())
+    except OSError:
+        return None
+    return FileIdentity(resolved, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
 @dataclass(frozen=True)
 class Frames:
     """The sampled frames of one clip.
@@ -61,6 +82,7 @@ class Frames:
     indices: position of each frame in the file, counted in frames.
     fps: average frame rate of the file; duration: seconds.
     span: start and end in seconds of the part that they were sampled from; None for the whole file.
+    file: what they were read from, as it was before they were read; None for frames that are from no file.
     """
 
     pixels: Tensor
@@ -69,6 +91,7 @@ class Frames:
     fps: float
     duration: float
     span: tuple[float, float] | None = None
+    file: FileIdentity | None = None
 
     def __post_init__(self) -> None:
         import torch
@@ -80,7 +103,8 @@ class Frames:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pixels leave a DataLoader's worker through a pipe: a container's shared memory is too small for clips."""
-        return _frames, (self.pixels.numpy(), self.timestamps, self.indices, self.fps, self.duration, self.span)
+        others = (self.timestamps, self.indices, self.fps, self.duration, self.span, self.file)
+        return _frames, (self.pixels.numpy(), *others)
 
 
 def _frames(pixels: Any, *others: Any) -> Frames:

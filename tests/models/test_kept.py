@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from savi.models import kept
 from savi.models.kept import KeepSettings, watcher_key
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Question, SaviError
+from savi.types import Clip, Question, SaviError, identify
 from tests.miniatures import build_lm, noise_clip
 
 QUESTIONS = [Question(0, "what is it?", ("a cat", "no"))]
@@ -84,3 +86,62 @@ def test_a_broken_file_is_one_line(random_base: Path, clip: Clip, tmp_path: Path
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(SaviError, match=rf"{file.name} can't be read .*: delete it"):
         keeping(random_base, tmp_path / "kept").watch([clip], [None])
+
+
+def replace_unseen(path: Path) -> None:
+    """Put another file of the same size and date in the place of a clip's."""
+    before = path.stat()
+    other = path.with_suffix(".new")
+    other.write_bytes(path.read_bytes()[::-1])
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+def change_in_place(path: Path) -> None:
+    before = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [replace_unseen, change_in_place])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_file_that_was_replaced_is_watched_anew(
+    on_disk: bool, change: Callable[[Path], None], random_base: Path, clip: Clip, tmp_path: Path
+) -> None:
+    """Even by one of the same size and date: what was kept of the old file is never taken for the new one."""
+    settings = KeepSettings(0.0, str(tmp_path / "kept")) if on_disk else KeepSettings()
+    lm = build_lm(random_base, keep=settings)
+    old = lm.watch([clip], [noise_clip(0)[1]]).prefixes[0]
+    assert lm.is_kept(clip)
+    change(clip.path)
+    assert not lm.is_kept(clip)
+    with pytest.raises(SaviError, match="its file was replaced"):
+        lm.watch([clip], [None])
+    new = lm.watch([clip], [noise_clip(1)[1]]).prefixes[0]
+    assert not torch.equal(new.embeds, old.embeds)
+    assert torch.equal(lm.watch([clip], [None]).prefixes[0].embeds, new.embeds)
+
+
+def test_a_file_that_is_replaced_while_it_is_decoded_is_not_kept_as_the_new_one(random_base: Path, clip: Clip) -> None:
+    lm = build_lm(random_base)
+    frames = replace(noise_clip(0)[1], file=identify(clip.path))
+    replace_unseen(clip.path)
+    lm.watch([clip], [frames])
+    assert not lm.is_kept(clip)
+
+
+def test_a_file_that_is_gone_has_not_changed(random_base: Path, clip: Clip) -> None:
+    lm = build_lm(random_base)
+    lm.watch([clip], [noise_clip(0)[1]])
+    clip.path.unlink()
+    assert lm.is_kept(clip)
+
+
+def test_another_version_of_transformers_watches_anew(
+    random_base: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping(random_base, tmp_path / "kept").watch([clip], [noise_clip(0)[1]])
+    monkeypatch.setattr(kept.transformers, "__version__", "5.99.0")
+    assert not keeping(random_base, tmp_path / "kept").is_kept(clip)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from savi.errors import SaviError, check_number
 from savi.models.family import ClipPrefix, Family
-from savi.types import Clip, Excerpt
+from savi.types import Clip, Excerpt, FileIdentity, identify
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class KeepSettings:
 
 
 class KeptPrefixes:
-    """Prefixes by clip.
+    """Prefixes by clip, as long as the clip's file is the one that they were read from.
 
+    A file that was replaced, even by one of the same size and date, is another one; a file that is gone is not.
     When the memory is full it takes no more, and never lets go: clips come round in a cycle, where the least recently
     used one is the next one needed. watcher: what a prefix depends on beside its file, see :func:`watcher_key`.
     """
@@ -45,7 +47,7 @@ class KeptPrefixes:
         self._room = int(settings.mib * 2**20)
         self._folder = Path(settings.folder).expanduser() if settings.folder else None
         self._watcher = watcher
-        self._prefixes: dict[Clip, ClipPrefix] = {}
+        self._prefixes: dict[Clip, tuple[FileIdentity | None, ClipPrefix]] = {}
         if self._folder:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -53,48 +55,60 @@ class KeptPrefixes:
                 raise SaviError(f"model.keep.folder: {settings.folder} can't be made: {error.strerror}") from None
 
     def __contains__(self, clip: Clip) -> bool:
-        return clip in self._prefixes or self._on_disk(clip) is not None
+        file = identify(clip.path)
+        return self._in_memory(clip, file) is not None or self._on_disk(clip, file) is not None
 
     def get(self, clip: Clip) -> ClipPrefix | None:
         """The clip's prefix, in main memory; None if it isn't kept. Raises SaviError for a file that can't be read."""
-        prefix = self._prefixes.get(clip)
-        if prefix is None and (file := self._on_disk(clip)):
-            prefix = _read(file)
-            self._remember(clip, prefix)
+        file = identify(clip.path)
+        prefix = self._in_memory(clip, file)
+        if prefix is None and (place := self._on_disk(clip, file)):
+            prefix = _read(place)
+            self._remember(clip, file, prefix)
         return prefix
 
-    def add(self, clip: Clip, prefix: ClipPrefix) -> None:
-        """Keep a copy, as far as there is room."""
+    def add(self, clip: Clip, prefix: ClipPrefix, file: FileIdentity | None = None) -> None:
+        """Keep a copy, as far as there is room. file: what the clip was read from; by default, what is there now."""
+        file = file or identify(clip.path)
         prefix = prefix.to(torch.device("cpu"))
-        self._remember(clip, prefix)
-        if place := self._place(clip):
+        self._remember(clip, file, prefix)
+        if place := self._place(clip, file):
             _write(prefix, place)
 
-    def _remember(self, clip: Clip, prefix: ClipPrefix) -> None:
-        if clip not in self._prefixes and prefix.nbytes <= self._room:
-            self._prefixes[clip] = prefix
+    def _in_memory(self, clip: Clip, file: FileIdentity | None) -> ClipPrefix | None:
+        known, prefix = self._prefixes.get(clip, (None, None))
+        return prefix if file is None or file == known else None
+
+    def _remember(self, clip: Clip, file: FileIdentity | None, prefix: ClipPrefix) -> None:
+        if clip in self._prefixes:
+            if self._prefixes[clip][0] == file:
+                return
+            self._room += self._prefixes.pop(clip)[1].nbytes
+        if prefix.nbytes <= self._room:
+            self._prefixes[clip] = (file, prefix)
             self._room -= prefix.nbytes
 
-    def _on_disk(self, clip: Clip) -> Path | None:
-        place = self._place(clip)
+    def _on_disk(self, clip: Clip, file: FileIdentity | None) -> Path | None:
+        place = self._place(clip, file)
         return place if place and place.is_file() else None
 
-    def _place(self, clip: Clip) -> Path | None:
-        """Where a clip's prefix belongs: a file that was changed since has another place."""
-        if self._folder is None or not clip.path.is_file():
+    def _place(self, clip: Clip, file: FileIdentity | None) -> Path | None:
+        """Where the prefix of a clip belongs that was read from this file."""
+        if self._folder is None or file is None:
             return None
-        stat = clip.path.stat()
         span = clip.span if isinstance(clip, Excerpt) else None
-        parts = (self._watcher, str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns, span)
+        parts = (self._watcher, *file, span)
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 
 def watcher_key(model: nn.Module, processor: Any, family: Family, sampled_as: str) -> str:
-    """A digest of what a prefix depends on beside its file: weights around the decoder, processor, sampling of frames.
+    """A digest of what a prefix depends on besides its file: weights around the decoder, processor, sampling of frames,
+    and the version of transformers, whose code makes a prefix of them.
 
     Of each parameter the first values are taken, which differ between any two trainings.
     """
-    digest = hashlib.blake2b(json.dumps([sampled_as, processor.to_dict()], sort_keys=True, default=str).encode())
+    parts = [transformers.__version__, sampled_as, processor.to_dict()]
+    digest = hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode())
     digest.update(str(processor.chat_template).encode())
     layers = f"{family.decoder}.layers."
     for name, parameter in model.named_parameters():

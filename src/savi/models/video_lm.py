@@ -98,9 +98,12 @@ class VideoLM:
             prefix = self.kept.get(clip)
             if prefix is None:
                 if clip_frames is None:
-                    raise ValueError(f"clip {clip.id} is not kept, so its frames are needed")
+                    raise SaviError(
+                        f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
+                        "resume the run"
+                    )
                 prefix = self._prefix(clip_frames)
-                self.kept.add(clip, prefix)
+                self.kept.add(clip, prefix, clip_frames.file)
             prefixes.append(prefix.to(self.device))
         return WatchedClips(prefixes, [clip.id for clip in clips])
 

@@ -19,7 +19,7 @@ from typing import IO, cast
 
 import torch
 
-from savi.types import Excerpt, Frames, SaviError
+from savi.types import Excerpt, Frames, SaviError, identify
 
 COMMAND = (sys.executable, "-P", "-m", "savi.video.worker")
 
@@ -49,6 +49,7 @@ class DecodeProcess:
             self._process = _start()
         part = source if isinstance(source, Excerpt) else Excerpt("", source)
         self._path, self._timeout, self._span = part.path, timeout, part.span
+        self._file = identify(part.path)
         job = json.dumps(
             {"path": str(part.path), "count": count, "timeout": timeout, "span": part.span, "fps": part.fps}
         )
@@ -71,7 +72,7 @@ class DecodeProcess:
         if self._stdout.readinto(pixels.numpy().data) < pixels.numel():
             return self._died()
         timestamps, indices = tuple(answer["timestamps"]), tuple(answer["indices"])
-        return Frames(pixels, timestamps, indices, answer["fps"], answer["duration"], self._span)
+        return Frames(pixels, timestamps, indices, answer["fps"], answer["duration"], self._span, self._file)
 
     def kill(self) -> None:
         """End the process at once, and leave no zombie."""
