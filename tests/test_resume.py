@@ -148,6 +148,18 @@ def test_a_kill_between_two_checkpoints_leaves_a_run_that_ends_as_if_nothing_had
     assert losses_by_step(run) == losses_by_step(finished)
 
 
+def test_a_kill_before_the_last_rounds_second_checkpoint_leaves_no_older_one_behind(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "demo" / "version_0"
+    shutil.copytree(finished, run)
+    shutil.copy(run / "checkpoints" / "round_00.ckpt", run / "checkpoints" / "last.ckpt")
+    fit(tmp_path, 2, "--ckpt_path=last")
+    last, expected = checkpoint_of(run), checkpoint_of(finished)
+    assert last["global_step"] == expected["global_step"] > checkpoint_of(run, "round_00.ckpt")["global_step"]
+    assert all(torch.equal(last["state_dict"][name], weight) for name, weight in expected["state_dict"].items())
+
+
 def test_a_checkpoint_from_the_middle_of_a_round_is_validated_but_not_resumed(run: Path) -> None:
     content = checkpoint_of(run)
     content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

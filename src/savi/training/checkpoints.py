@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from savi.training.checkpoint_files import RunCheckpointIO
+from savi.files import replacing
+from savi.training.checkpoint_files import RunCheckpointIO, newest_checkpoint
 from savi.training.run_folder import run_folder
 
 
@@ -62,6 +64,18 @@ class RunCheckpoint(ModelCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.is_global_zero:
             unfinished.unlink(missing_ok=True)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._complete()
+
+    def _complete(self) -> None:
+        """Let last.ckpt be the newest: a kill before it was written has left the last round in round_NN.ckpt alone."""
+        folder = Path(str(self.dirpath))
+        newest = newest_checkpoint(folder.parent, at_end_of_round=True)
+        if newest is not None and newest.path.name != "last.ckpt":
+            with replacing(folder / "last.ckpt") as temporary:
+                shutil.copyfile(newest.path, temporary)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the names of the files do not depend on those written before, nor on where the run was then."""
