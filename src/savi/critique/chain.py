@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from savi.critique.critics import Critic, Draft, Itself, Sitting, prefer_by_text
@@ -25,8 +24,7 @@ from savi.critique.filters import (
 )
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
-from savi.prompts.answers import parse_answer, parse_revision
-from savi.prompts.critiques import parse_critique
+from savi.critique.turns import ANSWER, TURNS, Asked, TurnSpec
 from savi.prompts.markup import Unparsable
 from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
@@ -88,20 +86,16 @@ class CritiqueChain:
 
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
         """Pairs and traces of a batch of clips. frames may be None for a clip that the model has kept."""
-        settings = self.settings
         sitting = Sitting(clips, frames, self.model.watch(clips, frames))
         seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
         threads = self._ask(sitting.watched, seeds)
-        turn = partial(self._turn, sitting, threads, seeds)
-        turn("answer", settings.answer, parse_answer)
-        if settings.second == "revision":
-            turn("critique", settings.critique, parse_critique)
-            turn("revision", settings.revision, parse_revision)
-        else:
-            turn("sample", settings.answer, parse_answer)
+        for turn in TURNS[self.settings.second]:
+            self._take(turn, sitting, [thread for thread in threads if thread.refused is None], seeds)
         for thread in threads:
             if thread.refused is None:
-                thread.refused = refuse_pair(thread.replies["answer"], thread.replies[settings.second], self.filters)
+                thread.refused = refuse_pair(
+                    thread.replies["answer"], thread.replies[self.settings.second], self.filters
+                )
         return self._results(sitting.watched, clips, seeds, threads)
 
     def _ask(self, watched: Any, seeds: Sequence[int]) -> list[_Thread]:
@@ -142,40 +136,38 @@ class CritiqueChain:
         except Unparsable:
             return [(reply.text, refused or UNPARSABLE)]
 
-    def _turn(
-        self,
-        sitting: Sitting,
-        threads: Sequence[_Thread],
-        seeds: Sequence[int],
-        name: TurnName,
-        sampling: Sampling,
-        parse: Callable[[str], str],
-    ) -> None:
-        """Take every thread that is still in the chain one turn further."""
-        alive = [thread for thread in threads if thread.refused is None]
-        branches = [
-            Branch(thread.clip, self._prompt(name, thread), derive_seed(seeds[thread.clip], name, thread.key))
-            for thread in alive
+    def _take(self, turn: TurnSpec, sitting: Sitting, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
+        """Take threads one turn further."""
+        asked = [
+            Asked(thread.clip, thread.question, derive_seed(seeds[thread.clip], turn.name, thread.key), thread.replies)
+            for thread in threads
         ]
-        if name == "critique":
+        for thread, (branch, reply) in zip(threads, self.reply(turn, sitting, asked), strict=True):
+            thread.turns.append(_turn(turn.name, branch, reply))
+            thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
+            try:
+                thread.replies[turn.name] = turn.parse(reply.text)
+            except Unparsable:
+                thread.refused = thread.refused or UNPARSABLE
+
+    def reply(
+        self, turn: TurnSpec, sitting: Sitting, asked: Sequence[Asked], sampling: Sampling | None = None
+    ) -> list[tuple[Branch, Reply]]:
+        """The replies of one turn, each with the prompt on its clip. sampling: the turn's own by default."""
+        sampling = sampling or getattr(self.settings, turn.settings)
+        branches = [Branch(one.clip, self._prompt(turn, one), one.seed) for one in asked]
+        if turn.by == "critic":
             drafts = [
-                Draft(thread.question, thread.replies["answer"], branch)
-                for thread, branch in zip(alive, branches, strict=True)
+                Draft(one.question, one.replies["answer"], branch) for one, branch in zip(asked, branches, strict=True)
             ]
             replies = self.critic.criticise(sitting, drafts, sampling)
         else:
             replies = self.model.generate(sitting.watched, branches, sampling)
-        for thread, branch, reply in zip(alive, branches, replies, strict=True):
-            thread.turns.append(_turn(name, branch, reply))
-            thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
-            try:
-                thread.replies[name] = parse(reply.text)
-            except Unparsable:
-                thread.refused = thread.refused or UNPARSABLE
+        return list(zip(branches, replies, strict=True))
 
-    def _prompt(self, name: TurnName, thread: _Thread) -> str:
-        template: str = getattr(self.prompts, "answer" if name == "sample" else name)
-        return template.format(question=thread.question, **thread.replies)
+    def _prompt(self, turn: TurnSpec, asked: Asked | _Thread) -> str:
+        template: str = getattr(self.prompts, turn.settings)
+        return template.format(question=asked.question, **asked.replies)
 
     def _results(
         self, watched: Any, clips: Sequence[Clip], seeds: Sequence[int], threads: Sequence[_Thread]
@@ -223,7 +215,7 @@ class CritiqueChain:
         questions = [
             Question(
                 thread.clip,
-                self._prompt("answer", thread),
+                self._prompt(ANSWER, thread),
                 (thread.replies[self.settings.second], thread.replies["answer"]),
             )
             for thread in threads

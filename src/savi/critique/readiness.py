@@ -7,12 +7,13 @@ wherever it starts. A critic that is sure and wrong can't be seen this way; a fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from types import MappingProxyType
 
 from savi.critique.chain import PAIR, CritiqueChain
-from savi.critique.critics import Draft, Sitting
+from savi.critique.critics import Sitting
 from savi.critique.filters import (
     DEGENERATE_REPETITION,
     IMPLAUSIBLE,
@@ -22,10 +23,10 @@ from savi.critique.filters import (
     UNPARSABLE,
     words,
 )
+from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
 from savi.prompts.answers import parse_answer, parse_revision
-from savi.prompts.critiques import parse_critique
 from savi.prompts.markup import Unparsable
-from savi.types import Branch, Clip, Frames, Labelled, Reply, Sampling, Trace, TurnName, derive_seed
+from savi.types import Clip, Frames, Labelled, Reply, Sampling, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}
 REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE, IMPLAUSIBLE}
@@ -125,12 +126,15 @@ def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frame
     if not revised:
         return rehearsals
     sitting = Sitting(clips, frames, chain.model.watch(clips, frames))
-    asked = [(index, trace.question) for index, trace in revised]
     first = [parse_answer(_said(trace, "answer")) for _, trace in revised]
-    other = _answer(chain, sitting, asked, chain.settings.answer, "other")
-    warm = replace(chain.settings.critique, temperature=1.0)
-    twice = [_revise(chain, sitting, asked, first, warm, key) for key in ("one", "two")]
-    from_other = _revise(chain, sitting, asked, other, chain.settings.critique, "other")
+
+    def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
+        return _ask(chain, key, [(index, trace.question) for index, trace in revised], answers)
+
+    other = _follow(chain, sitting, ask("other"), CRITIQUE_AND_REVISE[:1])
+    warm = {"critique": replace(chain.settings.critique, temperature=1.0)}
+    twice = [_follow(chain, sitting, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
+    from_other = _follow(chain, sitting, ask("other", other), CRITIQUE_AND_REVISE[1:])
     for at, (_, trace) in enumerate(revised):
         revision = parse_revision(_said(trace, "revision"))
         rehearsals.append(
@@ -149,9 +153,10 @@ def examine(
 ) -> list[Examination]:
     """Answer labelled questions on these clips greedily, and revise the answers. What can't be read is left out."""
     sitting = Sitting(clips, frames, chain.model.watch(clips, frames))
-    asked = [(clips.index(one.clip), one.question) for one in labelled]
-    greedy = _answer(chain, sitting, asked, replace(chain.settings.answer, temperature=0.0), "greedy")
-    revised = _revise(chain, sitting, asked, greedy, chain.settings.critique, "labelled")
+    questions = [(clips.index(one.clip), one.question) for one in labelled]
+    cold = {"answer": replace(chain.settings.answer, temperature=0.0)}
+    greedy = _follow(chain, sitting, _ask(chain, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
+    revised = _follow(chain, sitting, _ask(chain, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
     return [
         Examination(_same(answer, one.answer), _same(revision, one.answer))
         for one, answer, revision in zip(labelled, greedy, revised, strict=True)
@@ -173,55 +178,43 @@ def summarise(rehearsals: Sequence[Rehearsal], examined: Sequence[Examination] =
     )
 
 
-def _answer(
-    chain: CritiqueChain, sitting: Sitting, asked: Sequence[tuple[int, str]], sampling: Sampling, key: str
-) -> list[str]:
-    """An answer to each question (index of its clip, text), "" where it can't be read."""
-    branches = [
-        Branch(clip, chain.prompts.answer.format(question=question), _seed(chain, key, at))
-        for at, (clip, question) in enumerate(asked)
+def _ask(
+    chain: CritiqueChain, key: str, questions: Sequence[tuple[int, str]], answers: Sequence[str] | None = None
+) -> list[Asked]:
+    """Questions (index of the clip, text), with an answer each where they have one already."""
+    return [
+        Asked(clip, question, _seed(chain, key, at), {"answer": answers[at]} if answers else {})
+        for at, (clip, question) in enumerate(questions)
     ]
-    return _read(chain.model.generate(sitting.watched, branches, sampling), parse_answer)
 
 
-def _revise(
+def _follow(
     chain: CritiqueChain,
     sitting: Sitting,
-    asked: Sequence[tuple[int, str]],
-    answers: Sequence[str],
-    sampling: Sampling,
-    key: str,
+    asked: Sequence[Asked],
+    turns: Sequence[TurnSpec],
+    samplings: Mapping[str, Sampling] = MappingProxyType({}),
 ) -> list[str]:
-    """What the model makes of each answer after a critique, "" where either can't be read."""
-    drafts = [
-        Draft(
-            question,
-            answer,
-            Branch(clip, chain.prompts.critique.format(question=question, answer=answer), _seed(chain, key, at)),
-        )
-        for at, ((clip, question), answer) in enumerate(zip(asked, answers, strict=True))
-    ]
-    critiques = _read(chain.critic.criticise(sitting, drafts, sampling), parse_critique)
-    branches = [
-        Branch(
-            draft.branch.clip,
-            chain.prompts.revision.format(question=draft.question, answer=draft.answer, critique=critique),
-            draft.branch.seed,
-        )
-        for draft, critique in zip(drafts, critiques, strict=True)
-    ]
-    revisions = _read(chain.model.generate(sitting.watched, branches, chain.settings.revision), parse_revision)
-    return [revision if critique else "" for critique, revision in zip(critiques, revisions, strict=True)]
+    """The last reply to each question after some turns, "" where one of the turns can't be read.
+
+    samplings: of the turns that have another one than in the chain.
+    """
+    lost: set[int] = set()
+    for turn in turns:
+        said = []
+        for at, (_, reply) in enumerate(chain.reply(turn, sitting, asked, samplings.get(turn.name))):
+            said.append(_read(reply, turn.parse))
+            if not said[-1]:
+                lost.add(at)
+        asked = [replace(one, replies={**one.replies, turn.name: text}) for one, text in zip(asked, said, strict=True)]
+    return ["" if at in lost else one.replies[turns[-1].name] for at, one in enumerate(asked)]
 
 
-def _read(replies: Sequence[Reply], parse: Callable[[str], str]) -> list[str]:
-    texts = []
-    for reply in replies:
-        try:
-            texts.append(parse(reply.text) if reply.finished else "")
-        except Unparsable:
-            texts.append("")
-    return texts
+def _read(reply: Reply, parse: Callable[[str], str]) -> str:
+    try:
+        return parse(reply.text) if reply.finished else ""
+    except Unparsable:
+        return ""
 
 
 def _said(trace: Trace, name: TurnName) -> str:
