@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from savi.cli import main
+from savi.critique.chain import CritiqueChain
+from savi.critique.store import ClipResult
 from savi.training.run_folder import lock_run
 from tests.real_videos import real_videos
 
@@ -167,6 +170,29 @@ def test_a_run_killed_while_it_builds_pairs_goes_on_to_the_same_end(run: Path, t
     with (run / "metrics.csv").open() as undisturbed, (progress.parent.parent / "metrics.csv").open() as resumed:
         steps = [[row["step"] for row in csv.DictReader(file) if row["loss"]] for file in (undisturbed, resumed)]
     assert steps[0] == steps[1]
+
+
+def test_sigterm_stops_a_run_at_once_and_it_goes_on_to_the_same_end(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning's own handler would let it build all pairs of the round, and then end it with exit code 0."""
+    batch, calls = CritiqueChain.run, count(1)
+
+    def terminated(self: CritiqueChain, *given: Any) -> list[ClipResult]:
+        if next(calls) == 8:  # six for the readiness check
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch(self, *given)
+
+    interrupted = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        patched.setattr(CritiqueChain, "run", terminated)
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments(tmp_path))
+    signal.signal(signal.SIGINT, interrupted)  # Lightning has set it to be ignored
+    assert stopped.value.code == 1
+    assert json.loads((tmp_path / "demo" / "version_0" / "pairs" / "round_00.progress.json").read_text())["clips"] == 4
+    main(arguments(tmp_path, "--ckpt_path=last"))
+    assert_same_run(run, tmp_path / "demo" / "version_0")
 
 
 def test_a_run_killed_before_its_first_checkpoint_goes_on_from_its_first_clip(run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 import traceback
@@ -11,6 +12,7 @@ from subprocess import Popen
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from torch import distributed
 
@@ -94,6 +96,17 @@ class ProcessWatch(Callback):
         if self._watch and line:
             self._watch.end(line)
         end(line)
+
+
+def stop_on_sigterm() -> None:
+    """Let SIGTERM stop a run as Ctrl-C does. To be called after Lightning has set its own handler.
+
+    That one waits for the next optimizer step, which may be hours away while pairs are built, and then ends with exit
+    code 0. In several processes it also broadcasts in the middle of whatever they exchange. On SLURM it stays, because
+    it takes part in requeueing.
+    """
+    if threading.current_thread() is threading.main_thread() and not SLURMEnvironment.detect():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _meet(watch: ProcessWatch, strategy: Strategy) -> None:

@@ -23,6 +23,7 @@ from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.frames import FramesAhead
+from savi.training.launching import stop_on_sigterm
 from savi.training.processes import deal_out, first
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
@@ -75,6 +76,9 @@ class SelfCritique(Callback):
         """Raises SaviError where the round that comes now was begun with other settings. Changes no file."""
         check_key(run_folder(self._trainer), self._finished, self._key(self._data.clips))
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        stop_on_sigterm()
+
     def _lock(self) -> None:
         self._locked = lock_run(run_folder(self._trainer))
 
@@ -101,6 +105,7 @@ class SelfCritique(Callback):
 
         Raises SaviError when no clip could be decoded, or the filters left nothing.
         """
+        stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
         done = first(partial(self._take_up, clips), "building")
