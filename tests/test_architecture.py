@@ -17,6 +17,7 @@ LAYERS = (
     ("errors",),
     ("types",),
     ("files",),
+    ("distributed",),
     ("video", "prompts", "objective"),
     ("world",),
     ("models", "critique", "evaluation"),

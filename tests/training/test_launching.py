@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from savi.distributed.failures import LAUNCHER
 from savi.training import launching
 from savi.training.launching import ProcessWatch
-from savi.training.processes import LAUNCHER
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(300)")
 

@@ -19,13 +19,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from savi.cli.config import merge_experiments
 from savi.cli.quiet import quiet
 from savi.data.datamodule import ClipDataModule
+from savi.distributed.failures import one_line
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
-from savi.training.processes import one_line
 from savi.training.progress import RoundProgressBar
 from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, versions
 from savi.training.run_folder import run_folder

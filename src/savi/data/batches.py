@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torch.utils.data import Dataset
 
-from savi.data.sharding import deal
+from savi.distributed.sharding import shard
 from savi.evaluation.benchmarks.items import BenchmarkItem
 from savi.types import Clip, Excerpt, Frames, Item, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
@@ -150,7 +150,7 @@ class StepDataset(Dataset[OptimiserStep]):
     def __getitem__(self, index: int) -> OptimiserStep:
         micro_batches = []
         step = self.steps[index]
-        for part in chunks(deal(step, self.rank, self.processes), self.clips_per_pass):
+        for part in chunks(shard(step, self.rank, self.processes), self.clips_per_pass):
             clips = tuple(group.clip for group in part)
             micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
         return OptimiserStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
@@ -179,7 +179,7 @@ class ItemDataset(Dataset[ItemBatch]):
                 by_clip.setdefault(item.clip, []).append(item)
             batches += chunks(list(by_clip.items()), clips_per_pass)
         missing = -len(batches) % processes if batches else processes
-        self.batches = deal([*batches, *[()] * missing], rank, processes)
+        self.batches = shard([*batches, *[()] * missing], rank, processes)
         self.read = read
         self.is_answered = is_answered
 

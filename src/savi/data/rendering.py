@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from savi.data.sharding import deal
+from savi.distributed.sharding import shard
 from savi.world.clips import clip
 
 RENDERED = 8
@@ -30,6 +30,6 @@ def render(wanted: Sequence[WorldClips], rank: int, processes: int, meet: Callab
     """
     clips = [(one.split, one.folder, one.seed, index) for one in wanted for index in range(one.count)]
     for start in range(0, len(clips), RENDERED * processes):
-        for one in deal(clips[start : start + RENDERED * processes], rank, processes):
+        for one in shard(clips[start : start + RENDERED * processes], rank, processes):
             clip(*one)
         meet()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import transformers
 
+from savi.distributed.failures import one_line
 from savi.evaluation.options import OneLineParser
 from savi.runs.ask import ask
 from savi.runs.export import export_adapter, export_merged
 from savi.runs.read import Run, newest_run, read_run
-from savi.training.processes import one_line
 
 
 def ask_run(arguments: Sequence[str]) -> None:

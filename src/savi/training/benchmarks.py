@@ -13,6 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.data.batches import ItemBatch
+from savi.distributed.collectives import all_gather
 from savi.evaluation.answers import Answer, AnswerLog, answer_items, choose_options, grade_answers
 from savi.evaluation.benchmarks.items import LETTERS, BenchmarkItem
 from savi.evaluation.benchmarks.registry import BENCHMARKS
@@ -22,7 +23,6 @@ from savi.evaluation.tables import write_tables
 from savi.files import write_json, write_json_lines
 from savi.models.adapters import trainable_state
 from savi.prompts.templates import WORLD as WORLD_PROMPTS
-from savi.training.processes import gather
 from savi.training.run_folder import run_folder, run_name
 from savi.types import Clip, Frames, Item, Sampling
 from savi.video.decode import UndecodableClip
@@ -119,7 +119,7 @@ class BenchmarkAnswers(Callback):
         """Grade the answers of all processes, write rows and tables, and give the summaries by benchmark."""
         summaries = {}
         for name, opened in self.opened.items():
-            for answers in gather(self.logs[name].all, "evaluating"):
+            for answers in all_gather(self.logs[name].all, "evaluating"):
                 self.logs[name].take(answers)
             rows, summary = grade_answers(opened, self.logs[name])
             self._write(name, rows)

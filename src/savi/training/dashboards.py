@@ -10,7 +10,8 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from savi.critique.pairs import read_pairs
-from savi.training.processes import deal_out, first, is_first
+from savi.distributed.collectives import from_rank_zero, shard_and_gather
+from savi.distributed.failures import is_first
 from savi.types import Clip, PreferencePair
 from savi.video.contact_sheet import contact_sheet
 from savi.video.decode import UndecodableClip, decode
@@ -46,12 +47,12 @@ def log_pairs(
     clips: those that the pairs were built from. One that can't be decoded any more has no picture. All processes have
     to call it, because they share the decoding; the first one logs.
     """
-    if not first(lambda: bool(loggers), "training"):
+    if not from_rank_zero(lambda: bool(loggers), "training"):
         return
     videos = {clip.id: clip.path for clip in clips}
     paired = list(dict.fromkeys(pair.clip for pair in pairs))
     shown = paired[:: -(-len(paired) // MOST_CLIPS) or 1]
-    made = deal_out(shown, lambda clip: _sheet(videos[clip], frame_count), "training")
+    made = shard_and_gather(shown, lambda clip: _sheet(videos[clip], frame_count), "training")
     sheets = {clip: sheet for clip, sheet in zip(shown, made, strict=True) if sheet is not None}
     if is_first():
         for logger in loggers:

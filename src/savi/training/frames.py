@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from savi.critique.chain import CritiqueChain
 from savi.data.datamodule import ClipDataModule
-from savi.training.processes import share
+from savi.distributed.collectives import own_shard
 from savi.types import Clip, Frames
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -19,7 +19,7 @@ class FramesAhead:
     """
 
     def __init__(self, chain: CritiqueChain, data: ClipDataModule, batches: Sequence[Sequence[Clip]]) -> None:
-        clips = [clip for batch in share(batches) for clip in batch]
+        clips = [clip for batch in own_shard(batches) for clip in batch]
         self._missing = {clip for clip in clips if not (chain.model.is_kept(clip) and chain.critic.is_kept(clip))}
         paths = [clip.path for clip in clips if clip in self._missing]
         self._decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)

@@ -16,8 +16,8 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from torch import distributed
 
-from savi.training.processes import FORESEEN, LAUNCHER, describe
-from savi.training.watch import Watch, end
+from savi.distributed.failures import FORESEEN, LAUNCHER, describe
+from savi.distributed.watch import Watch, end
 
 POLL = 0.5
 """Seconds between two looks at a launcher, or at the processes that were launched."""

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
-from savi.training.processes import first
+from savi.distributed.collectives import from_rank_zero
 
 
 class RunLimits(Callback):
@@ -22,5 +22,5 @@ class RunLimits(Callback):
         # A timer looks at its clock after optimizer steps alone.
         timers = [timer for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
         left = [left for timer in timers if (left := timer.time_remaining()) is not None]
-        if first(lambda: bool(left) and min(left) <= 0, "training"):
+        if from_rank_zero(lambda: bool(left) and min(left) <= 0, "training"):
             trainer.should_stop = True

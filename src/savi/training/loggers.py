@@ -11,9 +11,9 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from savi.distributed.failures import is_first
 from savi.errors import SaviError
 from savi.training.metrics_file import METRICS, ResumableCSVLogger, read_rows
-from savi.training.processes import is_first
 
 WandbMode = Literal["off", "offline", "online"]
 

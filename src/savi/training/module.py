@@ -16,6 +16,7 @@ from torch.nn.utils import get_total_norm
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
+from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
@@ -29,7 +30,6 @@ from savi.training.checkpoints import RunCheckpoint
 from savi.training.finite import explained, name_clips
 from savi.training.limits import RunLimits
 from savi.training.optim import OptimiserSettings, apply_settings, build_optimiser
-from savi.training.processes import first, gather, sum_gradients, sum_up
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
@@ -144,8 +144,8 @@ class SelfAlignment(LightningModule):
                 for name, values in metrics.items():
                     means[name] = means[name] + values.detach().sum() / batch.pairs
         adapter = [p for p in self.parameters() if p.requires_grad]
-        sum_gradients(adapter)
-        means = sum_up(means)
+        all_reduce_gradients(adapter)
+        means = all_reduce_sum(means)
         self._check_step(batch, losses, means, adapter)
         if self.optimiser_settings.clip_norm:
             self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
@@ -173,14 +173,14 @@ class SelfAlignment(LightningModule):
         owners = [pair.clip for micro in batch.micro_batches for pairs in micro.pairs for pair in pairs]
         values = [value for part in losses for value in part.tolist()]
         own = [clip for clip, loss in zip(owners, values, strict=True) if not math.isfinite(loss)]
-        broken = [clip for clips in gather(lambda: own, "training") for clip in clips]
-        clips = broken or [clip for clips in gather(lambda: owners, "training") for clip in clips]
+        broken = [clip for clips in all_gather(lambda: own, "training") for clip in clips]
+        clips = broken or [clip for clips in all_gather(lambda: owners, "training") for clip in clips]
 
         def refuse() -> NoReturn:
             raise NonFiniteError(f"the {name} is {value} ({name_clips(clips)})")
 
         with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"):
-            first(refuse, "training")
+            from_rank_zero(refuse, "training")
 
     def _try_weights(self, batch: OptimiserStep) -> None:
         """Score the last step's own pairs with the weights that it gave, before a checkpoint is made of them.
@@ -191,7 +191,7 @@ class SelfAlignment(LightningModule):
         self.eval()
         with torch.no_grad(), explained(f"Round {self.current_epoch + 1}, after its last step {self.global_step}"):
             ours = batch.micro_batches[:1]
-            gather(lambda: [self._pair_losses(micro)["loss"].tolist() for micro in ours], "training")
+            all_gather(lambda: [self._pair_losses(micro)["loss"].tolist() for micro in ours], "training")
         self.train(was_training)
 
     def _without_sync(self) -> AbstractContextManager[None]:

@@ -12,8 +12,8 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.readiness import Readiness, examine, rehearse, summarise
 from savi.data.batches import chunks
 from savi.data.datamodule import ClipDataModule
+from savi.distributed.collectives import shard_and_gather
 from savi.training.frames import FramesAhead
-from savi.training.processes import deal_out
 from savi.types import Clip, Frames, readable
 from savi.video.decode import UndecodableClip
 
@@ -57,7 +57,7 @@ def _in_batches(
         return measure(list(good), list(good.values())) if good else [], broken
 
     measured: list[T] = []
-    for of_batch, broken in deal_out(batches, work, "readiness"):
+    for of_batch, broken in shard_and_gather(batches, work, "readiness"):
         measured += of_batch
         for clip, reason in broken.items():
             rank_zero_info(f"Readiness is measured without {readable(str(clip.path))}: {reason}")

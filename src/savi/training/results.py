@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
+from savi.distributed.collectives import all_gather, waited
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, MeasuredOn, digest_items, keep_comparable, upgrade
 from savi.evaluation.multiple_choice import ItemResult, summarise
@@ -22,7 +23,6 @@ from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_earlier_pairs, log_pairs
 from savi.training.loggers import RunWandbLogger
-from savi.training.processes import gather, waited
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
 from savi.training.starts import round_settings
@@ -92,7 +92,7 @@ class RunResults(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         # After each batch, so that no process waits for another longer than a batch takes.
-        self._batches += gather(lambda: outputs, "evaluating")
+        self._batches += all_gather(lambda: outputs, "evaluating")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batches, self._batches = self._batches, []

@@ -18,13 +18,13 @@ from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
 from savi.critique.store import ClipResult, PairStore, check_key
 from savi.data.batches import chunks
+from savi.distributed.collectives import from_rank_zero, shard_and_gather
 from savi.files import write_json
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.frames import FramesAhead
 from savi.training.launching import stop_on_sigterm
-from savi.training.processes import deal_out, first
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
 from savi.training.resume import check_clips
@@ -66,8 +66,8 @@ class SelfCritique(Callback):
             check_critic(
                 self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain, datamodule.frames
             )
-            first(self._lock, "start")
-            first(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
+            from_rank_zero(self._lock, "start")
+            from_rank_zero(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._finished = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
@@ -108,7 +108,7 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        done = first(partial(self._take_up, clips), "building")
+        done = from_rank_zero(partial(self._take_up, clips), "building")
         was_training = self._module.training
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
@@ -118,7 +118,7 @@ class SelfCritique(Callback):
             self._build(clips, done)
         self._module.train(was_training)
         self.seconds = time.monotonic() - started
-        self.built, self.counts = first(partial(self._close, clips), "building")
+        self.built, self.counts = from_rank_zero(partial(self._close, clips), "building")
         return self.built
 
     def _take_up(self, clips: Sequence[Clip]) -> int:
@@ -145,7 +145,7 @@ class SelfCritique(Callback):
         read = FramesAhead(chain, self._data, batches)
         hidden = done == len(clips) or not trainer.is_global_zero or trainer.progress_bar_callback is None
         with pair_building_bar(self.round, len(clips), done, disable=hidden) as bar:
-            for results in deal_out(batches, lambda batch: _run_batch(chain, batch, read(batch)), "building"):
+            for results in shard_and_gather(batches, lambda batch: _run_batch(chain, batch, read(batch)), "building"):
                 if self._store is not None:
                     self._store.commit(results)
                     bar.set_postfix(pairs=self._store.counts()["pairs"], refresh=False)
@@ -170,7 +170,7 @@ class SelfCritique(Callback):
         if settings.second != "revision" or settings.critic.who == "truth":
             return
         readiness = check_readiness(self._chain(clips), self._data, clips)
-        first(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
+        from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
         rank_zero_info(readiness.line())
 
     def _key(self, clips: Sequence[Clip]) -> str:

@@ -11,10 +11,10 @@ from jsonargparse import ArgumentParser, Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
+from savi.distributed.collectives import from_rank_zero
 from savi.files import write_text
 from savi.training.loggers import RunWandbLogger
 from savi.training.metrics_file import ResumableCSVLogger
-from savi.training.processes import first
 from savi.training.resume import check_base
 from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
@@ -46,7 +46,7 @@ class StartRecord(SaveConfigCallback):
         """Write nothing yet: the model, the clips and the checkpoint are still to be looked at."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        first(partial(self._begin, trainer, pl_module), "start")
+        from_rank_zero(partial(self._begin, trainer, pl_module), "start")
         for logger in trainer.loggers:
             # As Lightning does with hyperparameters.
             if trainer.enable_autolog_hparams and not isinstance(logger, ResumableCSVLogger):
@@ -61,7 +61,7 @@ class StartRecord(SaveConfigCallback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
-            first(partial(self._write, trainer), "start")
+            from_rank_zero(partial(self._write, trainer), "start")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = self.settings

@@ -13,7 +13,8 @@ from torch import distributed, nn
 from torch.multiprocessing import start_processes
 
 from savi.data.batches import ClipPairs, StepDataset
-from savi.training.processes import first, gather, is_first, sum_gradients, sum_up
+from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
+from savi.distributed.failures import is_first
 from savi.types import SaviError
 from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
 
@@ -46,11 +47,11 @@ Together = Callable[[Callable[[int], Any]], list[Any]]
 
 
 def test_all_get_what_each_has_made(together: Together) -> None:
-    assert together(lambda rank: gather(lambda: "abc"[rank], "building")) == [["a", "b", "c"]] * 3
+    assert together(lambda rank: all_gather(lambda: "abc"[rank], "building")) == [["a", "b", "c"]] * 3
 
 
 def test_all_get_what_the_first_has_made(together: Together) -> None:
-    assert together(lambda rank: first(lambda: f"by {rank}", "building")) == ["by 0"] * 3
+    assert together(lambda rank: from_rank_zero(lambda: f"by {rank}", "building")) == ["by 0"] * 3
 
 
 def fail_in(culprit: int, rank: int) -> str:
@@ -61,14 +62,14 @@ def fail_in(culprit: int, rank: int) -> str:
 
 @pytest.mark.parametrize("culprit", [0, 2])
 def test_the_first_tells_of_a_mistake_in_any_and_all_end(culprit: int, together: Together) -> None:
-    ended = together(lambda rank: gather(lambda: fail_in(culprit, rank), "building"))
+    ended = together(lambda rank: all_gather(lambda: fail_in(culprit, rank), "building"))
     assert ended == [f"SaviError('clip {culprit}: a mistake')", "SystemExit(2)", "SystemExit(2)"]
 
 
 def test_an_unforeseen_error_ends_all_too_and_leaves_its_traceback(
     together: Together, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = together(lambda rank: gather(lambda: [1][rank], "building"))
+    ended = together(lambda rank: all_gather(lambda: [1][rank], "building"))
     assert ended == [
         "SaviError('process 1 of 3 has failed: IndexError: list index out of range')",
         "SystemExit(2)",
@@ -85,7 +86,7 @@ def test_what_the_system_refuses_one_process_is_one_line_without_a_traceback(
             file.write("text")
             file.flush()
 
-    ended = together(lambda rank: gather(lambda: write(rank), "building"))
+    ended = together(lambda rank: all_gather(lambda: write(rank), "building"))
     assert ended == ["SaviError('/dev/full: No space left on device')", "SystemExit(2)", "SystemExit(2)"]
     assert "Traceback" not in capfd.readouterr().err
 
@@ -96,7 +97,7 @@ def test_gradients_are_summed_and_one_without_any_adds_nothing(together: Togethe
         if rank != 1:
             parameters[0].grad = torch.tensor([1.0, 10.0]) * (rank + 1)
             parameters[1].grad = torch.tensor([[100.0]])
-        sum_gradients(parameters)
+        all_reduce_gradients(parameters)
         return [p.grad for p in parameters if p.grad is not None]
 
     for gradient, other in together(work):  # 1 + 3, 10 + 30, 100 + 100
@@ -105,16 +106,16 @@ def test_gradients_are_summed_and_one_without_any_adds_nothing(together: Togethe
 
 
 def test_numbers_are_summed_by_name(together: Together) -> None:
-    summed = together(lambda rank: sum_up({"a": torch.tensor(1.0), "b": torch.tensor(float(rank))}))
+    summed = together(lambda rank: all_reduce_sum({"a": torch.tensor(1.0), "b": torch.tensor(float(rank))}))
     assert [{name: value.item() for name, value in one.items()} for one in summed] == [{"a": 3.0, "b": 3.0}] * 3
 
 
 def test_alone_everything_is_as_it_was() -> None:
     weight = nn.Parameter(torch.zeros(1))
-    sum_gradients([weight])
+    all_reduce_gradients([weight])
     assert weight.grad is None
-    assert gather(lambda: 1, "building") == [1]
-    assert first(lambda: 2, "building") == 2
+    assert all_gather(lambda: 1, "building") == [1]
+    assert from_rank_zero(lambda: 2, "building") == 2
 
 
 def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together: Together) -> None:
@@ -135,7 +136,7 @@ def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together
         step = StepDataset([groups], 2, read, rank, PROCESSES)[0]  # type: ignore[arg-type]
         gradients(module, step)
         parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-        sum_gradients(list(parameters.values()))
+        all_reduce_gradients(list(parameters.values()))
         return {name: p.grad for name, p in parameters.items() if p.grad is not None}
 
     scale = max(gradient.abs().max() for gradient in whole.values())
@@ -158,8 +159,8 @@ def test_all_refuse_a_step_whose_numbers_are_broken_in_one(broken: str, random_b
         adapter = [p for p in module.parameters() if p.requires_grad]
         if (rank, broken) == (2, "gradient"):
             adapter[0].grad = torch.full_like(adapter[0], math.inf)
-        sum_gradients(adapter)
-        module._check_step(step, [losses], sum_up({"loss": losses.sum()}), adapter)
+        all_reduce_gradients(adapter)
+        module._check_step(step, [losses], all_reduce_sum({"loss": losses.sum()}), adapter)
 
     said, *others = together(work)
     assert others == ["SystemExit(2)"] * 2

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from savi.training.processes import first, gather
+from savi.distributed.collectives import all_gather, from_rank_zero
 from savi.types import SaviError
 
 CONNECTING = 60.0
@@ -42,7 +42,7 @@ class Watch:
     def __init__(self, rank: int, processes: int) -> None:
         self._rank, self._processes = rank, processes
         self._failing = threading.Event()
-        machines = gather(socket.gethostname, "start")
+        machines = all_gather(socket.gethostname, "start")
         # One process on each machine tells of the first one's death.
         self._tells = rank == machines.index(machines[rank], 1) if rank else False
         self._peers = _accept(machines) if rank == 0 else _connect(rank)
@@ -136,7 +136,7 @@ def _accept(machines: Sequence[str]) -> dict[int, socket.socket]:
         servers.append(socket.create_server(("", 0), family=family, dualstack_ipv6=both))
         return os.environ["MASTER_ADDR"], servers[0].getsockname()[1], token
 
-    first(offer, "start")
+    from_rank_zero(offer, "start")
     peers: dict[int, socket.socket] = {}
     with servers[0] as server:
         server.settimeout(CONNECTING)
@@ -153,7 +153,7 @@ def _accept(machines: Sequence[str]) -> dict[int, socket.socket]:
 
 def _connect(rank: int) -> dict[int, socket.socket]:
     """The connection to the first process."""
-    host, port, token = first(lambda: ("", 0, ""), "start")
+    host, port, token = from_rank_zero(lambda: ("", 0, ""), "start")
     try:
         connection = socket.create_connection((host, port), CONNECTING)
         connection.sendall(f"{token} {rank}\n".encode())

@@ -8,6 +8,6 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def deal(work: Sequence[T], rank: int, processes: int) -> Sequence[T]:
+def shard(work: Sequence[T], rank: int, processes: int) -> Sequence[T]:
     """The share of one process: every so-many-th piece, so that shares differ by one at most."""
     return work[rank::processes]

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import distributed
 
-from savi.training import watch as module
-from savi.training.watch import Watch
+from savi.distributed import watch as module
+from savi.distributed.watch import Watch
 
 PROCESSES = 3
 Work = Callable[[int, Watch], None]
