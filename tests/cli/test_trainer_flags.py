@@ -182,6 +182,18 @@ def test_a_file_that_says_otherwise_is_refused_too(tmp_path: Path, capsys: pytes
     assert "num_sanity_val_steps has to be -1, not 2: the base is measured on all" in line
 
 
+@pytest.mark.parametrize("flag", ["--trainer.accumulate_grad_batches=2", "--optimizer=Adam"])
+def test_a_flag_is_refused_where_a_file_refers_to_another_setting_too(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Resolving references loses arguments that the help doesn't offer."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: demo\ndata: {benchmark_clips: '${data.clip_count}'}\n")
+    assert "optimizer" in complaint(["fit", f"--config={path}", flag], capsys)
+    line = complaint(["fit", f"--config={path}", "--data.clips=/nowhere/at/all"], capsys)
+    assert "/nowhere/at/all" in line
+
+
 def test_a_file_that_says_the_same_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(json.dumps({"trainer": {name: fixed.value for name, fixed in TRAINER_ARGUMENTS.items()}}))

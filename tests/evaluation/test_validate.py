@@ -102,6 +102,20 @@ def test_a_models_row_stands_with_the_papers_two(evaluation: Path) -> None:
     assert "| 77.0 | - | 52.0 |" in markdown("mine", summaries)
 
 
+def test_the_samples_experiment_shows_what_a_miniature_knows(
+    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `make validate BENCH=samples` runs it: the folder of the benchmarks comes from the environment."""
+    monkeypatch.setenv("SAVI_BENCHMARKS", str(samples))
+    quiet = [f"--runs={tmp_path}", "--name=demo", "--trainer.enable_progress_bar=false"]
+    main(["validate", f"--config={DEMO}", f"--config={EVAL / 'samples.yaml'}", *quiet])
+    (entry,) = json.loads((tmp_path / "demo" / "base" / "results.json").read_text())["rounds"]
+    assert entry["benchmarks"].keys() == {"mvbench", "nextqa", "tempcompass"}
+    for summary in entry["benchmarks"].values():
+        assert summary["accuracy"] > 0.3
+        assert summary["unread"] == 0
+
+
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(
     evaluation: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

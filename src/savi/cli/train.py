@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,8 +64,30 @@ class SaviArgumentParser(LightningArgumentParser):
             Trainer, nested_key, fail_untyped=False, instantiate=False, sub_configs=True, skip=skip
         )
         for name in TRAINER_ARGUMENTS:
-            self.add_argument(f"--{nested_key}.{name}", type=Any, default=None, help=SUPPRESS)
+            self.add_hidden(f"{nested_key}.{name}", partial(_check_argument, name))
         return added
+
+    def add_hidden(self, name: str, check: Callable[[Any], None]) -> None:
+        """An argument that the help doesn't offer. check: raises SaviError for a value that can't be.
+
+        It is called while the value is read: resolving references loses arguments without a help text.
+        """
+
+        def read(value: Any) -> Any:
+            value = yaml.safe_load(value) if isinstance(value, str) else value
+            check(value)
+            return value
+
+        self.add_argument(f"--{name}", type=read, default=None, help=SUPPRESS)
+
+
+def _check_argument(name: str, value: Any) -> None:
+    check_arguments({name: value})
+
+
+def _refuse(name: str, value: Any) -> None:
+    if value is not None:
+        raise SaviError(f"--{name}: {NOT_LIGHTNINGS[name]}")
 
 
 class SaviCLI(LightningCLI):
@@ -91,7 +114,7 @@ class SaviCLI(LightningCLI):
             "--threads", type=int | None, default=None, help="CPU threads of one operation; torch's choice by default."
         )
         for name in NOT_LIGHTNINGS:
-            parser.add_argument(f"--{name}", type=Any, default=None, help=SUPPRESS)
+            parser.add_hidden(name, partial(_refuse, name))
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
         for name in ("frames", "frame_pixels"):
@@ -100,9 +123,6 @@ class SaviCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self._settings
         check_arguments(vars(config.trainer))
-        for name, instead in NOT_LIGHTNINGS.items():
-            if config[name] is not None:
-                raise SaviError(f"--{name}: {instead}")
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
