@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import yaml
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
@@ -100,6 +101,7 @@ class SaviCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
+        self._experiment = _experiment_name(args)
         if self.config[self.config.subcommand].model.base.trust_remote_code and not _trusts(args):
             raise SaviError(
                 "model.base.trust_remote_code is given on the command line alone, never in a file: "
@@ -126,7 +128,7 @@ class SaviCLI(LightningCLI):
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
-        self.run_name = readable(config.name or _config_name(config.config))
+        self.run_name = readable(config.name or self._experiment)
         runs = Path(config.runs) / self.run_name
         there = versions(runs)
         self.resume_step: int | None = None
@@ -247,8 +249,10 @@ def _trusts(arguments: Sequence[str]) -> bool:
     return any(argument.partition("=")[0] == "--model.base.trust_remote_code" for argument in arguments)
 
 
-def _config_name(configs: Any) -> str:
-    return Path(str(configs[-1])).stem if configs else "run"
+def _experiment_name(arguments: Sequence[str]) -> str:
+    """The name of the file that merge_experiments has written: the parser forgets it where it resolves references."""
+    given = list(arguments)
+    return Path(given[given.index("--config") + 1]).stem if "--config" in given else "run"
 
 
 def _seed(value: int | bool | None) -> int:
