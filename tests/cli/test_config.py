@@ -56,10 +56,6 @@ def test_a_name_that_is_no_experiment_is_refused_with_those_that_are(tmp_path: P
         merge_experiments(["fit", "--config", "domo"], tmp_path)
 
 
-def test_other_commands_have_no_experiment(tmp_path: Path) -> None:
-    assert merge_experiments(["--help"], tmp_path) == ["--help"]
-
-
 def test_a_run_whose_file_extends_nothing_builds_pairs_in_every_round(tmp_path: Path) -> None:
     """Lightning's own defaults would build them once, and measure the base on a part of the questions."""
     demo = yaml.safe_load((DEFAULTS.parent / "experiments" / "demo.yaml").read_text())

@@ -25,30 +25,29 @@ REFERENCE = re.compile(r"\$\{(?=[A-Za-z_][\w.]*\})")
 
 
 def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
-    """Replace all --config files of a command by one that holds the defaults, them, and everything that they extend.
+    """Replace all --config files of fit or validate by one that holds the defaults, them, and all that they extend.
 
     Later files win over earlier ones, and a file over those it extends. A packaged experiment is named instead of a
     path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is written to `folder` under the last
     one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
     """
+    command, *given = arguments
     others: list[str] = []
     paths: list[Path] = []
-    rest = iter(arguments)
+    rest = iter(given)
     for argument in rest:
         option, equals, value = argument.partition("=")
         if option in ("--config", "-c"):
             paths.append(_find(value if equals else next(rest, ""), Path()))
         else:
             others.append(argument)
-    if not paths and others[:1] not in (["fit"], ["validate"]):
-        return others
     paths = paths or [DEFAULT_EXPERIMENT]
     merged = OmegaConf.merge(*(content for path in (DEFAULTS, *paths) for content in _read(path, ())))
     # The command line's parser resolves references below the command's name: fit.data.frames.
-    text = REFERENCE.sub("${" + others[0] + "." if others else "${", OmegaConf.to_yaml(merged))
+    text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))
     target = folder / paths[-1].name
     target.write_text(text, encoding="utf-8")
-    return [*others[:1], "--config", str(target), *others[1:]]
+    return [command, "--config", str(target), *others]
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:

@@ -35,12 +35,6 @@ from savi.training.starts import StartRecord, settings_of
 from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
 from savi.types import readable
 
-DESCRIPTION = (
-    "Video language models that align themselves by self-criticism. More commands, each with its own --help: "
-    "`savi ask VIDEO QUESTION` and `savi export RUN --to FOLDER` take what a run has made; `savi score REPLIES.jsonl` "
-    "and `savi compare RUN_A RUN_B` need no model."
-)
-
 NOT_LIGHTNINGS = {
     "optimizer": "the optimizer is AdamW; model.optimiser has its name, lr, weight_decay and clip_norm",
     "lr_scheduler": "the rate rises over model.optimiser.warmup_steps and then stays",
@@ -221,10 +215,7 @@ def run(arguments: Sequence[str]) -> None:
                 auto_configure_optimizers=False,
                 save_config_callback=StartRecord,
                 parser_class=SaviArgumentParser,
-                parser_kwargs={
-                    "parser_mode": "omegaconf+",
-                    "description": DESCRIPTION,
-                },
+                parser_kwargs={"parser_mode": "omegaconf+"},
             )
         except MisconfigurationException as error:
             # What Lightning finds out later: a share of batches, say, that is less than one.
