@@ -149,13 +149,13 @@ class Sampling:
     """How a turn is decoded. Raises SettingError for values that no token can be drawn with."""
 
     temperature: float = 1.0
-    """0 is greedy; otherwise at least 0.001."""
+    """0 is greedy decoding; otherwise at least 0.001. At 1 the model's own probabilities are drawn from."""
 
     top_p: float = 1.0
-    """Tokens are drawn from the fewest whose probabilities reach it (nucleus sampling), above 0 to 1."""
+    """Nucleus sampling: draw from the fewest tokens whose probabilities add up to this, above 0 and at most 1."""
 
     max_new_tokens: int = 256
-    """Most tokens of a reply. The end token counts."""
+    """Most tokens of a reply, the end token included. A reply that reaches the limit is unfinished."""
 
     def __post_init__(self) -> None:
         if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:

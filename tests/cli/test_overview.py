@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from savi.cli import main
-from savi.cli.main import COMMANDS
+from savi.cli.commands import COMMANDS
 from tests.test_cli import complaint
 
 

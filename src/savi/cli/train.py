@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import set_parsing_settings
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
 from savi.cli.quiet import quiet
 from savi.data.datamodule import ClipDataModule
@@ -41,6 +43,15 @@ NOT_LIGHTNINGS = {
 }
 """Options that Lightning's command line has and savi's has not, with what to take in their place."""
 
+HELP = {
+    "config": "Experiment: a file, or the name of a packaged one. Of several, the later ones win. Default: the demo.",
+    "seed_everything": "Seed of the run. With it, the same machine and versions repeat a run to the bit.",
+    "ckpt_path": "`last`: fit resumes the newest run of the name where it stopped, and validate measures the newest "
+    "checkpoint of that run. validate also takes a checkpoint file. null: fit begins a new run, and validate measures "
+    "the base.",
+}
+"""The help of Lightning's options that take less, or more, than Lightning says."""
+
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
 
@@ -61,6 +72,10 @@ class SaviArgumentParser(LightningArgumentParser):
         for name in TRAINER_ARGUMENTS:
             self.add_hidden(f"{nested_key}.{name}", partial(_check_argument, name))
         return added
+
+    def set_help(self, name: str, text: str) -> None:
+        """Replace the help of an argument."""
+        next(action for action in self._actions if action.dest == name).help = text
 
     def add_hidden(self, name: str, check: Callable[[Any], None]) -> None:
         """An argument that the help doesn't offer. check: raises SaviError for a value that can't be.
@@ -92,6 +107,12 @@ class SaviCLI(LightningCLI):
     def subcommands() -> dict[str, set[str]]:
         # Checkpoints are read with weights_only=True, whoever asks for what.
         return {name: LightningCLI.subcommands()[name] | {"weights_only"} for name in ("fit", "validate")}
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        super().setup_parser(*args, **kwargs)
+        for command in self.subcommands():
+            for name, text in HELP.items():
+                self._parser(command).set_help(name, text)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
@@ -205,6 +226,8 @@ class SaviCLI(LightningCLI):
 def run(arguments: Sequence[str]) -> None:
     """One command of Lightning's. Raises SaviError for a user's mistake."""
     quiet()
+    # The help has the words of the settings' classes. To read their sources takes half a second.
+    set_parsing_settings(docstring_parse_attribute_docstrings=any(word.endswith(("help", "-h")) for word in arguments))
     with one_line(), TemporaryDirectory() as folder:
         try:
             SaviCLI(
@@ -215,11 +238,22 @@ def run(arguments: Sequence[str]) -> None:
                 auto_configure_optimizers=False,
                 save_config_callback=StartRecord,
                 parser_class=SaviArgumentParser,
-                parser_kwargs={"parser_mode": "omegaconf+"},
+                parser_kwargs={
+                    "parser_mode": "omegaconf+",
+                    **{command: _about(command) for command in SaviCLI.subcommands()},
+                },
             )
         except MisconfigurationException as error:
             # What Lightning finds out later: a share of batches, say, that is less than one.
             raise SaviError(f"trainer: {_one_line(str(error))}") from None
+
+
+def _about(command: str) -> dict[str, str]:
+    """The head of a command's help; the usual one repeats a hundred options."""
+    return {
+        "usage": f"savi {command} [--config FILE_OR_NAME ...] [--OPTION VALUE ...]",
+        "description": COMMANDS[command],
+    }
 
 
 def _one_line(message: str) -> str:

@@ -24,16 +24,16 @@ EMPTY_FRAMES, EMPTY_SIDE, EMPTY_FPS = 32, 112, 8.0
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """Who criticises. Whoever it is, the model itself revises, with the clip before it.
-
-    who: "itself", the method. "another", a second checkpoint. "text", the model with an empty film before it, so that
-    it judges by text alone. "other_clip", the model with the batch's next clip before it, and "shuffled", the model's
-    own critiques handed on to the next clip's questions: two controls. "truth", the rendered world's own: a ceiling for
-    experiments on it, no self-alignment. base: the second checkpoint's folder or hub name, with "another" only.
-    """
+    """The critic of the answers. Whoever it is, the model itself revises them, with the clip in view."""
 
     who: Literal["itself", "another", "text", "other_clip", "shuffled", "truth"] = "itself"
+    """`itself` is the method. `another` is a second checkpoint, `text` the model with an empty film, so that it judges
+    by text alone. `other_clip`, the model with the batch's next clip, and `shuffled`, the model's own critiques handed
+    on to the next clip's questions, are controls. `truth` is the rendered world's own truth: a ceiling for experiments
+    on it, no self-alignment."""
+
     base: str = ""
+    """Folder or hub name of the second checkpoint. For the critic `another`, and for no other."""
 
     def __post_init__(self) -> None:
         if (self.who == "another") != bool(self.base):

@@ -41,20 +41,21 @@ WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_
 
 @dataclass(frozen=True)
 class FilterSettings:
-    """Bounds of the filters.
-
-    max_length_ratio: longer over shorter response, in words, that a pair may have.
-    length_slack: a difference of up to so many words is no imbalance: "left" may pair with "left to right".
-    max_repeats: how often in a row a reply may say the same words, one or several.
-    least_logp: mean log-probability a token, in nats, that the reference must give the chosen response; None for any.
-    A model that has begun to drift calls text revised that is no answer, learns it, and drifts on: what the reference
-    would hardly ever say is kept out.
-    """
+    """Bounds of the filters, which keep bad replies out of the pairs."""
 
     max_length_ratio: float = 3.0
+    """Largest allowed ratio of the longer to the shorter response of a pair, in words. `.inf` in a file allows any."""
+
     length_slack: int = 8
+    """Difference in words that is always allowed, whatever the ratio: "left" may be paired with "left to right"."""
+
     max_repeats: int = 3
+    """Most times that a reply may say the same words in a row, one word or several."""
+
     least_logp: float | None = -2.5
+    """Least mean log-probability per token, in nats, of the chosen response under the reference. None: any. A model
+    that has begun to drift writes revisions that are no answers, learns them, and drifts further; the reference would
+    hardly ever write those."""
 
     def __post_init__(self) -> None:
         # An infinite ratio lets every pair pass.

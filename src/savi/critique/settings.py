@@ -1,4 +1,4 @@
-"""How the critique chain is run: the method's own settings, and those in which what it is compared with differs."""
+"""How the critique chain is run: the settings of the method, and those of its baselines and controls."""
 
 from __future__ import annotations
 
@@ -12,27 +12,40 @@ from savi.types import ASPECTS, Aspect, Sampling
 
 @dataclass(frozen=True)
 class ChainSettings:
-    """How the chain is run.
-
-    questions_per_aspect: most questions kept a clip and aspect. question_replies: replies drawn for them; a model
-    that writes numbered lists needs one, a model that writes one question a reply needs as many as questions.
-    aspects: what is asked about; "temporal" alone gives temporal preferences alone, as TPO's are (Li et al. 2025).
-    second: the response beside the first answer, its "revision", or another "sample" that nobody criticises.
-    direction: "second" prefers that response over the first answer; "random" draws each pair's direction, a control
-    that must not learn anything; "judge" leaves it to a judge who never sees the clip, as in LLaVA-Hound-DPO (Zhang et
-    al. 2024). critic: who criticises.
-    """
+    """The turns of the chain: question, answer, critique, revision. Its defaults are the paper's method."""
 
     questions_per_aspect: int = 3
+    """Most questions that are kept per clip and aspect. With both aspects the default gives the paper's six pairs."""
+
     question_replies: int = 1
+    """Replies that are drawn for these questions. One is enough for a model that writes numbered lists; a model that
+    writes one question per reply needs as many replies as questions."""
+
     aspects: tuple[Aspect, ...] = ASPECTS
+    """The subjects of the questions. `temporal` alone gives temporal preferences only, as in TPO (Li et al. 2025)."""
+
     second: Literal["revision", "sample"] = "revision"
+    """The response that is paired with the first answer: its revision, or another sample that nobody criticizes."""
+
     direction: Literal["second", "random", "judge"] = "second"
+    """The preferred response of a pair. `second` is the method: the second response is preferred over the first answer.
+    `random` draws it, a control that must not learn anything. `judge` asks a judge who never sees the clip, as in
+    LLaVA-Hound-DPO (Zhang et al. 2024)."""
+
     critic: CriticSettings = field(default_factory=CriticSettings)
+    """The critic of the answers."""
+
     question: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
+    """Decoding of the questions: sampled, so that the questions of a clip differ."""
+
     answer: Sampling = field(default_factory=lambda: Sampling(temperature=1.0, top_p=0.95))
+    """Decoding of the first answers: sampled, so that there are errors to criticize."""
+
     critique: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
+    """Decoding of the critiques: greedy."""
+
     revision: Sampling = field(default_factory=lambda: Sampling(temperature=0.0))
+    """Decoding of the revisions: greedy."""
 
     def __post_init__(self) -> None:
         for name in ("questions_per_aspect", "question_replies"):

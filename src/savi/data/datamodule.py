@@ -68,22 +68,33 @@ class AnswerSource(Protocol):
 class ClipDataModule(LightningDataModule):
     """Clips, pairs and held-out items.
 
-    clips: a folder, a glob or a manifest of video files, or "world" for the embedded rendered clips.
-    clip_count: how many of them to use; None for all (the world, which has no end, needs a number).
-    benchmark: what is measured, by name: {mvbench: {root: FOLDER}, world: {}}. "world", the embedded held-out set, may
-    stand alone; None to go without evaluation.
-    benchmark_set: which held-out set of the world: "dev" for choices, "test" for what is reported, and four that ask
-    for generalisation (`savi.world.sets`). benchmark_clips: held-out clips of the world. benchmark_seed: which ones.
-    labelled: questions with known answers that the readiness check may use, before the first round: a .jsonl, .json,
-    .csv or .tsv file with video, question and answer, or "world" for the embedded development set.
-    frames: frames sampled from a clip. frame_pixels: a frame with more is scaled down to so many, which bounds the
-    visual tokens of families that read any size; None for frames as they are. decode_timeout: seconds a file may take.
-    pairs_per_step: pairs an optimiser step learns from. clips_per_pass: clips that go through the model together in a
-    step, which changes memory and speed, not what is learnt. clips_per_chain: clips that are talked about together, in
-    the chain and in an evaluation; None for clips_per_pass. They take little memory, and many make a GPU fast.
-    passes: how often a round goes through its pairs. workers: processes that decode ahead. seed: of the world's
-    training clips and of the order of pairs.
-    cache: folder for rendered clips; by default savi's own under the user's cache folder.
+    Args:
+        clips: Videos to learn from: a folder, a glob, a video file or a manifest (.txt, .csv, .tsv, .json, .jsonl), or
+            `world` for the rendered clips that come with savi.
+        clip_count: Number of clips to use, the first ones. None: all of them. `world` has no end and needs a number.
+        benchmark: Benchmarks to measure, by name: {mvbench: {root: FOLDER}, world: {}}. `world` alone is the held-out
+            set of the rendered world. None: no evaluation.
+        benchmark_set: Held-out set of the rendered world. `dev` is for choices, `test` for reported figures. Four sets
+            test generalization: `forms` words the questions otherwise, `looks` has unseen colors, sizes and
+            backgrounds, `outside` both, `compositional` has questions of two steps.
+        benchmark_clips: Held-out clips of the rendered world. Each has three questions.
+        benchmark_seed: Seed that the held-out clips of the rendered world are drawn with.
+        labelled: Questions with known answers, for the readiness check before the first round; nothing is trained on
+            them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the development set
+            of the rendered world. None: readiness is estimated without labels.
+        frames: Frames that are sampled from each clip. The default is the paper's.
+        frame_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
+            that read any size. None: frames as they are.
+        decode_timeout: Most seconds that a video file may take to decode. After that it is left out, and reported.
+        pairs_per_step: Pairs per optimizer step.
+        clips_per_pass: Clips that go through the model together in training. It changes memory and speed, not the
+            result.
+        clips_per_chain: Clips that go through the chain together, and through an evaluation. They take little memory,
+            and many make a GPU fast. None: as many as clips_per_pass.
+        passes: Times that a round goes through its pairs.
+        workers: Processes that decode videos ahead of the model. 0: the model waits for each video.
+        seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
+        cache: Folder for rendered clips. None: savi's folder in the user's cache, ~/.cache/savi.
     """
 
     def __init__(

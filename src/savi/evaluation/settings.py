@@ -21,25 +21,35 @@ WORLD = "world"
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """One benchmark.
-
-    root: folder of its official files. split: which of its sets; by default the one that lmms-eval scores. tasks:
-    those of it to run; all by default. questions: a subset of this size, drawn once for all runs, evenly over tasks.
-    scorer: "reply" reads the model's written reply as lmms-eval does; "likelihood" takes the option with the highest
-    mean log-probability a token behind the run's own answer prompt. strict: an unreadable reply is wrong, instead of
-    drawn at random. subtitles: put into the prompt (LongVideoBench). allow_missing: go without items whose video
-    isn't there. max_new_tokens: of a reply; by default the benchmark's.
-    """
+    """One benchmark."""
 
     root: str = ""
+    """Folder of its official files."""
+
     split: str = ""
+    """Set of its questions. The default, "", is the one that lmms-eval scores."""
+
     tasks: list[str] | None = None
+    """Tasks to run. None: all."""
+
     questions: int | None = None
+    """Size of a subset, which is drawn evenly over the tasks and is the same in all runs. None: all questions."""
+
     scorer: Literal["reply", "likelihood"] = "reply"
+    """`reply` reads the model's written reply as lmms-eval does. `likelihood` takes the option with the highest mean
+    log-probability per token after the run's own answer prompt."""
+
     strict: bool = False
+    """Count an unreadable reply as wrong. The default draws an option at random, as lmms-eval does."""
+
     subtitles: bool = False
+    """Put the subtitles into the prompt (LongVideoBench only)."""
+
     allow_missing: bool = False
+    """Leave out questions whose video isn't there. The default refuses to start, with a list of them."""
+
     max_new_tokens: int | None = None
+    """Most tokens of a reply. None: the benchmark's own limit."""
 
 
 def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:

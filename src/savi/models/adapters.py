@@ -18,11 +18,16 @@ from savi.models.family import Family
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """Low-rank adapters (Hu et al. 2021). The update is scaled by alpha / r."""
+    """Low-rank adapters (Hu et al. 2021) on the language model's linear layers."""
 
     r: int = 16
+    """Rank of the adapter's matrices: more ranks learn more and take more memory."""
+
     alpha: int = 32
+    """The adapter's update is scaled by alpha / r."""
+
     dropout: float = 0.0
+    """Probability with which an input of the adapter is set to zero in training. The default trains without dropout."""
 
     def __post_init__(self) -> None:
         check_number("model.lora.r", self.r, least=1)

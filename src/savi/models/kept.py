@@ -22,14 +22,14 @@ from savi.types import Clip, Excerpt, FileIdentity, identify
 
 @dataclass(frozen=True)
 class KeepSettings:
-    """Where the prefixes of watched clips are kept.
-
-    mib: main memory for them. folder: a folder to keep them in as well, for all rounds and for later runs; none by
-    default. A clip takes visual tokens x width x bytes a number: 55 MiB for 8,000 tokens of a 7B model in bfloat16.
-    """
+    """Where the prefixes of encoded clips are kept, so that the vision tower encodes each clip once."""
 
     mib: float = 512.0
+    """Main memory for prefixes, in MiB. A clip takes visual tokens x hidden size x bytes per number: 55 MiB for 8,000
+    tokens of a 7B model in bfloat16. When it is full, further clips are encoded again in each round."""
+
     folder: str | None = None
+    """Folder that keeps prefixes on disk as well, for all rounds and for later runs. None: main memory only."""
 
     def __post_init__(self) -> None:
         check_number("model.keep.mib", self.mib, least=0)

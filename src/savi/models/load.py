@@ -44,18 +44,23 @@ FAMILIES: dict[str, Family] = {
 
 @dataclass(frozen=True)
 class BaseSettings:
-    """The base model.
-
-    path: a folder or hub name of a Hugging Face checkpoint, or "world" for the embedded miniature.
-    nf4: hold the language model's linear layers in 4-bit NormalFloat, doubly quantised (Dettmers et al. 2023).
-    gradient_checkpointing: recompute the decoder's activations in the backward pass.
-    """
+    """The base model. It stays frozen: only the adapter learns."""
 
     path: str = "world"
+    """Folder or hub name of a Hugging Face checkpoint, or `world` for the miniature that comes with savi."""
+
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Precision that the base computes in, and is held in without nf4. The adapter learns in float32."""
+
     nf4: bool = False
+    """QLoRA: hold the language model's linear layers in 4-bit NormalFloat, doubly quantized (Dettmers et al. 2023).
+    A 7B model then fits a GPU of 24 GB."""
+
     gradient_checkpointing: bool = False
+    """Compute the decoder's activations again in the backward pass: less memory, more time, the same result."""
+
     trust_remote_code: bool = False
+    """Run Python code that the checkpoint brings along. Only the command line can say so, never a file."""
 
 
 @dataclass(frozen=True)

@@ -16,23 +16,27 @@ LOSSES = ("sigmoid", "ipo", "hinge", "sft")
 
 @dataclass(frozen=True)
 class DPOSettings:
-    """The preference objective.
-
-    beta: strength of the tie to the reference; IPO's τ; what scales the hinge's margin.
-    loss: sigmoid, DPO's own (Rafailov et al. 2023, eq. 7); ipo (Azar et al. 2023, eq. 17); hinge (SLiC-HF, Zhao et
-    al. 2023, on DPO's rewards); sft, no preference at all but supervised fine-tuning on the chosen responses, their
-    negative log-likelihood per token (VideoSAVi's baseline "SFT on the revised answers"; the reference plays no part).
-    label_smoothing: the chance that a pair is the wrong way round (conservative DPO, Mitchell 2023); sigmoid only.
-    nll_weight: of the chosen response's negative log-likelihood per token, added to a preference loss
-    (RPO, Pang et al. 2024, eq. 1; Llama 3). length_normalised: log-ratios per token, not per response
-    (Tülu 3, Lambert et al. 2024, eq. 6; TRL's sigmoid_norm); IPO's always are.
-    """
+    """The preference objective."""
 
     beta: float = 0.1
+    """Strength of the tie to the reference: the larger, the closer the model stays to it. For ipo it is the paper's τ,
+    for hinge it scales the margin. The default is that of DPO's authors."""
+
     loss: Literal["sigmoid", "ipo", "hinge", "sft"] = "sigmoid"
+    """sigmoid is DPO's own (Rafailov et al. 2023, eq. 7); ipo (Azar et al. 2023, eq. 17); hinge (SLiC-HF, Zhao et al.
+    2023, on DPO's rewards). sft has no preference and no reference: it is the negative log-likelihood per token of the
+    chosen responses (VideoSAVi's baseline "SFT on the revised answers")."""
+
     label_smoothing: float = 0.0
+    """Assumed probability that a pair is the wrong way round (conservative DPO, Mitchell 2023). With sigmoid only."""
+
     nll_weight: float = 0.0
+    """Weight of the chosen response's negative log-likelihood per token, which is added to a preference loss (RPO, Pang
+    et al. 2024, eq. 1; Llama 3). The default, 0, adds nothing, as in DPO."""
+
     length_normalised: bool = False
+    """Take log-ratios per token, not per response (Tülu 3, Lambert et al. 2024, eq. 6; TRL's sigmoid_norm). ipo always
+    takes them per token."""
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:

@@ -85,14 +85,14 @@ PRESETS = {"default": Prompts(), "world": WORLD}
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """Which prompts a run uses.
-
-    preset: "default", for instruction-tuned models, or "world", for the embedded miniature. texts: prompts of your
-    own by field name, in the place of the preset's; the version that is kept with every pair then ends in their digest.
-    """
+    """The prompts of a run."""
 
     preset: Literal["default", "world"] = "default"
+    """`default` is for instruction-tuned models, `world` for the miniature that comes with savi."""
+
     texts: dict[str, str] = field(default_factory=dict)
+    """Prompts of your own, which replace the preset's, by name: spatial_question, temporal_question, answer, critique,
+    revision. Each pair has the version of its prompts, which then ends in a digest of these texts."""
 
     def build(self) -> Prompts:
         """Raises SaviError for a text that isn't one of FIELDS, or whose fields don't fit."""

@@ -39,10 +39,21 @@ from savi.types import Item, PreferencePair, Question, ResponseScores, Sampling,
 class SelfAlignment(LightningModule):
     """A video-LLM that is aligned by its own criticism (VideoSAVi).
 
-    base: the frozen model. lora: its adapter, all that is trained. dpo: the objective. reference: "base", the model
-    with its adapter off, or "previous", the adapter of the round before. keep: where clips already watched are kept.
-    reply: how the free-form replies of the evaluation are decoded. frames, frame_pixels: the data's, see there.
-    seed: of the chain, the adapter, the dropout.
+    Args:
+        base: The frozen base model.
+        lora: The adapter, which is all that is trained.
+        dpo: The preference objective.
+        optimiser: The optimizer of the adapter's weights.
+        chain: The turns that make a pair: question, answer, critique, revision.
+        filters: Bounds of the filters that keep bad replies out of the pairs.
+        prompts: The prompts of the turns.
+        reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
+            the model at the end of the round before.
+        reply: Decoding of the free-form replies in evaluations. Greedy by default.
+        keep: Where the prefixes of encoded clips are kept.
+        frames: Frames per clip; the command line takes data.frames.
+        frame_pixels: Most pixels per frame; the command line takes data.frame_pixels.
+        seed: Seed of the chain, of the adapter's first weights and of dropout; the command line takes seed_everything.
     """
 
     def __init__(

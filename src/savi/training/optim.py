@@ -18,23 +18,26 @@ MOMENT = {"adamw": "exp_avg", "paged_adamw_8bit": "state1"}
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """AdamW with a linear warm-up to a constant rate, which continues over the rounds."""
+    """AdamW with a linear warm-up to a constant rate, which continues over the rounds.
+
+    The paper's settings are not published.
+    """
 
     name: Literal["adamw", "paged_adamw_8bit"] = "adamw"
-    """paged_adamw_8bit holds the moments in 8 bits by blocks (Dettmers et al. 2022), and on a GPU in pages that move to
-    the CPU's memory when the GPU's is full (Dettmers et al. 2023)."""
+    """adamw is PyTorch's. paged_adamw_8bit holds the moments in 8 bits by blocks (Dettmers et al. 2022), on a GPU in
+    pages that move to the CPU's memory when the GPU's is full (Dettmers et al. 2023)."""
 
     lr: float = 5e-5
     """Learning rate after the warm-up."""
 
     weight_decay: float = 0.0
-    """Decoupled weight decay (Loshchilov and Hutter 2019)."""
+    """Decoupled weight decay (Loshchilov and Hutter 2019). The default has none: an adapter is small already."""
 
     warmup_steps: int = 10
-    """Optimiser steps until the full learning rate."""
+    """Optimizer steps over which the learning rate rises to its full value."""
 
     clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 turns clipping off."""
+    """Largest norm of a step's gradient; a longer one is scaled down to it. 0 turns clipping off."""
 
     def __post_init__(self) -> None:
         check_number("model.optimiser.lr", self.lr, above=0)
