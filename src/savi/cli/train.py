@@ -240,7 +240,7 @@ def run(arguments: Sequence[str]) -> None:
                 parser_class=SaviArgumentParser,
                 parser_kwargs={
                     "parser_mode": "omegaconf+",
-                    **{command: _about(command) for command in SaviCLI.subcommands()},
+                    **{command: _about(command) for command in ("fit", "validate")},
                 },
             )
         except MisconfigurationException as error:
