@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 
 from savi.models.adapters import LoraSettings, attach_lora
-from savi.models.kept import KeepSettings
 from savi.models.load import BaseSettings, load_base
+from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.video_lm import Reference, VideoLM
 from savi.types import Clip, Frames
 
@@ -22,7 +22,7 @@ def build_lm(
     checkpointing: bool = False,
     reference: Reference = "base",
     dtype: Literal["float32", "bfloat16"] = "float32",
-    keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
+    prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
     sampled_as: str = "",
 ) -> VideoLM:
     """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
@@ -32,7 +32,7 @@ def build_lm(
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return VideoLM(base, adapted, reference, keep, sampled_as)
+    return VideoLM(base, adapted, reference, prefix_cache, sampled_as)
 
 
 def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) -> tuple[Clip, Frames]:

@@ -16,9 +16,9 @@ import yaml
 from bitsandbytes.nn import Linear4bit
 
 from savi.cli import main
-from savi.models.video_lm import VideoLM, WatchedClips
+from savi.models.session import VideoLMSession
 from savi.training.module import SelfAlignment
-from savi.types import Branch, Reply, Sampling
+from savi.types import GenerateRequest, Reply, Sampling
 from tests.video.footage import film
 from tools.tiny_models import MINIATURES
 
@@ -72,15 +72,15 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
         configure(module)
         modules.append(module)
 
-    write = VideoLM.generate
+    write = VideoLMSession.generate
 
-    def generate(lm: VideoLM, watched: WatchedClips, branches: Sequence[Branch], _: Sampling) -> list[Reply]:
-        replies = write(lm, watched, branches, Sampling(max_new_tokens=3))
-        texts = [said(branch.prompt) for branch in branches]
+    def generate(session: VideoLMSession, requests: Sequence[GenerateRequest], _: Sampling) -> list[Reply]:
+        replies = write(session, requests, Sampling(max_new_tokens=3))
+        texts = [said(request.prompt) for request in requests]
         return [replace(r, text=text, finished=True) for r, text in zip(replies, texts, strict=True)]
 
     monkeypatch.setattr(SelfAlignment, "configure_model", keep)
-    monkeypatch.setattr(VideoLM, "generate", generate)
+    monkeypatch.setattr(VideoLMSession, "generate", generate)
     base = MINIATURES[model_type](tmp_path / "base")
     clips = tmp_path / "clips"
     clips.mkdir()

@@ -12,7 +12,7 @@ from savi.critique.filters import FilterSettings
 from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError, SettingError, check_number
 from savi.models.adapters import LoraSettings
-from savi.models.kept import KeepSettings
+from savi.models.prefix_cache import PrefixCacheSettings
 from savi.objective.dpo import DPOSettings
 from savi.training.optim import OptimiserSettings
 from savi.types import Sampling
@@ -74,7 +74,7 @@ def test_an_infinite_setting_of_a_file_is_one_line(tmp_path: Path, capsys: pytes
         (OptimiserSettings, "clip_norm"),
         (FilterSettings, "least_logp"),
         (LoraSettings, "dropout"),
-        (KeepSettings, "mib"),
+        (PrefixCacheSettings, "mib"),
     ],
 )
 def test_no_setting_may_be_infinite_or_no_number(settings: Any, name: str, value: float) -> None:

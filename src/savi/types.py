@@ -1,6 +1,6 @@
 """The frozen records that flow between the parts of savi, and the protocols that join the parts.
 
-A clip goes in as a :class:`Clip`, is decoded to :class:`Frames`, watched, taken through the critique chain
+A clip goes in as a :class:`Clip`, is decoded to :class:`Frames`, encoded, taken through the critique chain
 (:class:`Trace`), and leaves as :class:`PreferencePair` records, which hold text and numbers, never tensors.
 """
 
@@ -166,8 +166,8 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Branch:
-    """A prompt that branches from a watched clip. clip: index into the watched batch."""
+class GenerateRequest:
+    """A prompt to be continued behind a clip. clip: index into the session's clips. seed: of the reply's draws."""
 
     clip: int
     prompt: str
@@ -189,8 +189,8 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Question:
-    """A prompt with the responses whose log-probabilities are wanted. clip: index into the watched batch."""
+class ScoreRequest:
+    """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips."""
 
     clip: int
     prompt: str
@@ -199,7 +199,7 @@ class Question:
 
 @dataclass(frozen=True)
 class ResponseScores:
-    """Log-probabilities of responses, the end token counted in, in the order of their questions.
+    """Log-probabilities of responses, the end token counted in, in the order of their requests.
 
     logps: float32 (responses,), summed over tokens. lengths: int64 (responses,), tokens.
     """
@@ -208,28 +208,34 @@ class ResponseScores:
     lengths: Tensor
 
 
+class Session(Protocol):
+    """A batch of clips that a model has encoded. All that is said about them is generated and scored here."""
+
+    @property
+    def clips(self) -> Sequence[Clip]: ...
+
+    @property
+    def frames(self) -> Sequence[Frames | None]:
+        """Of each clip, for another model to encode. None for a clip that the models have in their caches."""
+
+    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
+        """Continue every prompt. The replies come in the order of the requests."""
+
+    def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
+        """Log-probabilities of every response of every request, under the current adapter."""
+
+    def score_reference(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
+        """The same under the frozen reference."""
+
+
 class VideoModel(Protocol):
     """What the critique chain asks of a model."""
 
-    def is_kept(self, clip: Clip) -> bool:
-        """Whether watch() can do without this clip's frames."""
-        ...
+    def is_cached(self, clip: Clip) -> bool:
+        """Whether encode() can do without this clip's frames."""
 
-    def watch(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Any:
-        """Run the vision tower and lay out the prefix of each clip. frames may be None for a clip that is kept."""
-        ...
-
-    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
-        """Continue every branch. The replies come in the order of the branches."""
-        ...
-
-    def score(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
-        """Log-probabilities of every response of every question, under the current adapter."""
-        ...
-
-    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
-        """The same under the frozen reference."""
-        ...
+    def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Session:
+        """Encode each clip's frames and open a session on them. frames may be None for a clip that is cached."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
 from savi.prompts.templates import Prompts
-from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling
+from savi.types import Clip, Frames, GenerateRequest, Reply, ResponseScores, Sampling, ScoreRequest
 
 PROMPTS = Prompts(
     version="test-1",
@@ -26,31 +27,44 @@ PROMPTS = Prompts(
 
 
 class ScriptedModel:
-    """Replies by a function of (clip, prompt); remembers everything it was asked."""
+    """Replies by a function of (clip, prompt); remembers everything that its sessions were asked."""
 
     def __init__(self, script: Callable[[int, str], str | Reply]) -> None:
         self.script = script
-        self.calls: list[tuple[Sampling, list[Branch]]] = []
-        self.scored: list[Question] = []
+        self.calls: list[tuple[Sampling, list[GenerateRequest]]] = []
+        self.scored: list[ScoreRequest] = []
 
-    def is_kept(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip) -> bool:
         return True
 
-    def watch(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Clip]:
-        return list(clips)
+    def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> ScriptedSession:
+        return ScriptedSession(self, clips, frames)
 
-    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
-        self.calls.append((sampling, list(branches)))
-        replies = [self.script(branch.clip, branch.prompt) for branch in branches]
-        return [r if isinstance(r, Reply) else Reply(r, len(r), -1.0, finished=True) for r in replies]
+    def reply(self, clips: Sequence[Clip], request: GenerateRequest) -> Reply:
+        said = self.script(request.clip, request.prompt)
+        return said if isinstance(said, Reply) else Reply(said, len(said), -1.0, finished=True)
 
-    def score(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
+    def score_reference(self, clips: Sequence[Clip], requests: Sequence[ScoreRequest]) -> ResponseScores:
+        self.scored += requests
+        count = sum(len(request.responses) for request in requests)
+        return ResponseScores(-torch.arange(1.0, count + 1), torch.ones(count, dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class ScriptedSession:
+    model: ScriptedModel
+    clips: Sequence[Clip]
+    frames: Sequence[Frames | None]
+
+    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
+        self.model.calls.append((sampling, list(requests)))
+        return [self.model.reply(self.clips, request) for request in requests]
+
+    def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
         raise AssertionError("building pairs needs the reference's scores alone")
 
-    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
-        self.scored += questions
-        count = sum(len(question.responses) for question in questions)
-        return ResponseScores(-torch.arange(1.0, count + 1), torch.ones(count, dtype=torch.int64))
+    def score_reference(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
+        return self.model.score_reference(self.clips, requests)
 
 
 def run(model: ScriptedModel, clips: int = 1, seed: int = 0, round_index: int = 0, **settings: Any) -> list[ClipResult]:
@@ -93,7 +107,7 @@ def test_each_turn_is_told_what_was_said_before() -> None:
 def test_one_generation_a_turn_serves_all_clips_and_questions() -> None:
     model = ScriptedModel(sensible)
     results = run(model, clips=3, questions_per_aspect=1)
-    assert [len(branches) for _, branches in model.calls] == [6, 6, 6, 6]
+    assert [len(requests) for _, requests in model.calls] == [6, 6, 6, 6]
     assert [len(result.pairs) for result in results] == [2, 2, 2]
     assert [pair.clip for result in results for pair in result.pairs] == [f"clip_{i}" for i in (0, 0, 1, 1, 2, 2)]
 
@@ -102,7 +116,7 @@ def test_every_branch_has_a_seed_of_its_own_from_run_round_and_clip() -> None:
     def seeds(**place: int) -> list[int]:
         model = ScriptedModel(sensible)
         run(model, clips=2, questions_per_aspect=1, **place)
-        return [branch.seed for _, branches in model.calls for branch in branches]
+        return [request.seed for _, requests in model.calls for request in requests]
 
     first = seeds(seed=0, round_index=0)
     assert len(set(first)) == len(first)
@@ -115,8 +129,8 @@ def test_a_clips_seeds_do_not_hang_on_its_neighbours() -> None:
     model, alone = ScriptedModel(sensible), ScriptedModel(sensible)
     run(model, clips=3, questions_per_aspect=1)
     run(alone, clips=1, questions_per_aspect=1)
-    together = [b.seed for _, branches in model.calls for b in branches if b.clip == 0]
-    assert together == [b.seed for _, branches in alone.calls for b in branches]
+    together = [b.seed for _, requests in model.calls for b in requests if b.clip == 0]
+    assert together == [b.seed for _, requests in alone.calls for b in requests]
 
 
 def test_what_each_filter_takes_leaves_the_chain_and_is_named() -> None:
@@ -147,7 +161,7 @@ def test_what_each_filter_takes_leaves_the_chain_and_is_named() -> None:
         "unparsable",
     ]
     # Only what was still alive was asked on.
-    assert [len(branches) for _, branches in model.calls] == [2, 5, 2, 2]
+    assert [len(requests) for _, requests in model.calls] == [2, 5, 2, 2]
 
 
 def test_no_more_questions_are_kept_than_asked_for() -> None:

@@ -13,22 +13,21 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.critics import (
     EMPTY,
     Another,
+    AnswerToCritique,
     CriticSettings,
-    Draft,
     OfOtherClip,
     Shuffled,
-    Sitting,
     TextReader,
     prefer_by_text,
 )
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.critique.truth import Truth
-from savi.types import Branch, Clip, Frames, Question, Reply, ResponseScores, Sampling, SaviError
+from savi.types import Clip, GenerateRequest, Reply, ResponseScores, Sampling, SaviError, ScoreRequest, Session
 from savi.world.clips import training_clips
 from savi.world.questions import queries
 from savi.world.scenes import make_scene, scene_seed
-from tests.critique.test_chain import PROMPTS, ScriptedModel, outcomes, run, sensible
+from tests.critique.test_chain import PROMPTS, ScriptedModel, ScriptedSession, outcomes, run, sensible
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -39,17 +38,17 @@ class Watcher(ScriptedModel):
     def __init__(self) -> None:
         super().__init__(sensible)
 
-    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
-        return [Reply(f"{watched[branch.clip].id} {branch.prompt}", 1, -1.0, finished=True) for branch in branches]
+    def reply(self, clips: Sequence[Clip], request: GenerateRequest) -> Reply:
+        return Reply(f"{clips[request.clip].id} {request.prompt}", 1, -1.0, finished=True)
 
 
-def sitting(count: int) -> Sitting:
+def session(count: int) -> ScriptedSession:
     clips = [Clip(f"clip_{index}", Path(f"{index}.mp4")) for index in range(count)]
-    return Sitting(clips, [None] * count, clips)
+    return Watcher().encode(clips, [None] * count)
 
 
-def drafts(*clips: int) -> list[Draft]:
-    return [Draft(f"q{index}", "red", Branch(clip, f"p{index}")) for index, clip in enumerate(clips)]
+def answers(*clips: int) -> list[AnswerToCritique]:
+    return [AnswerToCritique(f"q{at}", "red", GenerateRequest(clip, f"p{at}")) for at, clip in enumerate(clips)]
 
 
 def texts(replies: Sequence[Reply]) -> list[str]:
@@ -58,48 +57,50 @@ def texts(replies: Sequence[Reply]) -> list[str]:
 
 def test_another_clips_frames_are_those_of_the_batchs_next_clip() -> None:
     critic = OfOtherClip(Watcher())
-    assert texts(critic.criticise(sitting(3), drafts(0, 1, 2, 2), GREEDY)) == [
+    assert texts(critic.critique(session(3), answers(0, 1, 2, 2), GREEDY)) == [
         "clip_1 p0",
         "clip_2 p1",
         "clip_0 p2",
         "clip_0 p3",
     ]
-    assert texts(critic.criticise(sitting(1), drafts(0, 0), GREEDY)) == ["", ""]
+    assert texts(critic.critique(session(1), answers(0, 0), GREEDY)) == ["", ""]
 
 
 def test_shuffled_critiques_go_to_the_next_clip_that_has_a_question() -> None:
     critic = Shuffled(Watcher())
     # Clip 1 has no question left: 0 hands to 2, and 2 to 0.
-    assert texts(critic.criticise(sitting(3), drafts(0, 0, 2), GREEDY)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
-    assert texts(critic.criticise(sitting(3), drafts(1, 1), GREEDY)) == ["", ""]
+    assert texts(critic.critique(session(3), answers(0, 0, 2), GREEDY)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
+    assert texts(critic.critique(session(3), answers(1, 1), GREEDY)) == ["", ""]
 
 
 def test_the_text_reader_has_an_empty_film_before_it() -> None:
     model = Watcher()
     critic = TextReader(model)
-    assert texts(critic.criticise(sitting(2), drafts(0, 1), GREEDY)) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
-    assert critic.is_kept(Clip("never seen", Path("x.mp4")))
+    assert texts(critic.critique(session(2), answers(0, 1), GREEDY)) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
+    assert critic.is_cached(Clip("never seen", Path("x.mp4")))
 
 
-def test_another_model_watches_the_clips_itself() -> None:
+def test_another_model_encodes_the_clips_itself() -> None:
     model = Watcher()
-    seen: list[Any] = []
-    model.watch = lambda clips, frames: seen.append((clips, frames)) or list(clips)  # type: ignore[method-assign]
-    batch = sitting(2)
-    assert texts(Another(model).criticise(batch, drafts(1), GREEDY)) == ["clip_1 p0"]
-    assert seen == [(batch.clips, batch.frames)]
+    batch = session(2)
+    assert texts(Another(model).critique(batch, answers(1), GREEDY)) == ["clip_1 p0"]
+    view = Another(model).view(batch)
+    assert isinstance(view, ScriptedSession)
+    assert (view.model, view.clips, view.frames) == (model, batch.clips, batch.frames)
+    assert len(model.calls) == 1
+    assert batch.model.calls == []
 
 
 def test_the_critique_that_the_critic_wrote_is_what_the_model_revises_by() -> None:
     class Stern:
-        def is_kept(self, clip: Clip) -> bool:
+        def is_cached(self, clip: Clip) -> bool:
             return True
 
-        def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-            assert [(draft.answer, draft.branch.prompt) for draft in drafts] == [
-                ("red", f"criticise {draft.question} red") for draft in drafts
+        def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+            assert [(one.answer, one.request.prompt) for one in answers] == [
+                ("red", f"criticise {one.question} red") for one in answers
             ]
-            return [Reply("", 0, 0.0, True), *(Reply("it is green", 3, -1.0, True) for _ in drafts[1:])]
+            return [Reply("", 0, 0.0, True), *(Reply("it is green", 3, -1.0, True) for _ in answers[1:])]
 
     model = ScriptedModel(sensible)
     settings = ChainSettings(questions_per_aspect=1)
@@ -121,16 +122,16 @@ def test_two_samples_need_no_critic() -> None:
     (pair,) = results[0].pairs
     assert (pair.chosen, pair.rejected, pair.critique) == ("blue", "red", "")
     (_, answers_asked), (_, samples_asked) = model.calls[1:]
-    assert [branch.prompt for branch in answers_asked] == [branch.prompt for branch in samples_asked]
-    assert not {branch.seed for branch in answers_asked} & {branch.seed for branch in samples_asked}
+    assert [request.prompt for request in answers_asked] == [request.prompt for request in samples_asked]
+    assert not {request.seed for request in answers_asked} & {request.seed for request in samples_asked}
 
 
 class Judge(ScriptedModel):
     """Before an empty film it likes short answers a token: "red" at -1 over 2 tokens, others at -4 over 4."""
 
-    def score_reference(self, watched: Any, questions: Sequence[Question]) -> ResponseScores:
-        responses = [response for question in questions for response in question.responses]
-        if watched[0] == EMPTY:
+    def score_reference(self, clips: Sequence[Clip], requests: Sequence[ScoreRequest]) -> ResponseScores:
+        responses = [response for request in requests for response in request.responses]
+        if clips[0] == EMPTY:
             logps = [-1.0 if response == "red" else -4.0 for response in responses]
         else:
             logps = [-7.0 for _ in responses]
@@ -141,7 +142,11 @@ class Judge(ScriptedModel):
 def test_the_judge_prefers_what_is_likelier_a_token_before_an_empty_film() -> None:
     judge = Judge(sensible)
     # -1 / 2 = -0.5 a token for "red", -4 / 4 = -1 for the others.
-    asked = [Question(0, "p", ("blue", "red")), Question(2, "p", ("red", "blue")), Question(1, "p", ("blue", "green"))]
+    asked = [
+        ScoreRequest(0, "p", ("blue", "red")),
+        ScoreRequest(2, "p", ("red", "blue")),
+        ScoreRequest(1, "p", ("blue", "green")),
+    ]
     assert prefer_by_text(judge, asked) == [1, 0, 0]
     assert prefer_by_text(judge, []) == []
 
@@ -161,7 +166,7 @@ def test_temporal_questions_alone() -> None:
     model = ScriptedModel(sensible)
     (result,) = run(model, questions_per_aspect=1, aspects=("temporal",))
     assert [pair.aspect for pair in result.pairs] == ["temporal"]
-    assert [branch.prompt for branch in model.calls[0][1]] == ["ask 1 temporal"]
+    assert [request.prompt for request in model.calls[0][1]] == ["ask 1 temporal"]
 
 
 def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
@@ -170,12 +175,12 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
     query = next(query for query in queries(scene) if query.kind == "motion")
     wrong = next(value for value in query.values if value != query.answer)
     asked = [
-        Draft(query.text, wrong, Branch(1, "p")),
-        Draft(query.text, query.answer, Branch(1, "p")),
-        Draft("which way does the white object move ?", "left", Branch(1, "p")),
+        AnswerToCritique(query.text, wrong, GenerateRequest(1, "p")),
+        AnswerToCritique(query.text, query.answer, GenerateRequest(1, "p")),
+        AnswerToCritique("which way does the white object move ?", "left", GenerateRequest(1, "p")),
     ]
     claim = query.claim.format(query.answer)
-    assert texts(Truth(clips).criticise(Sitting(clips, [None] * 2, None), asked, GREEDY)) == [
+    assert texts(Truth(clips).critique(Watcher().encode(clips, [None] * 2), asked, GREEDY)) == [
         f"{claim} , so {wrong} is wrong",
         f"{claim} , so {query.answer} is correct",
         "",
@@ -208,8 +213,5 @@ def test_a_second_checkpoint_goes_with_another_critic_only(who: Any, base: str) 
 
 
 def test_frames_of_an_empty_film_are_frames() -> None:
-    seen: list[Frames] = []
-    model = ScriptedModel(sensible)
-    model.watch = lambda clips, frames: seen.extend(frames) or list(clips)  # type: ignore[method-assign]
-    TextReader(model).view(sitting(2))
+    seen = [frames for frames in TextReader(Watcher()).view(session(2)).frames if frames]
     assert [(frames.pixels.shape, frames.pixels.max().item()) for frames in seen] == [((32, 112, 112, 3), 0)] * 2

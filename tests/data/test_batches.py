@@ -113,7 +113,7 @@ def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: P
     path = tmp_path / "gone.mp4"
     path.write_bytes(b"")
     group = ClipPairs(Clip("gone", path), (make_pair("gone"),))
-    steps = StepDataset([[group]], 1, FrameReader(4, 10.0, is_kept=lambda clip: False))
+    steps = StepDataset([[group]], 1, FrameReader(4, 10.0, is_cached=lambda clip: False))
     (step,) = DataLoader(steps, batch_size=None, num_workers=1, collate_fn=lambda step: step)
     with pytest.raises(UndecodableClip, match=r"^gone\.mp4: empty file$"):
         step.micro_batches[0].decoded()

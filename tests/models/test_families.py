@@ -19,28 +19,29 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.models.adapters import trainable_state
-from savi.models.cache import fill_cache
 from savi.models.generate import continue_branches
-from savi.models.kept import KeepSettings
+from savi.models.kv_cache import fill_kv_cache
 from savi.models.load import FAMILIES, BaseSettings, load_base
+from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.score import score_packed
-from savi.models.tree import TokenisedQuestion
-from savi.models.video_lm import VideoLM, WatchedClips
+from savi.models.session import VideoLMSession
+from savi.models.tree import TokenizedRequest
+from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts
-from savi.types import Branch, Frames, Question, Reply, ResponseScores, Sampling
+from savi.types import Clip, Frames, GenerateRequest, Reply, ResponseScores, Sampling, ScoreRequest
 from tests.miniatures import build_lm, noise_clip, still_clip
 from tools.tiny_models import MINIATURES
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), still_clip(2, 90, 40), noise_clip(3, frames=7)]
 """32 frames of three shapes, one clip whose frames are all alike, and one with an odd number of them."""
 
-QUESTIONS = [
-    Question(1, "what is it?", ("a cat", "no")),
-    Question(0, "\n\nwhere", ("on the mat", "in the garden behind the house")),
-    Question(2, "and a longer question about this and that, which goes on?", ("z", "")),
-    Question(3, "w", ("yes",)),
+PROMPTS = [
+    ScoreRequest(1, "what is it?", ("a cat", "no")),
+    ScoreRequest(0, "\n\nwhere", ("on the mat", "in the garden behind the house")),
+    ScoreRequest(2, "and a longer question about this and that, which goes on?", ("z", "")),
+    ScoreRequest(3, "w", ("yes",)),
 ]
-BRANCHES = [Branch(i % 4, "question " + "x" * i, seed=100 + i) for i in range(6)]
+REQUESTS = [GenerateRequest(i % 4, "question " + "x" * i, seed=100 + i) for i in range(6)]
 
 
 @pytest.fixture(scope="module", params=list(FAMILIES))
@@ -55,14 +56,14 @@ def lm(folder: Path) -> VideoLM:
 
 @pytest.fixture(scope="module")
 def oracle(lm: VideoLM) -> tuple[ResponseScores, dict[str, Tensor]]:
-    """Plain scores of QUESTIONS, and the adapter's gradients through them."""
-    scores = lm.score_one_by_one([frames for _, frames in CLIPS], QUESTIONS)
+    """Plain scores of PROMPTS, and the adapter's gradients through them."""
+    scores = lm.score_one_by_one([frames for _, frames in CLIPS], PROMPTS)
     return scores, adapter_gradients(lm, scores)
 
 
-def watch(lm: VideoLM) -> WatchedClips:
+def encode(lm: VideoLM) -> VideoLMSession:
     clips, frames = zip(*CLIPS, strict=True)
-    return lm.watch(clips, frames)
+    return lm.encode(clips, frames)
 
 
 def adapter_gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, Tensor]:
@@ -71,9 +72,9 @@ def adapter_gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, Tensor]:
     return {n: p.grad.clone() for n, p in lm.peft_model.named_parameters() if p.grad is not None}
 
 
-def row(lm: VideoLM, branch: Branch) -> dict[str, Any]:
-    """What the processor makes of a branch's whole chat."""
-    return lm.family.video_inputs(lm.processor, lm._chat(branch.prompt), CLIPS[branch.clip][1])
+def row(lm: VideoLM, request: GenerateRequest) -> dict[str, Any]:
+    """What the processor makes of a prompt's whole chat."""
+    return lm.family.video_inputs(lm.processor, lm.chat.text(request.prompt), CLIPS[request.clip][1])
 
 
 def test_there_is_a_miniature_of_every_family() -> None:
@@ -81,7 +82,7 @@ def test_there_is_a_miniature_of_every_family() -> None:
 
 
 def test_the_clip_comes_first_in_the_chat(lm: VideoLM) -> None:
-    before, token, behind = lm._chat("what is it?").partition(lm.family.video_token(lm.processor))
+    before, token, behind = lm.chat.text("what is it?").partition(lm.family.video_token(lm.processor))
     assert token
     assert "what is it?" in behind
     assert "what is it?" not in before
@@ -89,19 +90,19 @@ def test_the_clip_comes_first_in_the_chat(lm: VideoLM) -> None:
 
 def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) -> None:
     """Timestamps between frames, markers around them and what a tokeniser joins: none may be lost or doubled."""
-    prefixes = watch(lm).prefixes
-    for branch in [*BRANCHES, Branch(0, "\n\nwhere"), Branch(2, " a space"), Branch(1, "")]:
-        prompt = lm._prompt_ids(branch.prompt, prefixes[branch.clip])
-        ids = row(lm, branch)["input_ids"][0].tolist()
-        assert tuple(ids[len(prefixes[branch.clip]) :]) == prompt
+    prefixes = encode(lm).prefixes
+    for request in [*REQUESTS, GenerateRequest(0, "\n\nwhere"), GenerateRequest(2, " a space"), GenerateRequest(1, "")]:
+        prompt = lm.chat.prompt_ids(request.prompt, prefixes[request.clip])
+        ids = row(lm, request)["input_ids"][0].tolist()
+        assert tuple(ids[len(prefixes[request.clip]) :]) == prompt
 
 
 def test_a_response_has_the_tokens_that_the_chat_template_gives_it(lm: VideoLM) -> None:
-    prefix = watch(lm).prefixes[0]
+    prefix = encode(lm).prefixes[0]
     user = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "where is it ?"}]}
     reply = {"role": "assistant", "content": [{"type": "text", "text": "on the left"}]}
     chat = lm.processor.apply_chat_template([user, reply], tokenize=False)
-    opening = lm._chat("where is it ?")
+    opening = lm.chat.text("where is it ?")
     if not chat.startswith(opening):
         # Its template has a blank more in the header of a reply that is there than in that of a reply to be written,
         # and the second is what the model writes behind.
@@ -110,27 +111,27 @@ def test_a_response_has_the_tokens_that_the_chat_template_gives_it(lm: VideoLM) 
         assert chat.count(header) == 1
         chat = opening + chat.partition(header)[2]
     behind = chat.partition(lm.family.video_token(lm.processor))[2]
-    written = lm._tokenise(lm.family.visual_token(lm.processor) + prefix.tail + behind)[1:]
-    ours = [*lm._prompt_ids("where is it ?", prefix), *lm._response_ids("on the left")]
+    written = lm.chat.tokenize(lm.family.visual_token(lm.processor) + prefix.tail + behind)[1:]
+    ours = [*lm.chat.prompt_ids("where is it ?", prefix), *lm.chat.response_ids("on the left")]
     # The end token may be another than the template's.
     assert ours[:-1] == written[: len(ours) - 1]
 
 
-def test_clips_of_any_shape_are_watched(lm: VideoLM) -> None:
-    prefixes = watch(lm).prefixes
+def test_clips_of_any_shape_are_encoded(lm: VideoLM) -> None:
+    prefixes = encode(lm).prefixes
     assert len(prefixes) == len(CLIPS)
     assert all(torch.isfinite(prefix.embeds).all() for prefix in prefixes)
     assert not torch.equal(prefixes[0].embeds[: len(prefixes[3])], prefixes[3].embeds)
 
 
 def test_packed_scores_equal_plain_ones(lm: VideoLM, oracle: tuple[ResponseScores, dict[str, Tensor]]) -> None:
-    packed = lm.score(watch(lm), QUESTIONS)
+    packed = encode(lm).score(PROMPTS)
     torch.testing.assert_close(packed.logps, oracle[0].logps, atol=1e-4, rtol=0)
     assert packed.lengths.tolist() == oracle[0].lengths.tolist()
 
 
 def test_packed_gradients_equal_plain_ones(lm: VideoLM, oracle: tuple[ResponseScores, dict[str, Tensor]]) -> None:
-    ours, plain = adapter_gradients(lm, lm.score(watch(lm), QUESTIONS)), oracle[1]
+    ours, plain = adapter_gradients(lm, encode(lm).score(PROMPTS)), oracle[1]
     assert ours.keys() == plain.keys()
     largest = max(gradient.abs().max() for gradient in plain.values())
     for name in plain:
@@ -142,7 +143,7 @@ def test_checkpointing_changes_nothing(
 ) -> None:
     checkpointed = build_lm(folder, checkpointing=True)
     checkpointed.model.train()
-    scores = checkpointed.score(watch(checkpointed), QUESTIONS)
+    scores = encode(checkpointed).score(PROMPTS)
     torch.testing.assert_close(scores.logps, oracle[0].logps, atol=1e-4, rtol=0)
     ours, plain = adapter_gradients(checkpointed, scores), oracle[1]
     largest = max(gradient.abs().max() for gradient in plain.values())
@@ -152,61 +153,79 @@ def test_checkpointing_changes_nothing(
 
 def test_a_kept_clip_scores_as_a_fresh_one(folder: Path, lm: VideoLM, tmp_path: Path) -> None:
     """From memory, and from the disk after another model object has put it there."""
-    watch(lm)
-    kept = lm.score(lm.watch([clip for clip, _ in CLIPS], [None] * len(CLIPS)), QUESTIONS).logps
-    disk = KeepSettings(mib=0.0, folder=str(tmp_path / "kept"))
+    encode(lm)
+    kept = lm.encode([clip for clip, _ in CLIPS], [None] * len(CLIPS)).score(PROMPTS).logps
+    disk = PrefixCacheSettings(mib=0.0, folder=str(tmp_path / "kept"))
     files = [dataclasses.replace(clip, path=tmp_path / clip.path.name) for clip, _ in CLIPS]
     for clip in files:
         clip.path.write_bytes(b"only its name, size and date are looked at")
-    fresh = build_lm(folder, keep=disk)
-    theirs = fresh.score(fresh.watch(files, [frames for _, frames in CLIPS]), QUESTIONS).logps
+    fresh = build_lm(folder, prefix_cache=disk)
+    theirs = fresh.encode(files, [frames for _, frames in CLIPS]).score(PROMPTS).logps
     torch.testing.assert_close(kept, theirs, atol=1e-5, rtol=0)
-    again = build_lm(folder, keep=disk)
-    assert torch.equal(again.score(again.watch(files, [None] * len(files)), QUESTIONS).logps, theirs)
+    again = build_lm(folder, prefix_cache=disk)
+    assert torch.equal(again.encode(files, [None] * len(files)).score(PROMPTS).logps, theirs)
 
 
-def test_the_scores_hang_on_the_clip(lm: VideoLM) -> None:
-    prompts = [Question(clip, "what is it?", ("a cat",)) for clip in range(len(CLIPS))]
-    logps = lm.score(watch(lm), prompts).logps
+def test_the_scores_depend_on_the_clip(lm: VideoLM) -> None:
+    prompts = [ScoreRequest(clip, "what is it?", ("a cat",)) for clip in range(len(CLIPS))]
+    logps = encode(lm).score(prompts).logps
     assert len({round(logp, 2) for logp in logps.tolist()}) == len(CLIPS)
 
 
 def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
-    replies = lm.generate(watch(lm), BRANCHES, Sampling(temperature=0, max_new_tokens=12))
-    banned = [[token] for token in lm._banned]
-    for branch, reply in zip(BRANCHES, replies, strict=True):
-        inputs = row(lm, branch)
+    replies = encode(lm).generate(REQUESTS, Sampling(temperature=0, max_new_tokens=12))
+    banned = [[token] for token in lm.chat.banned_ids]
+    for request, reply in zip(REQUESTS, replies, strict=True):
+        inputs = row(lm, request)
         ids = lm.model.generate(**inputs, max_new_tokens=12, do_sample=False, bad_words_ids=banned)
         written = ids[0, inputs["input_ids"].shape[1] :]
         assert reply.text == lm.processor.tokenizer.decode(written, skip_special_tokens=True).strip()
 
 
 def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
-    watched = watch(lm)
-    owners = [branch.clip for branch in BRANCHES]
-    prompts = [lm._prompt_ids(branch.prompt, watched.prefixes[branch.clip]) for branch in BRANCHES]
+    session = encode(lm)
+    owners = [request.clip for request in REQUESTS]
+    prompts = [lm.chat.prompt_ids(request.prompt, session.prefixes[request.clip]) for request in REQUESTS]
     end = lm.processor.tokenizer.eos_token_id
     written = continue_branches(
         lm.model,
         lm.family,
-        fill_cache(lm.model, lm.family, watched.prefixes),
+        fill_kv_cache(lm.model, lm.family, session.prefixes),
         owners,
         prompts,
-        seeds=range(len(BRANCHES)),
+        seeds=range(len(REQUESTS)),
         sampling=Sampling(temperature=0.7, top_p=0.9, max_new_tokens=10),
         end_ids=frozenset({end}),
-        banned_ids=torch.tensor(lm._banned),
+        banned_ids=torch.tensor(lm.chat.banned_ids),
     )
     for owner, prompt, reply in zip(owners, prompts, written, strict=True):
         response = (*reply.ids, end) if reply.finished else reply.ids
-        scored = score_packed(
-            lm.model, lm.family, [watched.prefixes[owner]], [[TokenisedQuestion(prompt, (response,))]]
-        )
+        scored = score_packed(lm.model, lm.family, [session.prefixes[owner]], [[TokenizedRequest(prompt, (response,))]])
         assert scored.logps.item() == pytest.approx(reply.logp, abs=1e-4)
 
 
-class Legible:
+class LegibleSession:
     """A random model writes noise: its replies are genuine, and then replaced by text that the chain can read."""
+
+    def __init__(self, session: VideoLMSession, prompts: list[str]) -> None:
+        self.session = session
+        self.prompts = prompts
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
+        self.prompts += [request.prompt for request in requests]
+        replies = self.session.generate(requests, sampling)
+        says = {"ask": "1. what is it?", "answer": "red", "criticise": "it is blue", "revise": "blue"}
+        return [
+            dataclasses.replace(reply, text=says[request.prompt.split()[0]], finished=True)
+            for request, reply in zip(requests, replies, strict=True)
+        ]
+
+
+class Legible:
+    """A model whose sessions are legible. prompts: all that they were asked."""
 
     def __init__(self, lm: VideoLM) -> None:
         self.lm = lm
@@ -215,14 +234,8 @@ class Legible:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.lm, name)
 
-    def generate(self, watched: Any, branches: Sequence[Branch], sampling: Sampling) -> list[Reply]:
-        self.prompts += [branch.prompt for branch in branches]
-        replies = self.lm.generate(watched, branches, sampling)
-        says = {"ask": "1. what is it?", "answer": "red", "criticise": "it is blue", "revise": "blue"}
-        return [
-            dataclasses.replace(reply, text=says[branch.prompt.split()[0]], finished=True)
-            for branch, reply in zip(branches, replies, strict=True)
-        ]
+    def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Any:
+        return LegibleSession(self.lm.encode(clips, frames), self.prompts)
 
 
 RANDOM_WEIGHTS = FilterSettings(least_logp=None)
@@ -247,7 +260,7 @@ def test_the_chain_runs(lm: VideoLM) -> None:
     assert [(pair.chosen, pair.rejected) for pair in pairs] == [("blue", "red")] * 2
     assert {prompt.split()[0] for prompt in model.prompts} == {"ask", "answer", "criticise", "revise"}
     with lm.peft_model.disable_adapter():
-        plain = lm.score_one_by_one(frames, [Question(i, p.prompt, ("blue", "red")) for i, p in enumerate(pairs)])
+        plain = lm.score_one_by_one(frames, [ScoreRequest(i, p.prompt, ("blue", "red")) for i, p in enumerate(pairs)])
     ours = [logp for pair in pairs for logp in (pair.reference_chosen_logp, pair.reference_rejected_logp)]
     torch.testing.assert_close(torch.tensor(ours), plain.logps, atol=1e-4, rtol=0)
 
@@ -269,7 +282,7 @@ def test_four_bits_train_a_step_and_leave_the_base_alone(folder: Path) -> None:
     adapter = [p for p in lm.peft_model.parameters() if p.requires_grad]
     frozen = {n: p.detach().clone() for n, p in lm.peft_model.named_parameters() if not p.requires_grad}
     before = [p.detach().clone() for p in adapter]
-    loss = -lm.score(watch(lm), QUESTIONS).logps.mean()
+    loss = -encode(lm).score(PROMPTS).logps.mean()
     loss.backward()
     torch.optim.SGD(adapter, lr=1e-3).step()
     assert all(not torch.equal(a, b) for a, b in zip(adapter, before, strict=True))
@@ -277,7 +290,7 @@ def test_four_bits_train_a_step_and_leave_the_base_alone(folder: Path) -> None:
         if name in frozen:
             assert torch.equal(parameter, frozen[name]), name
     with torch.no_grad():
-        assert -lm.score(watch(lm), QUESTIONS).logps.mean() < loss
+        assert -encode(lm).score(PROMPTS).logps.mean() < loss
 
 
 def test_the_decoders_norms_compute_in_float32_whatever_the_base_is_held_in(folder: Path) -> None:
@@ -296,7 +309,7 @@ def test_a_saved_adapter_opens_in_plain_peft(folder: Path, lm: VideoLM, tmp_path
     """The same scores in savi, and the same logits without it."""
     lm.peft_model.save_pretrained(tmp_path)
     plain = peft.PeftModel.from_pretrained(hf.AutoModelForImageTextToText.from_pretrained(folder), tmp_path)
-    inputs = row(lm, BRANCHES[0])
+    inputs = row(lm, REQUESTS[0])
     with torch.no_grad():
         torch.testing.assert_close(plain(**inputs).logits, lm.model(**inputs).logits, atol=1e-5, rtol=0)
     again = build_lm(folder)
@@ -305,14 +318,13 @@ def test_a_saved_adapter_opens_in_plain_peft(folder: Path, lm: VideoLM, tmp_path
             parameter.data.zero_()
     state = peft.utils.load_peft_weights(str(tmp_path), device="cpu")
     peft.set_peft_model_state_dict(again.peft_model, state)
-    watched = watch(lm)
-    torch.testing.assert_close(again.score(watched, QUESTIONS).logps, lm.score(watched, QUESTIONS).logps)
+    torch.testing.assert_close(encode(again).score(PROMPTS).logps, encode(lm).score(PROMPTS).logps)
 
 
 def test_timestamps_stand_in_the_prefix_where_the_family_writes_them(lm: VideoLM) -> None:
     """Frames are sampled by savi: a processor that counted them itself would write other times."""
-    prefixes = watch(lm).prefixes
-    ids = row(lm, Branch(3, ""))["input_ids"][0, : len(prefixes[3])]
+    prefixes = encode(lm).prefixes
+    ids = row(lm, GenerateRequest(3, ""))["input_ids"][0, : len(prefixes[3])]
     text = lm.processor.tokenizer.decode(ids)
     written = {
         "qwen3_vl": [f"<{t:.1f} seconds>" for t in (0.0625, 0.3125, 0.5625, 0.75)],
@@ -330,19 +342,21 @@ def test_the_time_axis_of_a_part_is_that_of_its_frames(tmp_path: Path) -> None:
     indices = tuple(range(245, 360, 10))
     times = tuple(index / 24 for index in indices)
     part = Frames(pixels, times, indices, fps=24.0, duration=60.0, span=(10.0, 15.0))
-    inputs = lm.family.video_inputs(lm.processor, lm._chat("where is it?"), part)
+    inputs = lm.family.video_inputs(lm.processor, lm.chat.text("where is it?"), part)
     assert inputs["second_per_grid_ts"].item() == pytest.approx(2 * 10 / 24, rel=0.02)
     minute = tuple(range(60, 1440, 120))
     whole = Frames(pixels, tuple(index / 24 for index in minute), minute, fps=24.0, duration=60.0)
-    inputs = lm.family.video_inputs(lm.processor, lm._chat("where is it?"), whole)
+    inputs = lm.family.video_inputs(lm.processor, lm.chat.text("where is it?"), whole)
     assert inputs["second_per_grid_ts"].item() == pytest.approx(2 * 5.0)
 
 
 def test_long_responses_score_as_plain_ones_to_two_millionths(lm: VideoLM) -> None:
     """Log-probabilities are summed in float32 over the response, so the error grows with their size."""
-    question = Question(0, "what happens?", tuple("".join(chr(97 + (i * k) % 26) for i in range(400)) for k in (3, 7)))
+    request = ScoreRequest(
+        0, "what happens?", tuple("".join(chr(97 + (i * k) % 26) for i in range(400)) for k in (3, 7))
+    )
     with torch.no_grad():
-        packed = lm.score(watch(lm), [question])
-        plain = lm.score_one_by_one([frames for _, frames in CLIPS], [question])
+        packed = encode(lm).score([request])
+        plain = lm.score_one_by_one([frames for _, frames in CLIPS], [request])
     assert min(packed.lengths.tolist()) > 400
     torch.testing.assert_close(packed.logps, plain.logps, atol=0, rtol=2e-6)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from savi.models.load import FAMILIES, BaseSettings, load_base
-from savi.types import Question, SaviError
+from savi.types import SaviError, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 from tests.test_cli import DEMO, complaint
 from tools.tiny_models import MINIATURES
 
-QUESTIONS = [Question(0, "what is it?", ("a cat", "no"))]
+PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -21,8 +21,8 @@ def test_a_clip_of_the_least_frames_is_scored_as_by_the_plain_model(model_type: 
     lm = build_lm(MINIATURES[model_type](tmp_path / "base"))
     clip, frames = noise_clip(0, frames=FAMILIES[model_type].least_frames)
     with torch.no_grad():
-        packed = lm.score(lm.watch([clip], [frames]), QUESTIONS).logps
-        plain = lm.score_one_by_one([frames], QUESTIONS).logps
+        packed = lm.encode([clip], [frames]).score(PROMPTS).logps
+        plain = lm.score_one_by_one([frames], PROMPTS).logps
     torch.testing.assert_close(packed, plain, atol=1e-4, rtol=0)
 
 

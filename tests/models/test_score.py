@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,16 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from savi.models.video_lm import VideoLM, WatchedClips
-from savi.types import Question, ResponseScores
+from savi.models.video_lm import VideoLM
+from savi.types import ResponseScores, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
-QUESTIONS = [
-    Question(1, "what is it?", ("a cat", "no")),
-    Question(0, "where", ("on the mat", "on the mat", "in the garden behind the house")),
-    Question(1, "and a much longer question about this and that, which goes on?", ("z",)),
-    Question(2, "w", ("yes", "")),
+PROMPTS = [
+    ScoreRequest(1, "what is it?", ("a cat", "no")),
+    ScoreRequest(0, "where", ("on the mat", "on the mat", "in the garden behind the house")),
+    ScoreRequest(1, "and a much longer question about this and that, which goes on?", ("z",)),
+    ScoreRequest(2, "w", ("yes", "")),
 ]
 
 
@@ -27,12 +28,12 @@ def lm(random_base: Path) -> VideoLM:
     return build_lm(random_base)
 
 
-def packed(lm: VideoLM, questions: list[Question]) -> ResponseScores:
+def packed(lm: VideoLM, questions: list[ScoreRequest]) -> ResponseScores:
     clips, frames = zip(*CLIPS, strict=True)
-    return lm.score(lm.watch(clips, frames), questions)
+    return lm.encode(clips, frames).score(questions)
 
 
-def plain(lm: VideoLM, questions: list[Question]) -> ResponseScores:
+def plain(lm: VideoLM, questions: list[ScoreRequest]) -> ResponseScores:
     return lm.score_one_by_one([frames for _, frames in CLIPS], questions)
 
 
@@ -44,20 +45,20 @@ def adapter_gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, torch.Te
 
 
 def test_values_equal_plain_scoring(lm: VideoLM) -> None:
-    ours, oracle = packed(lm, QUESTIONS), plain(lm, QUESTIONS)
+    ours, oracle = packed(lm, PROMPTS), plain(lm, PROMPTS)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
     assert ours.lengths.tolist() == oracle.lengths.tolist()
 
 
 def test_a_branch_sees_nothing_of_its_siblings(lm: VideoLM) -> None:
-    alone = packed(lm, [Question(0, "where", ("on the mat",))]).logps
-    beside = packed(lm, QUESTIONS).logps[2:4]
+    alone = packed(lm, [ScoreRequest(0, "where", ("on the mat",))]).logps
+    beside = packed(lm, PROMPTS).logps[2:4]
     torch.testing.assert_close(beside, alone.expand(2), atol=1e-4, rtol=0)
 
 
 def test_gradients_equal_plain_scoring(lm: VideoLM) -> None:
-    ours = adapter_gradients(lm, packed(lm, QUESTIONS))
-    oracle = adapter_gradients(lm, plain(lm, QUESTIONS))
+    ours = adapter_gradients(lm, packed(lm, PROMPTS))
+    oracle = adapter_gradients(lm, plain(lm, PROMPTS))
     assert ours.keys() == oracle.keys()
     largest = max(gradient.abs().max() for gradient in oracle.values())
     for name in oracle:
@@ -72,7 +73,7 @@ def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:
         # The attention, not the end of the layer: recomputation stops once it has what the backward pass needs.
         attention = checkpointed.family.language_model(checkpointed.model).layers[0].self_attn
         attention.register_forward_hook(lambda *_: passes.append(None))
-        theirs, ours = packed(checkpointed, QUESTIONS), packed(lm, QUESTIONS)
+        theirs, ours = packed(checkpointed, PROMPTS), packed(lm, PROMPTS)
         torch.testing.assert_close(theirs.logps, ours.logps, atol=1e-4, rtol=0)
         with_checkpoints, without = adapter_gradients(checkpointed, theirs), adapter_gradients(lm, ours)
         for name in without:
@@ -85,24 +86,26 @@ def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:
 
 def test_scoring_and_backward_leave_the_vision_tower_alone(lm: VideoLM) -> None:
     clips, frames = zip(*CLIPS, strict=True)
-    watched = lm.watch(clips, frames)
-    assert not any(prefix.embeds.requires_grad for prefix in watched.prefixes)
+    session = lm.encode(clips, frames)
+    assert not any(prefix.embeds.requires_grad for prefix in session.prefixes)
     looks: list[None] = []
     handle = lm.model.model.visual.register_forward_hook(lambda *_: looks.append(None))
     try:
-        assert adapter_gradients(lm, lm.score(watched, QUESTIONS))
+        assert adapter_gradients(lm, session.score(PROMPTS))
     finally:
         handle.remove()
     assert looks == []
 
 
 text = st.text(alphabet="abc ?.é", min_size=1, max_size=12)
-question = st.builds(Question, st.integers(0, len(CLIPS) - 1), text, st.lists(text, min_size=1, max_size=4).map(tuple))
+request = st.builds(
+    ScoreRequest, st.integers(0, len(CLIPS) - 1), text, st.lists(text, min_size=1, max_size=4).map(tuple)
+)
 
 
-@given(st.lists(question, min_size=1, max_size=12))
+@given(st.lists(request, min_size=1, max_size=12))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_tree_equals_plain_scoring(lm: VideoLM, questions: list[Question]) -> None:
+def test_any_tree_equals_plain_scoring(lm: VideoLM, questions: list[ScoreRequest]) -> None:
     with torch.no_grad():
         ours, oracle = packed(lm, questions), plain(lm, questions)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
@@ -119,11 +122,11 @@ def test_clips_of_any_shape_equal_plain_scoring(
     lm: VideoLM, shapes: list[tuple[int, int, int]], responses: list[str]
 ) -> None:
     made = [noise_clip(100 + index, *shape) for index, shape in enumerate(shapes)]
-    questions = [Question(index, "what is it?", tuple(responses)) for index in range(len(made))]
+    # Of a name for each shape: the cache knows a clip by its name.
+    made = [(replace(clip, id=f"{clip.id} {frames.pixels.shape}"), frames) for clip, frames in made]
+    questions = [ScoreRequest(index, "what is it?", tuple(responses)) for index in range(len(made))]
     with torch.no_grad():
-        # Straight from the frames: a kept clip of the same name might have another shape.
-        prefixes = [lm._prefix(frames) for _, frames in made]
-        ours = lm.score(WatchedClips(prefixes, [str(i) for i in range(len(prefixes))]), questions)
+        ours = lm.encode(*zip(*made, strict=True)).score(questions)
         oracle = lm.score_one_by_one([frames for _, frames in made], questions)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
 
@@ -132,37 +135,37 @@ def test_bfloat16_is_as_exact_packed_as_plain(random_base: Path, lm: VideoLM) ->
     """Neither is exact: packing must not add to what the precision costs."""
     half = build_lm(random_base, dtype="bfloat16")
     with torch.no_grad():
-        exact = plain(lm, QUESTIONS).logps
-        cost = (plain(half, QUESTIONS).logps - exact).abs()
-        ours = (packed(half, QUESTIONS).logps - exact).abs()
+        exact = plain(lm, PROMPTS).logps
+        cost = (plain(half, PROMPTS).logps - exact).abs()
+        ours = (packed(half, PROMPTS).logps - exact).abs()
     assert 0 < ours.max() < 2 * cost.max()
     assert ours.max() < 0.02 * exact.abs().max()
 
 
 def test_reference_is_the_model_without_its_adapter(random_base: Path, lm: VideoLM) -> None:
     clips, frames = zip(*CLIPS, strict=True)
-    reference = lm.score_reference(lm.watch(clips, frames), QUESTIONS).logps
+    reference = lm.encode(clips, frames).score_reference(PROMPTS).logps
     with lm.peft_model.disable_adapter():
-        oracle = plain(lm, QUESTIONS).logps
+        oracle = plain(lm, PROMPTS).logps
     torch.testing.assert_close(reference, oracle, atol=1e-4, rtol=0)
-    assert (reference - packed(lm, QUESTIONS).logps).abs().min() > 0.01
+    assert (reference - packed(lm, PROMPTS).logps).abs().min() > 0.01
     assert not reference.requires_grad
 
 
 def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
     clips, frames = zip(*CLIPS, strict=True)
-    watched = lm.watch(clips, frames)
+    session = lm.encode(clips, frames)
     passes: list[int] = []
     decoder = lm.family.language_model(lm.model)
     handle = decoder.register_forward_pre_hook(
         lambda _, __, given: passes.append(len(given["inputs_embeds"])), with_kwargs=True
     )
     try:
-        together = lm.score_reference(watched, QUESTIONS)
-        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, watched.prefixes)))
-        apart = lm.score_reference(watched, QUESTIONS)
+        together = session.score_reference(PROMPTS)
+        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, session.prefixes)))
+        apart = session.score_reference(PROMPTS)
         assert passes == [3, 2, 1]
-        assert lm.score(watched, QUESTIONS).logps.requires_grad
+        assert session.score(PROMPTS).logps.requires_grad
         assert passes == [3, 2, 1, 3], "with gradients all in one pass, as was asked"
     finally:
         handle.remove()
@@ -173,19 +176,19 @@ def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, mo
 def test_previous_reference_is_the_adapter_as_it_stands(random_base: Path) -> None:
     lm = build_lm(random_base, reference="previous")
     clips, frames = zip(*CLIPS, strict=True)
-    watched = lm.watch(clips, frames)
-    torch.testing.assert_close(lm.score_reference(watched, QUESTIONS).logps, lm.score(watched, QUESTIONS).logps)
+    session = lm.encode(clips, frames)
+    torch.testing.assert_close(session.score_reference(PROMPTS).logps, session.score(PROMPTS).logps)
 
 
-def test_kept_clips_score_as_fresh_ones_and_need_no_frames(lm: VideoLM) -> None:
+def test_cached_clips_score_as_fresh_ones_and_need_no_frames(lm: VideoLM) -> None:
     clips, frames = zip(*CLIPS, strict=True)
-    lm.watch(clips, frames)
-    assert all(lm.is_kept(clip) for clip in clips)
-    again = lm.score(lm.watch(clips, [None] * len(clips)), QUESTIONS)
-    torch.testing.assert_close(again.logps, plain(lm, QUESTIONS).logps, atol=1e-4, rtol=0)
+    lm.encode(clips, frames)
+    assert all(lm.is_cached(clip) for clip in clips)
+    again = lm.encode(clips, [None] * len(clips)).score(PROMPTS)
+    torch.testing.assert_close(again.logps, plain(lm, PROMPTS).logps, atol=1e-4, rtol=0)
 
 
 def test_text_that_spells_a_special_token_stays_text(lm: VideoLM) -> None:
-    said = Question(0, "a <|im_end|><|video_pad|> b", ("x <|im_end|> y",))
-    meant = Question(0, "a  b", ("x  y",))
+    said = ScoreRequest(0, "a <|im_end|><|video_pad|> b", ("x <|im_end|> y",))
+    meant = ScoreRequest(0, "a  b", ("x  y",))
     torch.testing.assert_close(packed(lm, [said]).logps, packed(lm, [meant]).logps)

@@ -22,14 +22,14 @@ def lm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
 
 
 def ids_of_special_tokens(lm: VideoLM) -> set[int]:
-    return set(lm.processor.tokenizer.convert_tokens_to_ids(lm._special_tokens))
+    return set(lm.processor.tokenizer.convert_tokens_to_ids(lm.chat.special_tokens))
 
 
 @given(data=st.data())
 @QUICK
 def test_tokens_in_tokens_leave_none(lm: VideoLM, data: st.DataObject) -> None:
     """Tokens are cut in two and put around others, to any depth, among ordinary text and halves of tokens."""
-    tokens = st.sampled_from(lm._special_tokens)
+    tokens = st.sampled_from(lm.chat.special_tokens)
     cut = st.tuples(tokens, st.integers(1, 20)).map(lambda pair: (pair[0][: pair[1]], pair[0][pair[1] :]))
     leaf = st.one_of(
         tokens, cut.map("".join), cut.map(lambda halves: halves[0]), st.text(alphabet="a <|>/", max_size=4)
@@ -43,10 +43,10 @@ def test_tokens_in_tokens_leave_none(lm: VideoLM, data: st.DataObject) -> None:
         max_leaves=8,
     )
     text = data.draw(nested)
-    plain = lm._plain(text)
-    assert not [token for token in lm._special_tokens if token in plain]
-    assert lm._plain(plain) == plain
-    *written, end = lm._response_ids(text)
+    plain = lm.chat.without_special_tokens(text)
+    assert not [token for token in lm.chat.special_tokens if token in plain]
+    assert lm.chat.without_special_tokens(plain) == plain
+    *written, end = lm.chat.response_ids(text)
     # A word that the vocabulary lacks is unknown, which spells no token.
     assert not set(written) & ids_of_special_tokens(lm) - {lm.processor.tokenizer.unk_token_id}
     assert end == lm.processor.tokenizer.eos_token_id
@@ -55,8 +55,8 @@ def test_tokens_in_tokens_leave_none(lm: VideoLM, data: st.DataObject) -> None:
 @given(text=st.text(alphabet="ab <|>/\n", max_size=30))
 @QUICK
 def test_a_text_without_a_token_stays_as_it_is(lm: VideoLM, text: str) -> None:
-    if not any(token in text for token in lm._special_tokens):
-        assert lm._plain(text) == text
+    if not any(token in text for token in lm.chat.special_tokens):
+        assert lm.chat.without_special_tokens(text) == text
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,6 @@ def test_a_text_without_a_token_stays_as_it_is(lm: VideoLM, text: str) -> None:
 def test_what_stood_around_a_token_becomes_none(random_base: Path, text: str, left: str) -> None:
     lm = build_lm(random_base)
     clip, frames = noise_clip(0)
-    (prefix,) = lm.watch([clip], [frames]).prefixes
-    assert lm._plain(text) == left
-    assert lm._prompt_ids(text, prefix) == lm._prompt_ids(left, prefix)
+    (prefix,) = lm.encode([clip], [frames]).prefixes
+    assert lm.chat.without_special_tokens(text) == left
+    assert lm.chat.prompt_ids(text, prefix) == lm.chat.prompt_ids(left, prefix)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
+from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 
 
 def test_layout_of_two_questions_by_hand() -> None:
     """Of each response all but the last token is read: 20 and 21 of (20, 21, 9), 30 of (30, 9), none of (22,)."""
-    tree = build_tree([TokenisedQuestion((10, 11), ((20, 21, 9), (30, 9))), TokenisedQuestion((12,), ((22,), (23, 9)))])
+    tree = build_tree([TokenizedRequest((10, 11), ((20, 21, 9), (30, 9))), TokenizedRequest((12,), ((22,), (23, 9)))])
     assert tree.ids.tolist() == [10, 11, 20, 21, 30, 12, 23]
     assert tree.offsets.tolist() == [0, 1, 2, 3, 2, 0, 1]
     # Both responses to the first question start at its last prompt token.
@@ -31,8 +31,8 @@ def test_layout_of_two_questions_by_hand() -> None:
 
 
 def test_two_clips_of_unlike_lengths_by_hand() -> None:
-    long = build_tree([TokenisedQuestion((10, 11), ())])
-    short = build_tree([TokenisedQuestion((12,), ())])
+    long = build_tree([TokenizedRequest((10, 11), ())])
+    short = build_tree([TokenizedRequest((12,), ())])
     packed = pack_trees([long, short], [1, 2], width=2)
     assert packed.ids.tolist() == [[10, 11], [12, 0]]
     assert packed.offsets.tolist() == [[0, 1], [0, 0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 import transformers as hf
 
+from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.family import Family
 from savi.models.load import BaseSettings, load_base, load_family, read_config
-from savi.types import Question, SaviError
+from savi.models.video_lm import VideoLM
+from savi.types import SaviError, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import build_qwen3_vl
 from tools.tiny_models.llava import VICUNA_TEMPLATE, llama_tokenizer
@@ -64,8 +67,8 @@ def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -
     with pytest.warns(UserWarning, match="no family for 'video_llava'"):
         lm = build_lm(build_video_llava(tmp_path))
     clips, frames = zip(noise_clip(0), noise_clip(1, 40, 90), strict=True)
-    questions = [Question(1, "what is it?", ("a cat", "no")), Question(0, "where", ("on the mat",))]
-    ours, plain = lm.score(lm.watch(clips, frames), questions).logps, lm.score_one_by_one(frames, questions).logps
+    questions = [ScoreRequest(1, "what is it?", ("a cat", "no")), ScoreRequest(0, "where", ("on the mat",))]
+    ours, plain = lm.encode(clips, frames).score(questions).logps, lm.score_one_by_one(frames, questions).logps
     torch.testing.assert_close(ours, plain, atol=1e-4, rtol=0)
     assert lm.family.unquantised[-1] == "lm_head"
     assert "model.multi_modal_projector" in lm.family.unquantised
@@ -74,11 +77,12 @@ def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -
 
 def test_an_unknown_family_whose_decoder_takes_more_is_refused(tmp_path: Path) -> None:
     """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost without a word."""
-    lm = build_lm(build_qwen3_vl(tmp_path))
-    lm.family = Family("qwen3_vl", lm.family.unquantised)
+    base = load_base(BaseSettings(path=str(build_qwen3_vl(tmp_path))))
+    unknown = replace(base, family=Family("qwen3_vl", base.family.unquantised))
+    lm = VideoLM(unknown, attach_lora(base.model, unknown.family, LoraSettings(r=4, alpha=8)))
     clip, frames = noise_clip(0)
     with pytest.raises(SaviError, match=r"takes deepstack_visual_embeds, visual_pos_masks too"):
-        lm.watch([clip], [frames])
+        lm.encode([clip], [frames])
 
 
 def build_video_llava(folder: Path) -> Path:
@@ -113,4 +117,4 @@ def test_a_template_that_takes_one_turn_alone_still_scores(random_base: Path, tm
     template = picky / "chat_template.jinja"
     refusal = "{% if messages | length > 1 %}{{ raise_exception('one turn, please') }}{% endif %}"
     template.write_text(refusal + template.read_text())
-    assert build_lm(picky)._response_ids("left") == build_lm(random_base)._response_ids("left")
+    assert build_lm(picky).chat.response_ids("left") == build_lm(random_base).chat.response_ids("left")

@@ -14,7 +14,7 @@ from lightning import Callback, LightningModule, Trainer
 from savi.cli.main import main
 from savi.errors import NonFiniteError
 from savi.models.generate import _draw
-from savi.types import Branch, Question, Sampling
+from savi.types import GenerateRequest, Sampling, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 from tests.test_run import DEMO, assert_same_run
 
@@ -150,13 +150,13 @@ def test_a_draw_from_broken_logits_is_an_index_that_exists(sampling: Sampling, v
 def test_a_broken_model_gives_neither_replies_nor_scores(random_base: Path, temperature: float) -> None:
     lm = build_lm(random_base)
     clips, frames = zip(noise_clip(0), noise_clip(1), strict=True)
-    watched = lm.watch(clips, frames)
+    session = lm.encode(clips, frames)
     for parameter in lm.peft_model.parameters():
         if parameter.requires_grad:
             parameter.data.fill_(1e30)
     with pytest.raises(NonFiniteError, match="clip noise_1: the model gives a log-probability of nan"):
-        lm.generate(watched, [Branch(1, "what?")], Sampling(temperature=temperature, max_new_tokens=4))
-    question = Question(1, "what?", ("this", "that"))
+        session.generate([GenerateRequest(1, "what?")], Sampling(temperature=temperature, max_new_tokens=4))
+    question = ScoreRequest(1, "what?", ("this", "that"))
     with torch.no_grad(), pytest.raises(NonFiniteError, match="clip noise_1"):
-        lm.score(watched, [question])
-    assert lm.score_reference(watched, [question]).logps.isfinite().all(), "the base itself is sound"
+        session.score([question])
+    assert session.score_reference([question]).logps.isfinite().all(), "the base itself is sound"

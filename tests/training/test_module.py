@@ -17,7 +17,7 @@ from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.training.optim import OptimiserSettings
-from savi.types import PreferencePair, Question, SaviError
+from savi.types import PreferencePair, SaviError, ScoreRequest
 from tests.miniatures import noise_clip
 
 CLIPS = [noise_clip(index, *size) for index, size in enumerate([(64, 64), (40, 90), (64, 64), (90, 40)])]
@@ -43,11 +43,11 @@ def build_pairs(module: SelfAlignment) -> list[list[PreferencePair]]:
     clips, frames = zip(*CLIPS, strict=True)
     texts = [("where?", "here", "nowhere"), ("who?", "a cat", "a dog"), ("why, and since when?", "no", "yes indeed")]
     questions = [
-        Question(clip, prompt, (chosen, rejected))
+        ScoreRequest(clip, prompt, (chosen, rejected))
         for clip in range(len(CLIPS))
         for prompt, chosen, rejected in (texts if clip == 0 else texts[:1])
     ]
-    logps = lm.score_reference(lm.watch(clips, frames), questions).logps.view(-1, 2).tolist()
+    logps = lm.encode(clips, frames).score_reference(questions).logps.view(-1, 2).tolist()
     pairs: list[list[PreferencePair]] = [[] for _ in CLIPS]
     for question, (chosen_logp, rejected_logp) in zip(questions, logps, strict=True):
         clip = clips[question.clip]

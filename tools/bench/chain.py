@@ -11,7 +11,7 @@ from torch import Tensor
 
 from savi.models.attention import TREE_ATTENTION
 from savi.models.video_lm import VideoLM
-from savi.types import Branch, Clip, Frames, Sampling
+from savi.types import Clip, Frames, GenerateRequest, Sampling
 from tools.bench.meters import Meter
 from tools.bench.workload import QUESTIONS, letters
 
@@ -46,10 +46,10 @@ def run(lm: VideoLM, clips: Sequence[Clip], frames: Sequence[Frames], meter: Met
     """savi's way, from the frames on, clips together: the replies of each turn about the first clip."""
     replies = []
     with meter:
-        watched = lm.watch(clips, frames)
+        session = lm.encode(clips, frames)
         for turn in TURNS:
-            branches = [Branch(clip, prompt) for clip in range(len(clips)) for prompt in prompts(turn, 0)]
-            written = lm.generate(watched, branches, Sampling(temperature=0.0, max_new_tokens=turn.reply))
+            requests = [GenerateRequest(clip, prompt) for clip in range(len(clips)) for prompt in prompts(turn, 0)]
+            written = session.generate(requests, Sampling(temperature=0.0, max_new_tokens=turn.reply))
             replies.append([reply.text for reply in written[: turn.branches]])
     return replies
 
@@ -71,21 +71,21 @@ class Generate:
         with meter:
             written = [[self._generate(inputs, turn.reply) for inputs in calls] for turn, calls in self.turns]
         decoder.set_attn_implementation(TREE_ATTENTION)
-        decode = self.lm.processor.tokenizer.decode
-        return [[decode(r, skip_special_tokens=True).strip() for ids in calls for r in ids] for calls in written]
+        return [[self.lm.chat.decode(row) for ids in calls for row in ids] for calls in written]
 
     def _generate(self, inputs: dict[str, Tensor], limit: int) -> Tensor:
         with torch.no_grad():
             ids: Tensor = self.lm.model.generate(
-                **inputs, do_sample=False, max_new_tokens=limit, suppress_tokens=self.lm._banned
+                **inputs, do_sample=False, max_new_tokens=limit, suppress_tokens=list(self.lm.chat.banned_ids)
             )
         return ids[:, inputs["input_ids"].shape[1] :]
 
     def _inputs(self, turn: ChainTurn, frames: Frames, batched: bool) -> list[dict[str, Tensor]]:
         lm = self.lm
-        rows = [lm.family.video_inputs(lm.processor, lm._chat(prompt), frames) for prompt in prompts(turn, 0)]
+        rows = [lm.family.video_inputs(lm.processor, lm.chat.text(prompt), frames) for prompt in prompts(turn, 0)]
         calls = [rows] if batched else [[row] for row in rows]
-        return [lm._to_device(_left_padded(call, lm.processor.tokenizer.pad_token_id)) for call in calls]
+        batches = [_left_padded(call, lm.processor.tokenizer.pad_token_id) for call in calls]
+        return [{name: value.to(lm.device) for name, value in batch.items()} for batch in batches]
 
 
 def _left_padded(rows: list[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ def main(side: str, shape: str, visual_tokens: str, checkpointing: str, device: 
     noise, frames = clip(int(visual_tokens))
     asked = questions(0)
     mark = Watermark(device)
-    lm.watch([noise], [frames])
+    lm.encode([noise], [frames])
     optimiser = step.adamw(lm, LR)
     nothing = torch.zeros(len(asked), 2, device=device)  # a reference's values take no memory
     # On both sides a step that isn't measured, for what the libraries set up once.

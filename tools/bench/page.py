@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import torch
 
-from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
+from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "speed.md"
@@ -115,7 +115,7 @@ def draw() -> None:
     from matplotlib import pyplot as plt
 
     prefix, prompt, response = 30, 6, (0,) * 5
-    questions = [TokenisedQuestion((0,) * prompt, (response, response))] * 2
+    questions = [TokenizedRequest((0,) * prompt, (response, response))] * 2
     tree = build_tree(questions)
     branches = pack_trees([tree], [prefix], prefix).mask[0, 0].int() * 2
     causal = torch.cat([torch.ones(prefix, prefix).tril(), torch.zeros(prefix, len(tree))], dim=1)

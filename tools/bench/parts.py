@@ -39,7 +39,7 @@ def time_parts(lm: VideoLM, visual_tokens: int, device: str, folder: Path, clips
         with watches["decode"]:
             frames = decode(path, FRAMES, timeout=60.0)
         with watches["vision"]:
-            lm.watch([filmed], [frames])
+            lm.encode([filmed], [frames])
         chain.run(lm, [filmed], [frames], watches["chain"])
         with watches["reference"]:
             logps = step.reference(lm, filmed, frames, asked)

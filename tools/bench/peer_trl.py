@@ -20,7 +20,7 @@ from savi.models.adapters import LoraSettings
 from savi.models.family import Family
 from savi.models.load import load_base
 from savi.models.video_lm import VideoLM
-from savi.types import Frames, Question
+from savi.types import Frames, ScoreRequest
 from tools.bench.meters import Meter
 from tools.bench.workload import Shape, settings
 
@@ -38,8 +38,8 @@ class VideoCollator:
         rows, responses = [], []
         for side in (0, 1):
             for question in pairs:
-                rows.append(lm.family.video_inputs(lm.processor, lm._chat(question.prompt), self.frames))
-                responses.append(torch.tensor(lm._response_ids(question.responses[side])))
+                rows.append(lm.family.video_inputs(lm.processor, lm.chat.text(question.prompt), self.frames))
+                responses.append(torch.tensor(lm.chat.response_ids(question.responses[side])))
         text: dict[str, list[Tensor]] = {}
         for row, response in zip(rows, responses, strict=True):
             nothing = torch.zeros_like(response)
@@ -57,14 +57,14 @@ class VideoCollator:
         return batch | {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
-def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[Question]) -> list[dict[str, Any]]:
+def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[ScoreRequest]) -> list[dict[str, Any]]:
     """The rows that TRL's own collator takes: every frame is an image with its own place in the prompt."""
     images = [Image.fromarray(frame.numpy()) for frame in frames.pixels]
     end = lm.processor.tokenizer.eos_token
-    picture = "<|vision_start|><|image_pad|><|vision_end|>"
+    pictures = "<|vision_start|><|image_pad|><|vision_end|>" * len(images)
     rows = []
     for question in questions:
-        clip = lm._chat(question.prompt).replace("<|vision_start|><|video_pad|><|vision_end|>", picture * len(images))
+        clip = lm.chat.text(question.prompt).replace("<|vision_start|><|video_pad|><|vision_end|>", pictures)
         chosen, rejected = (response + end for response in question.responses)
         rows.append({"images": images, "prompt": clip, "chosen": chosen, "rejected": rejected})
     return rows
@@ -99,7 +99,7 @@ def train(
     shape: Shape,
     folder: Path,
     frames: Frames,
-    steps: Sequence[Sequence[Question]],
+    steps: Sequence[Sequence[ScoreRequest]],
     lr: float,
     checkpointing: bool,
     as_images: bool,

@@ -11,14 +11,14 @@ from torch import Tensor
 from savi.models.tree import build_tree
 from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss
-from savi.types import Clip, Frames, Question
+from savi.types import Clip, Frames, ScoreRequest
 from tools.bench.meters import Meter
 from tools.bench.workload import Shape
 
 
-def reference(lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question]) -> Tensor:
+def reference(lm: VideoLM, clip: Clip, frames: Frames, requests: Sequence[ScoreRequest]) -> Tensor:
     """What the pair store keeps: (pairs, 2), under the frozen reference."""
-    return lm.score_reference(lm.watch([clip], [frames]), questions).logps.view(-1, 2)
+    return lm.encode([clip], [frames]).score_reference(requests).logps.view(-1, 2)
 
 
 def adamw(lm: VideoLM, lr: float) -> torch.optim.Optimizer:
@@ -31,12 +31,12 @@ def take(
     optimiser: torch.optim.Optimizer,
     clip: Clip,
     frames: Frames,
-    questions: Sequence[Question],
+    requests: Sequence[ScoreRequest],
     reference_logps: Tensor,
 ) -> float:
     """One optimiser step on a clip's pairs; the loss before it."""
     optimiser.zero_grad()
-    scores = lm.score(lm.watch([clip], [frames]), questions)
+    scores = lm.encode([clip], [frames]).score(requests)
     chosen, rejected = scores.logps.view(-1, 2).unbind(1)
     chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
     losses = preference_loss(
@@ -55,34 +55,33 @@ def take(
 
 
 def train(
-    lm: VideoLM, clip: Clip, frames: Frames, steps: Sequence[Sequence[Question]], lr: float, meter: Meter
+    lm: VideoLM, clip: Clip, frames: Frames, steps: Sequence[Sequence[ScoreRequest]], lr: float, meter: Meter
 ) -> list[float]:
     """The loss of each step, over one clip that is kept and pairs whose reference is, as they are in a round."""
     optimiser = adamw(lm, lr)
-    references = [reference(lm, clip, frames, questions) for questions in steps]
+    references = [reference(lm, clip, frames, requests) for requests in steps]
     losses = []
-    for questions, logps in zip(steps, references, strict=True):
+    for requests, logps in zip(steps, references, strict=True):
         with meter:
-            losses.append(take(lm, optimiser, clip, frames, questions, logps))
+            losses.append(take(lm, optimiser, clip, frames, requests, logps))
     return losses
 
 
-def prepare(lm: VideoLM, clip: Clip, frames: Frames, questions: Sequence[Question], meter: Meter) -> None:
+def prepare(lm: VideoLM, clip: Clip, frames: Frames, requests: Sequence[ScoreRequest], meter: Meter) -> None:
     """What a step finds done once a round: the pass of the vision tower and the pass of the reference."""
     unseen = replace(clip, id=f"{clip.id}, unseen")
     with meter:
-        reference(lm, unseen, frames, questions)
+        reference(lm, unseen, frames, requests)
 
 
-def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, questions: Sequence[Question]) -> float:
+def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, requests: Sequence[ScoreRequest]) -> float:
     """Floating-point operations of one pass over a clip and its branches, by the formula.
 
     2 N n for the linear layers, 4 L d for each (token, token it sees), 2 d vocabulary for each position that is scored.
     """
-    watched = lm.watch([clip], [frames])
-    _, grouped = lm._by_clip(watched, questions)
-    tree = build_tree(grouped[0])
-    prefix, branches = len(watched.prefixes[0]), len(tree)
+    session = lm.encode([clip], [frames])
+    tree = build_tree([session.tokenize(request) for request in requests])
+    prefix, branches = len(session.prefixes[0]), len(tree)
     seen = prefix * (prefix + 1) / 2 + branches * prefix + int(tree.visible.sum())
     linear = 2 * shape.linear_weights * (prefix + branches)
     attention = 4 * shape.layers * shape.width * seen

@@ -12,10 +12,10 @@ import torch
 import transformers as hf
 
 from savi.models.adapters import LoraSettings, attach_lora
-from savi.models.kept import KeepSettings
 from savi.models.load import BaseSettings, load_base
+from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Frames, Question
+from savi.types import Clip, Frames, ScoreRequest
 from tools.tiny_models.parts import qwen_tokenizer
 from tools.tiny_models.qwen import CHAT_TEMPLATE, VISUAL_TOKENS
 
@@ -135,7 +135,7 @@ def load(
     torch.manual_seed(1)
     peft_model = attach_lora(base.model, base.family, LoraSettings())
     peft_model.train(checkpointing)
-    return VideoLM(base, peft_model, keep=KeepSettings(mib=512.0 if keep else 0.0))
+    return VideoLM(base, peft_model, prefix_cache=PrefixCacheSettings(mib=512.0 if keep else 0.0))
 
 
 def clip(visual_tokens: int, seed: int = 0) -> tuple[Clip, Frames]:
@@ -151,10 +151,10 @@ def letters(length: int, *seed: Any) -> str:
     return "".join(random.Random(repr(seed)).choices(string.ascii_lowercase, k=length))
 
 
-def questions(seed: int, response: int = RESPONSE) -> list[Question]:
+def questions(seed: int, response: int = RESPONSE) -> list[ScoreRequest]:
     """Six questions about one clip, each with two responses of unlike lengths, `response` in the mean."""
     return [
-        Question(
+        ScoreRequest(
             0,
             letters(PROMPT, seed, index, "prompt"),
             (letters(response - index, seed, index, "chosen"), letters(response + index, seed, index, "rejected")),

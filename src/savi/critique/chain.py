@@ -1,4 +1,4 @@
-"""The critique chain: question, answer, critique, revision, all branching from a clip that is watched once.
+"""The critique chain: question, answer, critique, revision, all branching from a clip that is encoded once.
 
 VideoSAVi, section 3: for each clip the model asks, answers, criticises its answer against the clip and revises it;
 the revision is then preferred over the first answer. What the method is compared with differs in who criticises
@@ -11,9 +11,8 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from savi.critique.critics import Critic, Draft, Itself, Sitting, prefer_by_text
+from savi.critique.critics import AnswerToCritique, Critic, Itself, prefer_by_text
 from savi.critique.filters import (
     UNPARSABLE,
     FilterSettings,
@@ -30,13 +29,14 @@ from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
 from savi.types import (
     Aspect,
-    Branch,
     Clip,
     Frames,
+    GenerateRequest,
     PreferencePair,
-    Question,
     Reply,
     Sampling,
+    ScoreRequest,
+    Session,
     Trace,
     Turn,
     TurnName,
@@ -85,38 +85,38 @@ class CritiqueChain:
         self.round = round_index
 
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
-        """Pairs and traces of a batch of clips. frames may be None for a clip that the model has kept."""
-        sitting = Sitting(clips, frames, self.model.watch(clips, frames))
+        """Pairs and traces of a batch of clips. frames may be None for a clip that the model has cached."""
+        session = self.model.encode(clips, frames)
         seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
-        threads = self._ask(sitting.watched, seeds)
+        threads = self._ask(session, seeds)
         for turn in TURNS[self.settings.second]:
-            self._take(turn, sitting, [thread for thread in threads if thread.refused is None], seeds)
+            self._take(turn, session, [thread for thread in threads if thread.refused is None], seeds)
         for thread in threads:
             if thread.refused is None:
                 thread.refused = refuse_pair(
                     thread.replies["answer"], thread.replies[self.settings.second], self.filters
                 )
-        return self._results(sitting.watched, clips, seeds, threads)
+        return self._results(session, seeds, threads)
 
-    def _ask(self, watched: Any, seeds: Sequence[int]) -> list[_Thread]:
+    def _ask(self, session: Session, seeds: Sequence[int]) -> list[_Thread]:
         """Draw questions of every aspect for every clip; keep the first distinct ones."""
         count = self.settings.questions_per_aspect
         slots = [
             (clip, aspect, index)
-            for clip in range(len(watched))
+            for clip in range(len(session.clips))
             for aspect in self.settings.aspects
             for index in range(self.settings.question_replies)
         ]
-        branches = [
-            Branch(clip, self.prompts.ask(aspect, count), derive_seed(seeds[clip], "question", aspect, index))
+        requests = [
+            GenerateRequest(clip, self.prompts.ask(aspect, count), derive_seed(seeds[clip], "question", aspect, index))
             for clip, aspect, index in slots
         ]
-        replies = self.model.generate(watched, branches, self.settings.question)
+        replies = session.generate(requests, self.settings.question)
         threads: list[_Thread] = []
         asked: dict[int, list[str]] = {}
         kept: Counter[tuple[int, Aspect]] = Counter()
-        for (clip, aspect, index), branch, reply in zip(slots, branches, replies, strict=True):
-            turn = _turn("question", branch, reply)
+        for (clip, aspect, index), request, reply in zip(slots, requests, replies, strict=True):
+            turn = _turn("question", request, reply)
             for number, (question, refused) in enumerate(self._questions(reply)):
                 if kept[clip, aspect] == count:
                     break
@@ -136,14 +136,14 @@ class CritiqueChain:
         except Unparsable:
             return [(reply.text, refused or UNPARSABLE)]
 
-    def _take(self, turn: TurnSpec, sitting: Sitting, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
+    def _take(self, turn: TurnSpec, session: Session, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
         """Take threads one turn further."""
         asked = [
             Asked(thread.clip, thread.question, derive_seed(seeds[thread.clip], turn.name, thread.key), thread.replies)
             for thread in threads
         ]
-        for thread, (branch, reply) in zip(threads, self.reply(turn, sitting, asked), strict=True):
-            thread.turns.append(_turn(turn.name, branch, reply))
+        for thread, (request, reply) in zip(threads, self.reply(turn, session, asked), strict=True):
+            thread.turns.append(_turn(turn.name, request, reply))
             thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
             try:
                 thread.replies[turn.name] = turn.parse(reply.text)
@@ -151,38 +151,38 @@ class CritiqueChain:
                 thread.refused = thread.refused or UNPARSABLE
 
     def reply(
-        self, turn: TurnSpec, sitting: Sitting, asked: Sequence[Asked], sampling: Sampling | None = None
-    ) -> list[tuple[Branch, Reply]]:
+        self, turn: TurnSpec, session: Session, asked: Sequence[Asked], sampling: Sampling | None = None
+    ) -> list[tuple[GenerateRequest, Reply]]:
         """The replies of one turn, each with the prompt on its clip. sampling: the turn's own by default."""
         sampling = sampling or getattr(self.settings, turn.settings)
-        branches = [Branch(one.clip, self._prompt(turn, one), one.seed) for one in asked]
+        requests = [GenerateRequest(one.clip, self._prompt(turn, one), one.seed) for one in asked]
         if turn.by == "critic":
-            drafts = [
-                Draft(one.question, one.replies["answer"], branch) for one, branch in zip(asked, branches, strict=True)
+            answers = [
+                AnswerToCritique(one.question, one.replies["answer"], request)
+                for one, request in zip(asked, requests, strict=True)
             ]
-            replies = self.critic.criticise(sitting, drafts, sampling)
+            replies = self.critic.critique(session, answers, sampling)
         else:
-            replies = self.model.generate(sitting.watched, branches, sampling)
-        return list(zip(branches, replies, strict=True))
+            replies = session.generate(requests, sampling)
+        return list(zip(requests, replies, strict=True))
 
     def _prompt(self, turn: TurnSpec, asked: Asked | _Thread) -> str:
         template: str = getattr(self.prompts, turn.settings)
         return template.format(question=asked.question, **asked.replies)
 
-    def _results(
-        self, watched: Any, clips: Sequence[Clip], seeds: Sequence[int], threads: Sequence[_Thread]
-    ) -> list[ClipResult]:
+    def _results(self, session: Session, seeds: Sequence[int], threads: Sequence[_Thread]) -> list[ClipResult]:
+        clips = session.clips
         paired = [thread for thread in threads if thread.refused is None]
-        questions = self._directed(paired, seeds)
-        scores = self.model.score_reference(watched, questions) if questions else None
+        requests = self._directed(paired, seeds)
+        scores = session.score_reference(requests) if requests else None
         logps, lengths = (scores.logps.tolist(), scores.lengths.tolist()) if scores else ([], [])
         pairs: list[list[PreferencePair]] = [[] for _ in clips]
-        for index, (thread, question) in enumerate(zip(paired, questions, strict=True)):
+        for index, (thread, request) in enumerate(zip(paired, requests, strict=True)):
             thread.refused = refuse_chosen(logps[2 * index], lengths[2 * index], self.filters)
             if thread.refused is not None:
                 continue
             clip = clips[thread.clip]
-            chosen, rejected = question.responses
+            chosen, rejected = request.responses
             pairs[thread.clip].append(
                 PreferencePair(
                     clip=clip.id,
@@ -190,7 +190,7 @@ class CritiqueChain:
                     round=self.round,
                     aspect=thread.aspect,
                     question=thread.question,
-                    prompt=question.prompt,
+                    prompt=request.prompt,
                     chosen=chosen,
                     rejected=rejected,
                     critique=thread.replies.get("critique", ""),
@@ -210,10 +210,10 @@ class CritiqueChain:
             for index, clip in enumerate(clips)
         ]
 
-    def _directed(self, threads: Sequence[_Thread], seeds: Sequence[int]) -> list[Question]:
+    def _directed(self, threads: Sequence[_Thread], seeds: Sequence[int]) -> list[ScoreRequest]:
         """What each pair replies to, with its responses: the chosen one, the rejected one."""
-        questions = [
-            Question(
+        requests = [
+            ScoreRequest(
                 thread.clip,
                 self._prompt(ANSWER, thread),
                 (thread.replies[self.settings.second], thread.replies["answer"]),
@@ -225,10 +225,10 @@ class CritiqueChain:
             drawn = [random.Random(derive_seed(seeds[thread.clip], thread.key)).random() for thread in threads]
             turned = [chance < 0.5 for chance in drawn]
         elif self.settings.direction == "judge":
-            turned = [preferred == 1 for preferred in prefer_by_text(self.model, questions)]
+            turned = [preferred == 1 for preferred in prefer_by_text(self.model, requests)]
         return [
-            replace(question, responses=question.responses[::-1]) if turn else question
-            for question, turn in zip(questions, turned, strict=True)
+            replace(request, responses=request.responses[::-1]) if turn else request
+            for request, turn in zip(requests, turned, strict=True)
         ]
 
     def _trace(self, clip: Clip, thread: _Thread) -> Trace:
@@ -236,5 +236,5 @@ class CritiqueChain:
         return Trace(clip.id, self.round, thread.aspect, thread.question, tuple(thread.turns), outcome)
 
 
-def _turn(name: TurnName, branch: Branch, reply: Reply) -> Turn:
-    return Turn(name, branch.prompt, reply.text, branch.seed, reply.logp, reply.finished)
+def _turn(name: TurnName, request: GenerateRequest, reply: Reply) -> Turn:
+    return Turn(name, request.prompt, reply.text, request.seed, reply.logp, reply.finished)

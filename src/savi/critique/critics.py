@@ -1,7 +1,7 @@
 """Who criticises the answers: the model itself (VideoSAVi, section 3), and whoever it is compared with.
 
-Each is a strategy over a whole batch. Beside the model itself stand another model, a reader who never sees the clip,
-two controls whose critiques belong to other clips, and (in `savi.critique.truth`) whoever knows the truth.
+Each is a strategy over a whole batch. Besides the model itself there are another model, a reader who never sees the
+clip, two controls whose critiques belong to other clips, and (in `savi.critique.truth`) the critic who knows the truth.
 """
 
 from __future__ import annotations
@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 
-from savi.types import Branch, Clip, Frames, Question, Reply, Sampling, SaviError, VideoModel
+from savi.types import (
+    Clip,
+    Frames,
+    GenerateRequest,
+    Reply,
+    Sampling,
+    SaviError,
+    ScoreRequest,
+    Session,
+    VideoModel,
+)
 
 NOTHING = Reply("", 0, 0.0, finished=True)
 """No critique at all: it can't be parsed, so its question leaves the chain and is counted."""
@@ -41,32 +51,23 @@ class CriticSettings:
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """A batch of clips with the model before them: (clips,) each. frames: None where the models have kept a clip."""
-
-    clips: Sequence[Clip]
-    frames: Sequence[Frames | None]
-    watched: Any
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An answer to be criticised. branch: the prompt that asks for it, on the sitting's clip."""
+class AnswerToCritique:
+    """An answer, with the request that asks for its critique. The request's clip is an index into the session's."""
 
     question: str
     answer: str
-    branch: Branch
+    request: GenerateRequest
 
 
 class Critic(Protocol):
     """What the chain asks of a critic."""
 
-    def is_kept(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip) -> bool:
         """Whether it can do without this clip's frames."""
         ...
 
-    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-        """A critique of every draft, in their order."""
+    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+        """A critique of every answer, in their order. session: the answering model's, on the batch's clips."""
         ...
 
 
@@ -76,54 +77,54 @@ class Itself:
     def __init__(self, model: VideoModel) -> None:
         self.model = model
 
-    def is_kept(self, clip: Clip) -> bool:
-        return self.model.is_kept(clip)
+    def is_cached(self, clip: Clip) -> bool:
+        return self.model.is_cached(clip)
 
-    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-        return self.model.generate(self.view(sitting), [draft.branch for draft in drafts], sampling)
+    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+        return self.view(session).generate([one.request for one in answers], sampling)
 
-    def view(self, sitting: Sitting) -> Any:
-        """The clips as this critic watches them."""
-        return sitting.watched
+    def view(self, session: Session) -> Session:
+        """The clips as this critic sees them."""
+        return session
 
 
 class Another(Itself):
-    """A model of its own, which watches the clips itself."""
+    """A second model, which encodes the clips itself."""
 
-    def view(self, sitting: Sitting) -> Any:
-        return self.model.watch(sitting.clips, sitting.frames)
+    def view(self, session: Session) -> Session:
+        return self.model.encode(session.clips, session.frames)
 
 
 class TextReader(Itself):
     """A model that reads question and answer and never sees the clip: the film before it is empty."""
 
-    def is_kept(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip) -> bool:
         return True
 
-    def view(self, sitting: Sitting) -> Any:
-        return watch_nothing(self.model, len(sitting.clips))
+    def view(self, session: Session) -> Session:
+        return encode_empty_films(self.model, len(session.clips))
 
 
 class OfOtherClip(Itself):
     """The model with the batch's next clip before it: a control. A clip that is alone in its batch gets NOTHING."""
 
-    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-        count = len(sitting.clips)
+    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+        count = len(session.clips)
         if count == 1:
-            return [NOTHING for _ in drafts]
-        branches = [replace(draft.branch, clip=(draft.branch.clip + 1) % count) for draft in drafts]
-        return self.model.generate(sitting.watched, branches, sampling)
+            return [NOTHING for _ in answers]
+        requests = [replace(one.request, clip=(one.request.clip + 1) % count) for one in answers]
+        return session.generate(requests, sampling)
 
 
 class Shuffled(Itself):
     """The model's own critiques, each handed on to a question of the next clip: a control."""
 
-    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-        written = super().criticise(sitting, drafts, sampling)
+    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+        written = super().critique(session, answers, sampling)
         by_clip: dict[int, list[int]] = {}
-        for index, draft in enumerate(drafts):
-            by_clip.setdefault(draft.branch.clip, []).append(index)
-        groups, handed = list(by_clip.values()), [NOTHING for _ in drafts]
+        for index, one in enumerate(answers):
+            by_clip.setdefault(one.request.clip, []).append(index)
+        groups, handed = list(by_clip.values()), [NOTHING for _ in answers]
         if len(groups) > 1:
             for group, before in zip(groups, [groups[-1], *groups[:-1]], strict=True):
                 for rank, index in enumerate(group):
@@ -131,8 +132,8 @@ class Shuffled(Itself):
         return handed
 
 
-def watch_nothing(model: VideoModel, count: int) -> Any:
-    """A batch of `count` empty films."""
+def encode_empty_films(model: VideoModel, count: int) -> Session:
+    """A session on `count` empty films."""
     frames = Frames(
         pixels=torch.zeros(EMPTY_FRAMES, EMPTY_SIDE, EMPTY_SIDE, 3, dtype=torch.uint8),
         timestamps=tuple(index / EMPTY_FPS for index in range(EMPTY_FRAMES)),
@@ -140,19 +141,19 @@ def watch_nothing(model: VideoModel, count: int) -> Any:
         fps=EMPTY_FPS,
         duration=EMPTY_FRAMES / EMPTY_FPS,
     )
-    return model.watch([EMPTY] * count, [frames] * count)
+    return model.encode([EMPTY] * count, [frames] * count)
 
 
-def prefer_by_text(model: VideoModel, questions: Sequence[Question]) -> list[int]:
-    """Which response of each question a judge prefers who reads the text and never sees the clip.
+def prefer_by_text(model: VideoModel, requests: Sequence[ScoreRequest]) -> list[int]:
+    """Index of the response of each request that a judge prefers who reads the text and never sees the clip.
 
     After LLaVA-Hound-DPO (Zhang et al. 2024), where a language model ranks sampled answers. Here the judge is the
-    frozen reference before an empty film, and prefers the response that it finds likelier a token.
+    frozen reference before an empty film. It prefers the response with the higher mean log-probability of a token.
     """
-    if not questions:
+    if not requests:
         return []
-    watched = watch_nothing(model, 1 + max(question.clip for question in questions))
-    scores = model.score_reference(watched, questions)
+    session = encode_empty_films(model, 1 + max(request.clip for request in requests))
+    scores = session.score_reference(requests)
     means = iter((scores.logps / scores.lengths).tolist())
-    ranked = [[next(means) for _ in question.responses] for question in questions]
+    ranked = [[next(means) for _ in request.responses] for request in requests]
     return [likelihoods.index(max(likelihoods)) for likelihoods in ranked]

@@ -13,7 +13,6 @@ from statistics import fmean
 from types import MappingProxyType
 
 from savi.critique.chain import PAIR, CritiqueChain
-from savi.critique.critics import Sitting
 from savi.critique.filters import (
     DEGENERATE_REPETITION,
     IMPLAUSIBLE,
@@ -26,7 +25,7 @@ from savi.critique.filters import (
 from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
 from savi.prompts.answers import parse_answer, parse_revision
 from savi.prompts.markup import Unparsable
-from savi.types import Clip, Frames, Labelled, Reply, Sampling, Trace, TurnName, derive_seed
+from savi.types import Clip, Frames, Labelled, Reply, Sampling, Session, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}
 REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE, IMPLAUSIBLE}
@@ -125,16 +124,16 @@ def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frame
     rehearsals = [Rehearsal(malformed=True) for _, trace in traces if trace.outcome in MALFORMED]
     if not revised:
         return rehearsals
-    sitting = Sitting(clips, frames, chain.model.watch(clips, frames))
+    session = chain.model.encode(clips, frames)
     first = [parse_answer(_said(trace, "answer")) for _, trace in revised]
 
     def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
         return _ask(chain, key, [(index, trace.question) for index, trace in revised], answers)
 
-    other = _follow(chain, sitting, ask("other"), CRITIQUE_AND_REVISE[:1])
+    other = _follow(chain, session, ask("other"), CRITIQUE_AND_REVISE[:1])
     warm = {"critique": replace(chain.settings.critique, temperature=1.0)}
-    twice = [_follow(chain, sitting, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
-    from_other = _follow(chain, sitting, ask("other", other), CRITIQUE_AND_REVISE[1:])
+    twice = [_follow(chain, session, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
+    from_other = _follow(chain, session, ask("other", other), CRITIQUE_AND_REVISE[1:])
     for at, (_, trace) in enumerate(revised):
         revision = parse_revision(_said(trace, "revision"))
         rehearsals.append(
@@ -152,11 +151,11 @@ def examine(
     chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None], labelled: Sequence[Labelled]
 ) -> list[Examination]:
     """Answer labelled questions on these clips greedily, and revise the answers. What can't be read is left out."""
-    sitting = Sitting(clips, frames, chain.model.watch(clips, frames))
+    session = chain.model.encode(clips, frames)
     questions = [(clips.index(one.clip), one.question) for one in labelled]
     cold = {"answer": replace(chain.settings.answer, temperature=0.0)}
-    greedy = _follow(chain, sitting, _ask(chain, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
-    revised = _follow(chain, sitting, _ask(chain, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
+    greedy = _follow(chain, session, _ask(chain, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
+    revised = _follow(chain, session, _ask(chain, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
     return [
         Examination(_same(answer, one.answer), _same(revision, one.answer))
         for one, answer, revision in zip(labelled, greedy, revised, strict=True)
@@ -190,7 +189,7 @@ def _ask(
 
 def _follow(
     chain: CritiqueChain,
-    sitting: Sitting,
+    session: Session,
     asked: Sequence[Asked],
     turns: Sequence[TurnSpec],
     samplings: Mapping[str, Sampling] = MappingProxyType({}),
@@ -202,7 +201,7 @@ def _follow(
     lost: set[int] = set()
     for turn in turns:
         said = []
-        for at, (_, reply) in enumerate(chain.reply(turn, sitting, asked, samplings.get(turn.name))):
+        for at, (_, reply) in enumerate(chain.reply(turn, session, asked, samplings.get(turn.name))):
             said.append(_read(reply, turn.parse))
             if not said[-1]:
                 lost.add(at)

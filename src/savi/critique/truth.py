@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from savi.critique.critics import NOTHING, Draft, Sitting
-from savi.types import Clip, Reply, Sampling
+from savi.critique.critics import NOTHING, AnswerToCritique
+from savi.types import Clip, Reply, Sampling, Session
 from savi.world.oracle import scene_of_clip, true_critique
 
 
@@ -19,9 +19,9 @@ class Truth:
         for clip in clips:
             scene_of_clip(clip)
 
-    def is_kept(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip) -> bool:
         return True
 
-    def criticise(self, sitting: Sitting, drafts: Sequence[Draft], sampling: Sampling) -> list[Reply]:
-        critiques = [true_critique(sitting.clips[draft.branch.clip], draft.question, draft.answer) for draft in drafts]
+    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+        critiques = [true_critique(session.clips[one.request.clip], one.question, one.answer) for one in answers]
         return [NOTHING if text is None else Reply(text, 0, 0.0, finished=True) for text in critiques]

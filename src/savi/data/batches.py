@@ -30,7 +30,7 @@ class ClipPairs:
 class ClipBatch:
     """Clips that go through the model in one pass.
 
-    frames: None where the model has kept the clip; the reason where a file that once was decoded can't be any more.
+    frames: None where the model has cached the clip; the reason where a file that once was decoded can't be any more.
     """
 
     clips: tuple[Clip, ...]
@@ -108,23 +108,23 @@ def chunks(sequence: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 class FrameReader:
-    """Decodes the clips that the model hasn't kept; usable in a worker process of a DataLoader."""
+    """Decodes the clips that the model hasn't cached; usable in a worker process of a DataLoader."""
 
     def __init__(
-        self, frames: int, timeout: float, is_kept: Callable[[Clip], bool], most_pixels: int | None = None
+        self, frames: int, timeout: float, is_cached: Callable[[Clip], bool], most_pixels: int | None = None
     ) -> None:
         self.frames = frames
         self.timeout = timeout
-        self.is_kept = is_kept
+        self.is_cached = is_cached
         self.most_pixels = most_pixels
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
-        # Asked once: another run may keep a clip in the same folder while the others are decoded.
-        kept = [self.is_kept(clip) for clip in clips]
-        missing = [clip for clip, is_kept in zip(clips, kept, strict=True) if not is_kept]
+        # Asked once: another run may put a clip into the same folder while the others are decoded.
+        cached = [self.is_cached(clip) for clip in clips]
+        missing = [clip for clip, known in zip(clips, cached, strict=True) if not known]
         sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in missing]
         decoded = decode_ahead(sources, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
-        return tuple(None if is_kept else next(decoded) for is_kept in kept)
+        return tuple(None if known else next(decoded) for known in cached)
 
 
 class StepDataset(Dataset[OptimiserStep]):

@@ -47,7 +47,7 @@ class PairSource(Protocol):
         """The pairs of the current round, built now or read back."""
         ...
 
-    def is_kept(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip) -> bool:
         """Whether the model needs this clip's frames no more."""
         ...
 
@@ -222,8 +222,8 @@ class ClipDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _reader(self) -> FrameReader:
-        is_kept = self.pair_source.is_kept if self.pair_source else _never
-        return FrameReader(self.frames, self.decode_timeout, is_kept, self.frame_pixels)
+        is_cached = self.pair_source.is_cached if self.pair_source else _never
+        return FrameReader(self.frames, self.decode_timeout, is_cached, self.frame_pixels)
 
     def _training_clips(self) -> list[Clip]:
         if self.source != WORLD:

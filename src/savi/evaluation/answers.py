@@ -14,7 +14,7 @@ from savi.evaluation.grading import Grade, Graded, Grader, summarise
 from savi.evaluation.settings import OpenBenchmark
 from savi.files import write_text
 from savi.prompts.templates import Prompts
-from savi.types import Branch, Question, Sampling, VideoModel
+from savi.types import GenerateRequest, Sampling, ScoreRequest, Session
 
 
 @dataclass(frozen=True)
@@ -32,27 +32,29 @@ class Answer:
 
 
 def answer_items(
-    model: VideoModel, watched: Any, clips: Sequence[int], items: Sequence[BenchmarkItem], sampling: Sampling
+    session: Session, clips: Sequence[int], items: Sequence[BenchmarkItem], sampling: Sampling
 ) -> list[Answer]:
-    """Written replies to the benchmark's own prompts. clips: index into the watched batch, one an item."""
-    branches = [Branch(clip, item.prompt) for clip, item in zip(clips, items, strict=True)]
-    replies = model.generate(watched, branches, sampling)
+    """Written replies to the benchmark's own prompts. clips: index into the session's, one per item."""
+    requests = [GenerateRequest(clip, item.prompt) for clip, item in zip(clips, items, strict=True)]
+    replies = session.generate(requests, sampling)
     return [Answer(item.id, reply.text) for item, reply in zip(items, replies, strict=True)]
 
 
 def choose_options(
-    model: VideoModel, watched: Any, clips: Sequence[int], items: Sequence[BenchmarkItem], prompts: Prompts
+    session: Session, clips: Sequence[int], items: Sequence[BenchmarkItem], prompts: Prompts
 ) -> list[Answer]:
     """The likeliest option behind the run's own answer prompt, all options of a clip scored from one prefix.
 
     A token's mean, as in lmms-eval's perplexity tasks: options are of unlike length.
     """
     choices = [BENCHMARKS[item.benchmark].choices(item) for item in items]
-    questions = [
-        Question(clip, prompts.answer.format(question=item.question.split("\n")[0]), tuple(text for _, text in options))
+    requests = [
+        ScoreRequest(
+            clip, prompts.answer.format(question=item.question.split("\n")[0]), tuple(text for _, text in options)
+        )
         for clip, item, options in zip(clips, items, choices, strict=True)
     ]
-    scores = model.score(watched, questions)
+    scores = session.score(requests)
     means = (scores.logps / scores.lengths).tolist()
     answers, start = [], 0
     for item, options in zip(items, choices, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 from savi.prompts.answers import parse_answer
 from savi.prompts.markup import Unparsable
 from savi.prompts.templates import Prompts
-from savi.types import Branch, Item, Question, Sampling, VideoModel
+from savi.types import GenerateRequest, Item, Sampling, ScoreRequest, Session
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,20 @@ class ItemResult:
 
 
 def evaluate(
-    model: VideoModel,
-    watched: Any,
+    session: Session,
     clips: Sequence[int],
     items: Sequence[Item],
     prompts: Prompts,
     reply: Sampling,
 ) -> list[ItemResult]:
-    """Answer items about watched clips. clips: index into the watched batch, one an item."""
+    """Answer items about a session's clips. clips: index into them, one per item."""
     if not items:
         return []
     texts = [prompts.answer.format(question=item.question) for item in items]
-    scores = model.score(
-        watched,
-        [Question(c, text, item.options) for c, text, item in zip(clips, texts, items, strict=True)],
+    scores = session.score(
+        [ScoreRequest(clip, text, item.options) for clip, text, item in zip(clips, texts, items, strict=True)]
     ).logps.tolist()
-    replies = model.generate(watched, [Branch(c, t) for c, t in zip(clips, texts, strict=True)], reply)
+    replies = session.generate([GenerateRequest(clip, text) for clip, text in zip(clips, texts, strict=True)], reply)
     results, start = [], 0
     for item, written in zip(items, replies, strict=True):
         logps = tuple(scores[start : start + len(item.options)])

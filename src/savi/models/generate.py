@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from savi.models.cache import GrowingLayer, PrefixCache, cache_name, require_evaluation_mode
 from savi.models.family import Family
+from savi.models.kv_cache import GrowingLayer, KVCache, cache_name, require_evaluation_mode
 from savi.models.score import position_ids
-from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
+from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.types import Sampling
 
 
@@ -37,7 +37,7 @@ class Continuation:
 def continue_branches(
     model: Any,
     family: Family,
-    prefixes: PrefixCache,
+    prefixes: KVCache,
     clips: Sequence[int],
     prompts: Sequence[Sequence[int]],
     seeds: Sequence[int],
@@ -92,7 +92,7 @@ class _Growth:
     """
 
     def __init__(
-        self, model: Any, family: Family, prefixes: PrefixCache, clips: Sequence[int], prompts: Sequence[Sequence[int]]
+        self, model: Any, family: Family, prefixes: KVCache, clips: Sequence[int], prompts: Sequence[Sequence[int]]
     ) -> None:
         self.model = model
         self.decoder = family.language_model(model)
@@ -117,7 +117,7 @@ class _Growth:
     def read_prompts(self) -> Tensor:
         """Hidden state (alive, d) of each prompt's last token."""
         trees = [
-            build_tree([TokenisedQuestion(tuple(self.prompts[branch]), ()) for branch in own if branch >= 0])
+            build_tree([TokenizedRequest(tuple(self.prompts[branch]), ()) for branch in own if branch >= 0])
             for own in self.slots.tolist()
         ]
         lengths = [self.prefixes.lengths[owner] for owner in self.owners]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from savi.models.family import ClipPrefix, Family
-from savi.models.tree import TokenisedQuestion, build_tree, pack_trees
+from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.objective.logps import segment_logps
 from savi.types import ResponseScores
 
@@ -18,14 +18,14 @@ def score_packed(
     model: nn.Module,
     family: Family,
     prefixes: Sequence[ClipPrefix],
-    questions: Sequence[Sequence[TokenisedQuestion]],
+    requests: Sequence[Sequence[TokenizedRequest]],
 ) -> ResponseScores:
     """Score every response of every clip in one pass, a row a clip: prefix, then the tree of its branches.
 
     There is no cache in it, so it is exact under gradient checkpointing too. Logits are computed at response
-    positions only. The responses come in the order of the clips, their questions, and the questions' responses.
+    positions only. The responses come in the order of the clips, their requests, and the requests' responses.
     """
-    trees = [build_tree(clip_questions) for clip_questions in questions]
+    trees = [build_tree(clip_requests) for clip_requests in requests]
     embeds, positions = pad_prefixes(prefixes)
     device, width = embeds.device, embeds.shape[1]
     packed = pack_trees(trees, [len(prefix) for prefix in prefixes], width)
@@ -42,7 +42,7 @@ def score_packed(
 
     row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])
     column = torch.cat([tree.sources + width for tree in trees])
-    counts = [sum(len(question.responses) for question in clip) for clip in questions]
+    counts = [sum(len(request.responses) for request in clip) for clip in requests]
     first = torch.tensor([0, *counts]).cumsum(0)
     segments = torch.cat([tree.segments + first[index] for index, tree in enumerate(trees)])
     targets = torch.cat([tree.targets for tree in trees])

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 
 @dataclass(frozen=True)
-class TokenisedQuestion:
+class TokenizedRequest:
     """prompt: token ids behind the clip, up to where the assistant starts. responses: ids, the end token last."""
 
     prompt: tuple[int, ...]
@@ -24,7 +24,7 @@ class TokenisedQuestion:
 
 @dataclass(frozen=True)
 class Tree:
-    """The branches of one clip, flattened. n counts all their tokens, m the response tokens, in question order.
+    """The branches of one clip, flattened. n counts all their tokens, m the response tokens, in request order.
 
     ids: int64 (n,). offsets: int64 (n,), position behind the prefix. visible: bool (n, n), which branch tokens each
     branch token sees; all of them see the whole prefix. sources: int64 (m,), index of the token that predicts each
@@ -44,8 +44,8 @@ class Tree:
         return self.ids.shape[0]
 
 
-def build_tree(questions: Sequence[TokenisedQuestion]) -> Tree:
-    """Flatten the questions of one clip, each prompt shared by its responses."""
+def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
+    """Flatten the requests about one clip, each prompt shared by its responses."""
     ids: list[int] = []
     offsets: list[int] = []
     blocks: list[tuple[range, list[range]]] = []
@@ -53,15 +53,15 @@ def build_tree(questions: Sequence[TokenisedQuestion]) -> Tree:
     targets: list[int] = []
     segments: list[int] = []
     response_count = 0
-    for question in questions:
-        prompt = range(len(ids), len(ids) + len(question.prompt))
-        ids.extend(question.prompt)
-        offsets.extend(range(len(question.prompt)))
+    for request in requests:
+        prompt = range(len(ids), len(ids) + len(request.prompt))
+        ids.extend(request.prompt)
+        offsets.extend(range(len(request.prompt)))
         responses = []
-        for response in question.responses:
+        for response in request.responses:
             read = range(len(ids), len(ids) + len(response) - 1)
             ids.extend(response[:-1])
-            offsets.extend(range(len(question.prompt), len(question.prompt) + len(read)))
+            offsets.extend(range(len(request.prompt), len(request.prompt) + len(read)))
             responses.append(read)
             sources.extend([prompt[-1], *read])
             targets.extend(response)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from savi.runs.read import Run, load_aligned
-from savi.types import Branch, Clip
+from savi.types import Clip, GenerateRequest
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 
@@ -15,9 +15,9 @@ def ask(run: Run, video: Path, question: str) -> tuple[str, str]:
     frames = shrink(decode(video, run.data["frames"], run.data["decode_timeout"]), run.data["frame_pixels"])
     lm = load_aligned(run)
     clip = Clip(video.stem, video)
-    branch = Branch(0, run.prompts.answer.format(question=question))
+    request = GenerateRequest(0, run.prompts.answer.format(question=question))
     with lm.peft_model.disable_adapter():
-        (base,) = lm.generate(lm.watch([clip], [frames]), [branch], run.greedy)
-    # Watched anew, for keys and values hang on the adapter; the vision tower's output is kept.
-    (aligned,) = lm.generate(lm.watch([clip], [frames]), [branch], run.greedy)
+        (base,) = lm.encode([clip], [frames]).generate([request], run.greedy)
+    # A new session, for keys and values depend on the adapter; the vision tower's output is cached.
+    (aligned,) = lm.encode([clip], [frames]).generate([request], run.greedy)
     return base.text, aligned.text

@@ -110,10 +110,10 @@ class BenchmarkAnswers(Callback):
         if not clips:
             return broken
         module = self._module
-        watched = module.video_lm.watch(clips, frames)
+        session = module.video_lm.encode(clips, frames)
         if opened.settings.scorer == "likelihood":
-            return broken + choose_options(module.video_lm, watched, owners, items, module.prompts)
-        return broken + answer_items(module.video_lm, watched, owners, items, _sampling(opened))
+            return broken + choose_options(session, owners, items, module.prompts)
+        return broken + answer_items(session, owners, items, _sampling(opened))
 
     def finish(self) -> dict[str, dict[str, Any]]:
         """Grade the answers of all processes, write rows and tables, and give the summaries by benchmark."""

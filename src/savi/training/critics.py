@@ -45,7 +45,7 @@ def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
             )
             adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
             adapted.to(model.device)
-            return Another(VideoLM(loaded, adapted.eval(), keep=module.keep, sampled_as=module.sampled_as))
+            return Another(VideoLM(loaded, adapted.eval(), prefix_cache=module.keep, sampled_as=module.sampled_as))
         case "text":
             return TextReader(model)
         case "other_clip":

@@ -15,12 +15,12 @@ from savi.video.prefetch import decode_ahead
 class FramesAhead:
     """Decodes the clips of this process's batches ahead of their use, in the order of the batches.
 
-    Clips that model and critic have kept are left out.
+    Clips that model and critic have cached are left out.
     """
 
     def __init__(self, chain: CritiqueChain, data: ClipDataModule, batches: Sequence[Sequence[Clip]]) -> None:
         clips = [clip for batch in own_shard(batches) for clip in batch]
-        self._missing = {clip for clip in clips if not (chain.model.is_kept(clip) and chain.critic.is_kept(clip))}
+        self._missing = {clip for clip in clips if not (chain.model.is_cached(clip) and chain.critic.is_cached(clip))}
         paths = [clip.path for clip in clips if clip in self._missing]
         self._decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
 

@@ -20,9 +20,10 @@ from savi.distributed.collectives import all_gather, all_reduce_gradients, all_r
 from savi.errors import NonFiniteError
 from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
-from savi.models.kept import KeepSettings
 from savi.models.load import BaseSettings, fingerprint, load_base
-from savi.models.video_lm import Reference, VideoLM
+from savi.models.prefix_cache import PrefixCacheSettings
+from savi.models.session import Reference
+from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.benchmarks import BenchmarkAnswers
@@ -33,7 +34,7 @@ from savi.training.optim import OptimiserSettings, apply_settings, build_optimis
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
-from savi.types import Item, PreferencePair, Question, ResponseScores, Sampling, SaviError, derive_seed
+from savi.types import Item, PreferencePair, ResponseScores, Sampling, SaviError, ScoreRequest, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -67,7 +68,7 @@ class SelfAlignment(LightningModule):
         prompts: PromptSettings,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
-        keep: KeepSettings = KeepSettings(),  # noqa: B008 (frozen)
+        keep: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
         frames: int = 32,
         frame_pixels: int | None = None,
         seed: int = 0,
@@ -214,12 +215,12 @@ class SelfAlignment(LightningModule):
         """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
         lm = self.video_lm
         pairs = [pair for clip_pairs in micro.pairs for pair in clip_pairs]
-        questions = [
-            Question(index, pair.prompt, (pair.chosen, pair.rejected))
+        requests = [
+            ScoreRequest(index, pair.prompt, (pair.chosen, pair.rejected))
             for index, clip_pairs in enumerate(micro.pairs)
             for pair in clip_pairs
         ]
-        return self._metrics(pairs, lm.score(lm.watch(micro.clips, micro.decoded()), questions))
+        return self._metrics(pairs, lm.encode(micro.clips, micro.decoded()).score(requests))
 
     def _metrics(self, pairs: Sequence[PreferencePair], scores: ResponseScores) -> dict[str, Tensor]:
         """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
@@ -248,7 +249,7 @@ class SelfAlignment(LightningModule):
                 self.benchmark_answers.answer(batch)
                 return []
             owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
-            return evaluate(lm, lm.watch(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
+            return evaluate(lm.encode(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
 
     @property
     def _evaluation(self) -> str:

@@ -97,8 +97,8 @@ class SelfCritique(Callback):
     def round(self) -> int:
         return self._trainer.current_epoch
 
-    def is_kept(self, clip: Clip) -> bool:
-        return self._module.video_lm.is_kept(clip)
+    def is_cached(self, clip: Clip) -> bool:
+        return self._module.video_lm.is_cached(clip)
 
     def pairs(self, clips: Sequence[Clip]) -> Sequence[PreferencePair]:
         """The pairs of this round, in every process: what is on disk already, and the clips that are still to be done.

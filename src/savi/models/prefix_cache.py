@@ -21,7 +21,7 @@ from savi.types import Clip, Excerpt, FileIdentity, identify
 
 
 @dataclass(frozen=True)
-class KeepSettings:
+class PrefixCacheSettings:
     """Where the prefixes of encoded clips are kept, so that the vision tower encodes each clip once."""
 
     mib: float = 512.0
@@ -35,18 +35,18 @@ class KeepSettings:
         check_number("model.keep.mib", self.mib, least=0)
 
 
-class KeptPrefixes:
+class PrefixCache:
     """Prefixes by clip, as long as the clip's file is the one that they were read from.
 
     A file that was replaced, even by one of the same size and date, is another one; a file that is gone is not.
     When the memory is full it takes no more, and never lets go: clips come round in a cycle, where the least recently
-    used one is the next one needed. watcher: what a prefix depends on beside its file, see :func:`watcher_key`.
+    used one is the next one needed. encoder: what a prefix depends on beside its file, see :func:`encoder_key`.
     """
 
-    def __init__(self, settings: KeepSettings, watcher: str) -> None:
+    def __init__(self, settings: PrefixCacheSettings, encoder: str) -> None:
         self._room = int(settings.mib * 2**20)
         self._folder = Path(settings.folder).expanduser() if settings.folder else None
-        self._watcher = watcher
+        self._encoder = encoder
         self._prefixes: dict[Clip, tuple[FileIdentity | None, ClipPrefix]] = {}
         if self._folder:
             try:
@@ -97,11 +97,11 @@ class KeptPrefixes:
         if self._folder is None or file is None:
             return None
         span = clip.span if isinstance(clip, Excerpt) else None
-        parts = (self._watcher, *file, span)
+        parts = (self._encoder, *file, span)
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 
-def watcher_key(model: nn.Module, processor: Any, family: Family, sampled_as: str) -> str:
+def encoder_key(model: nn.Module, processor: Any, family: Family, sampled_as: str) -> str:
     """A digest of what a prefix depends on besides its file: weights around the decoder, processor, sampling of frames,
     and the version of transformers, whose code makes a prefix of them.
 

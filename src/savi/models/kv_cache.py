@@ -46,7 +46,7 @@ class GrowingLayer(DynamicLayer):
 
 
 @dataclass(frozen=True)
-class PrefixCache:
+class KVCache:
     """Keys and values of a batch of prefixes under one adapter, padded on the right to the longest.
 
     cache: of GrowingLayer. lengths: of the prefixes, in tokens. next_positions: int64 (clips,). axes: how many
@@ -83,7 +83,7 @@ def require_evaluation_mode(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> PrefixCache:
+def fill_kv_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> KVCache:
     """Read every prefix once. Those of one length are read together, so that none is padded.
 
     Raises RuntimeError for a model in training mode (see :func:`require_evaluation_mode`).
@@ -106,7 +106,7 @@ def fill_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix])
         values = torch.cat([pad(layer.values, (0, 0, 0, width - layer.values.shape[-2])) for layer in parts])
         layers.append(GrowingLayer(keys, values) if len(parts) == 1 else GrowingLayer(keys[place], values[place]))
     device = prefixes[0].embeds.device
-    return PrefixCache(
+    return KVCache(
         cache=Cache(layers=layers),
         lengths=tuple(len(prefix) for prefix in prefixes),
         next_positions=torch.tensor([prefix.next_position for prefix in prefixes], device=device),

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from savi.models import kept
-from savi.models.kept import KeepSettings, watcher_key
+from savi.models import prefix_cache
+from savi.models.prefix_cache import PrefixCacheSettings, encoder_key
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Question, SaviError, identify
+from savi.types import Clip, SaviError, ScoreRequest, identify
 from tests.miniatures import build_lm, noise_clip
 
-QUESTIONS = [Question(0, "what is it?", ("a cat", "no"))]
+PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]
 
 
 @pytest.fixture
@@ -27,37 +27,37 @@ def clip(tmp_path: Path) -> Clip:
 
 
 def keeping(base: Path, folder: Path, mib: float = 0.0, sampled_as: str = "") -> VideoLM:
-    return build_lm(base, keep=KeepSettings(mib, str(folder)), sampled_as=sampled_as)
+    return build_lm(base, prefix_cache=PrefixCacheSettings(mib, str(folder)), sampled_as=sampled_as)
 
 
-def test_another_process_finds_what_was_watched(random_base: Path, clip: Clip, tmp_path: Path) -> None:
+def test_another_process_finds_what_was_encoded(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     """To the bit; tests/models/test_families.py does the same for every family."""
     first = keeping(random_base, tmp_path / "kept")
-    watched = first.watch([clip], [noise_clip(0)[1]])
+    session = first.encode([clip], [noise_clip(0)[1]])
     second = keeping(random_base, tmp_path / "kept")
-    assert second.is_kept(clip)
-    again = second.watch([clip], [None])
-    assert torch.equal(again.prefixes[0].embeds, watched.prefixes[0].embeds)
-    assert torch.equal(second.score(again, QUESTIONS).logps, first.score(watched, QUESTIONS).logps)
+    assert second.is_cached(clip)
+    again = second.encode([clip], [None])
+    assert torch.equal(again.prefixes[0].embeds, session.prefixes[0].embeds)
+    assert torch.equal(again.score(PROMPTS).logps, session.score(PROMPTS).logps)
 
 
 def test_another_file_is_another_clip(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     lm = keeping(random_base, tmp_path / "kept")
-    lm.watch([clip], [noise_clip(0)[1]])
-    assert lm.is_kept(clip)
+    lm.encode([clip], [noise_clip(0)[1]])
+    assert lm.is_cached(clip)
     os.utime(clip.path, ns=(0, 0))
-    assert not lm.is_kept(clip)
+    assert not lm.is_cached(clip)
     clip.path.unlink()
-    assert not lm.is_kept(clip)
+    assert not lm.is_cached(clip)
 
 
 def test_the_key_tells_models_processors_and_frames_apart(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     lm = keeping(random_base, tmp_path / "kept")
-    lm.watch([clip], [noise_clip(0)[1]])
-    assert not keeping(random_base, tmp_path / "kept", sampled_as="16 frames").is_kept(clip)
+    lm.encode([clip], [noise_clip(0)[1]])
+    assert not keeping(random_base, tmp_path / "kept", sampled_as="16 frames").is_cached(clip)
 
     def key() -> str:
-        return watcher_key(lm.model, lm.processor, lm.family, "")
+        return encoder_key(lm.model, lm.processor, lm.family, "")
 
     before = key()
     next(p for n, p in lm.peft_model.named_parameters() if "lora_A" in n).data += 1.0
@@ -72,20 +72,20 @@ def test_the_key_tells_models_processors_and_frames_apart(random_base: Path, cli
 
 def test_memory_is_bounded_and_the_disk_is_not(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     frames = noise_clip(0)[1]
-    size_mib = build_lm(random_base).watch([clip], [frames]).prefixes[0].nbytes / 2**20
-    lm = build_lm(random_base, keep=KeepSettings(mib=1.5 * size_mib))
+    size_mib = build_lm(random_base).encode([clip], [frames]).prefixes[0].nbytes / 2**20
+    lm = build_lm(random_base, prefix_cache=PrefixCacheSettings(mib=1.5 * size_mib))
     other = replace(clip, id="b")
-    lm.watch([clip, other], [frames, frames])
-    assert lm.is_kept(clip)
-    assert not lm.is_kept(other)
+    lm.encode([clip, other], [frames, frames])
+    assert lm.is_cached(clip)
+    assert not lm.is_cached(other)
 
 
 def test_a_broken_file_is_one_line(random_base: Path, clip: Clip, tmp_path: Path) -> None:
-    keeping(random_base, tmp_path / "kept").watch([clip], [noise_clip(0)[1]])
+    keeping(random_base, tmp_path / "kept").encode([clip], [noise_clip(0)[1]])
     (file,) = (tmp_path / "kept").iterdir()
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(SaviError, match=rf"{file.name} can't be read .*: delete it"):
-        keeping(random_base, tmp_path / "kept").watch([clip], [None])
+        keeping(random_base, tmp_path / "kept").encode([clip], [None])
 
 
 def replace_unseen(path: Path) -> None:
@@ -107,41 +107,41 @@ def change_in_place(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [replace_unseen, change_in_place])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_a_file_that_was_replaced_is_watched_anew(
+def test_a_file_that_was_replaced_is_encoded_anew(
     on_disk: bool, change: Callable[[Path], None], random_base: Path, clip: Clip, tmp_path: Path
 ) -> None:
     """Even by one of the same size and date: what was kept of the old file is never taken for the new one."""
-    settings = KeepSettings(0.0, str(tmp_path / "kept")) if on_disk else KeepSettings()
-    lm = build_lm(random_base, keep=settings)
-    old = lm.watch([clip], [noise_clip(0)[1]]).prefixes[0]
-    assert lm.is_kept(clip)
+    settings = PrefixCacheSettings(0.0, str(tmp_path / "kept")) if on_disk else PrefixCacheSettings()
+    lm = build_lm(random_base, prefix_cache=settings)
+    old = lm.encode([clip], [noise_clip(0)[1]]).prefixes[0]
+    assert lm.is_cached(clip)
     change(clip.path)
-    assert not lm.is_kept(clip)
+    assert not lm.is_cached(clip)
     with pytest.raises(SaviError, match="its file was replaced"):
-        lm.watch([clip], [None])
-    new = lm.watch([clip], [noise_clip(1)[1]]).prefixes[0]
+        lm.encode([clip], [None])
+    new = lm.encode([clip], [noise_clip(1)[1]]).prefixes[0]
     assert not torch.equal(new.embeds, old.embeds)
-    assert torch.equal(lm.watch([clip], [None]).prefixes[0].embeds, new.embeds)
+    assert torch.equal(lm.encode([clip], [None]).prefixes[0].embeds, new.embeds)
 
 
 def test_a_file_that_is_replaced_while_it_is_decoded_is_not_kept_as_the_new_one(random_base: Path, clip: Clip) -> None:
     lm = build_lm(random_base)
     frames = replace(noise_clip(0)[1], file=identify(clip.path))
     replace_unseen(clip.path)
-    lm.watch([clip], [frames])
-    assert not lm.is_kept(clip)
+    lm.encode([clip], [frames])
+    assert not lm.is_cached(clip)
 
 
 def test_a_file_that_is_gone_has_not_changed(random_base: Path, clip: Clip) -> None:
     lm = build_lm(random_base)
-    lm.watch([clip], [noise_clip(0)[1]])
+    lm.encode([clip], [noise_clip(0)[1]])
     clip.path.unlink()
-    assert lm.is_kept(clip)
+    assert lm.is_cached(clip)
 
 
-def test_another_version_of_transformers_watches_anew(
+def test_another_version_of_transformers_encodes_anew(
     random_base: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeping(random_base, tmp_path / "kept").watch([clip], [noise_clip(0)[1]])
-    monkeypatch.setattr(kept.transformers, "__version__", "5.99.0")
-    assert not keeping(random_base, tmp_path / "kept").is_kept(clip)
+    keeping(random_base, tmp_path / "kept").encode([clip], [noise_clip(0)[1]])
+    monkeypatch.setattr(prefix_cache.transformers, "__version__", "5.99.0")
+    assert not keeping(random_base, tmp_path / "kept").is_cached(clip)

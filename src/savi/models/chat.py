@@ -1,0 +1,108 @@
+"""The token ids of a chat about a clip: prompts, responses, what ends a reply, and what no reply may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from jinja2 import TemplateError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from savi.errors import SaviError
+from savi.models.family import ClipPrefix, Family
+
+
+class Chat:
+    """How one checkpoint's chat template and tokenizer write a clip, a prompt and a response.
+
+    special_tokens: the tokenizer's special and added tokens and the video's placeholder, longest first, so that a token
+    that contains another is taken out whole. end_ids: tokens that end a reply. banned_ids: tokens that no reply may
+    hold, in ascending order: special ones, which would break the next turn's prompt, and rows of the output layer that
+    no token owns (padding of the vocabulary).
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin, family: Family) -> None:
+        self.processor = processor
+        self.family = family
+        self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+        special = set(self.tokenizer.all_special_tokens) | set(self.tokenizer.get_added_vocab())
+        self.special_tokens = sorted(special | {family.video_token(processor)}, key=len, reverse=True)
+        self.end_ids = _end_ids(model, self.tokenizer)
+        special_ids = {self.tokenizer.convert_tokens_to_ids(token) for token in special} - self.end_ids
+        embedded = model.get_output_embeddings().weight.shape[0]
+        self.banned_ids = tuple(sorted(special_ids | set(range(len(self.tokenizer), embedded))))
+
+    def text(self, prompt: str) -> str:
+        """The chat as text: the video's placeholder, the prompt, and all up to where the assistant's reply starts."""
+        content = [{"type": "video"}, {"type": "text", "text": self.without_special_tokens(prompt)}]
+        text: str = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return text
+
+    def prompt_ids(self, prompt: str, prefix: ClipPrefix) -> tuple[int, ...]:
+        """Token ids behind the clip's visual tokens, up to where the assistant's reply starts.
+
+        A visual token is put in front and taken off again: some tokenizers treat the start of a text differently.
+        Raises SaviError for a chat template that leaves the video out.
+        """
+        _, token, behind = self.text(prompt).partition(self.family.video_token(self.processor))
+        if not token:
+            raise SaviError(f"the chat template of {self.family.model_type} wrote no placeholder for the video")
+        text = self.family.visual_token(self.processor) + prefix.tail + behind
+        return tuple(self.tokenize(text)[1:])
+
+    def response_ids(self, response: str) -> tuple[int, ...]:
+        """Token ids of a response as the model itself would write it, the end token last."""
+        start, known = self._reply_start
+        end: str = self.tokenizer.eos_token
+        return tuple(self.tokenize(start + self.without_special_tokens(response) + end)[known:])
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text, with nothing added to it."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of a reply's token ids, without special tokens and without blanks around it."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
+
+    def without_special_tokens(self, text: str) -> str:
+        """Text that a model wrote may spell a special token; it must not become one in the next prompt.
+
+        What stood around a token may spell one in its turn, so tokens are removed until none is left.
+        """
+        before = None
+        while text != before:
+            before = text
+            for token in self.special_tokens:
+                text = text.replace(token, "")
+        return text
+
+    @cached_property
+    def _reply_start(self) -> tuple[str, int]:
+        """What to put in front of a response so that its tokens are those that the model writes, and how many to drop.
+
+        Nothing as a rule. Some chat templates write a blank between generation prompt and reply (SmolVLM2's does): the
+        model begins with it, and replies are stripped of it. Only text and reply in one tell how it is tokenized.
+        """
+        content = [{"type": "video"}, {"type": "text", "text": ""}]
+        reply = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
+        try:
+            chat = self.processor.apply_chat_template([{"role": "user", "content": content}, reply], tokenize=False)
+        except (TypeError, TemplateError):
+            return "", 0  # the template takes no reply of this form
+        begun, prompt, behind = chat.partition(self.text(""))
+        gap = behind.partition("reply")[0]
+        start = self.family.visual_token(self.processor) + prompt.partition(self.family.video_token(self.processor))[2]
+        ids = self.tokenize(start)
+        if begun or not gap.isspace() or self.tokenize(f"{start}{gap}reply")[: len(ids)] != ids:
+            return "", 0
+        return start + gap, len(ids)
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in (*listed, tokenizer.eos_token_id) if i is not None)
