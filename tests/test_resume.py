@@ -11,6 +11,7 @@ import shutil
 import struct
 import time
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ import yaml
 from safetensors.torch import save_file
 
 from savi.cli.main import main
+from savi.runs.read import read_run
 from savi.training import checkpoint_files
 from savi.training.checkpoint_files import newest_checkpoint
 from savi.training.metrics_file import read_rows
 from savi.training.module import SelfAlignment
+from savi.training.renamed import RENAMED, RENAMED_VALUES
 from savi.training.self_critique import SelfCritique
 from savi.world import BASE
 from tests.real_videos import real_videos
@@ -263,7 +266,7 @@ IDENTITY = {
     "--model.base.nf4=true": "model.base.nf4 False, not True",
     "--model.lora.r=4": "model.lora.r 8, not 4",
     "--model.lora.alpha=64": "model.lora.alpha 16, not 64",
-    "--model.optimiser.name=paged_adamw_8bit": "model.optimiser.name adamw, not paged_adamw_8bit",
+    "--model.optimizer.name=paged_adamw_8bit": "model.optimizer.name adamw, not paged_adamw_8bit",
     "--model.chain.critic.who=text": "model.chain.critic.who itself, not text",
     "--model.chain.answer.temperature=0.5": "model.chain.answer.temperature 1.0, not 0.5",
     "--model.filters.max_repeats=4": "model.filters.max_repeats 3, not 4",
@@ -282,6 +285,46 @@ def test_a_setting_of_the_runs_identity_is_refused_on_resume(
     line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last", setting), capsys)
     assert f"{run} was begun with {IDENTITY[setting]}" in line
     assert contents(tmp_path) == before
+
+
+def test_a_run_with_earlier_names_of_settings_is_resumed_to_the_same_end(
+    half: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "demo" / "version_0"
+    shutil.copytree(half, run)
+    with_earlier_names(run)
+    line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last", "--model.optimizer.name=paged_adamw_8bit"), capsys)
+    assert "was begun with model.optimizer.name adamw, not paged_adamw_8bit" in line
+    savi("validate", tmp_path, "--ckpt_path=last")
+    fit(tmp_path, 2, "--ckpt_path=last")
+    assert "From round 2 on, trainer.max_epochs 2 (was 1)" in caplog.messages
+    assert losses_by_step(run) == losses_by_step(finished)
+    assert read_run(run).config["model"].keys() == read_run(finished).config["model"].keys()
+
+
+def with_earlier_names(run: Path) -> None:
+    """Write the settings of a run's folder as versions before the renaming did."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    for old, new in RENAMED.items():
+        *groups, name = new.split(".")
+        group = reduce(lambda outer, part: outer[part], groups, config)
+        if name in group:
+            group[old.rpartition(".")[2]] = earlier_value(new, group.pop(name))
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        content = checkpoint_of(run, path.name)
+        settings = content["settings"].items()
+        content["settings"] = {earlier_key(key): earlier_value(key, value) for key, value in settings}
+        torch.save(content, path)
+
+
+def earlier_key(key: str) -> str:
+    pairs = ((old, new) for old, new in RENAMED.items() if f"{key}.".startswith(f"{new}."))
+    return next((old + key.removeprefix(new) for old, new in pairs), key)
+
+
+def earlier_value(key: str, value: Any) -> Any:
+    return next((old for old, now in RENAMED_VALUES.get(key, {}).items() if now == value), value)
 
 
 def test_the_settings_of_an_older_run_are_those_of_its_config(
@@ -322,15 +365,15 @@ def test_validate_needs_no_setting_of_the_training(run: Path, tmp_path: Path) ->
 def test_what_may_change_is_applied_from_the_next_round_on_and_recorded(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    more = ["--model.optimiser.lr=0.01", "--model.optimiser.weight_decay=0.1", "--model.dpo.beta=0.2"]
+    more = ["--model.optimizer.lr=0.01", "--model.optimizer.weight_decay=0.1", "--model.dpo.beta=0.2"]
     fit(tmp_path, 2, "--ckpt_path=last", *more, "--data.passes=2")
-    assert "From round 2 on, model.dpo.beta 0.2 (was 1.0); model.optimiser.lr 0.01 (was 0.0005)" in caplog.text
+    assert "From round 2 on, model.dpo.beta 0.2 (was 1.0); model.optimizer.lr 0.01 (was 0.0005)" in caplog.text
     (group,) = checkpoint_of(run)["optimizer_states"][0]["param_groups"]
     assert (group["lr"], group["initial_lr"], group["weight_decay"]) == (0.01, 0.01, 0.1)
     (before,) = checkpoint_of(run, "round_00.ckpt")["optimizer_states"][0]["param_groups"]
     assert (before["lr"], before["weight_decay"]) == (0.0005, 0.0)
     entries = rounds_of(run)
-    names = ("model.optimiser.lr", "model.dpo.beta", "data.passes")
+    names = ("model.optimizer.lr", "model.dpo.beta", "data.passes")
     assert [[entry["settings"][name] for name in names] for entry in entries[1:]] == [[0.0005, 1.0, 1], [0.01, 0.2, 2]]
     steps = [len(list(filter(None, (row[1] for row in losses_by_step(run)))))]
     assert steps == [checkpoint_of(run)["global_step"]]
@@ -387,10 +430,10 @@ def test_a_model_with_the_bases_embeddings_and_other_weights_is_another_base(
 
 def test_every_start_leaves_its_own_settings(run: Path, tmp_path: Path) -> None:
     first = (run / "config.yaml").read_bytes()
-    fit(tmp_path, 1, "--ckpt_path=last", "--model.optimiser.lr=0.01")
-    fit(tmp_path, 1, "--ckpt_path=last", "--model.optimiser.lr=0.02")
+    fit(tmp_path, 1, "--ckpt_path=last", "--model.optimizer.lr=0.01")
+    fit(tmp_path, 1, "--ckpt_path=last", "--model.optimizer.lr=0.02")
     assert (run / "config.yaml").read_bytes() == first
-    rates = [yaml.safe_load((run / f"config_{n:02d}.yaml").read_text())["model"]["optimiser"]["lr"] for n in (2, 3)]
+    rates = [yaml.safe_load((run / f"config_{n:02d}.yaml").read_text())["model"]["optimizer"]["lr"] for n in (2, 3)]
     assert rates == [0.01, 0.02]
     savi("validate", tmp_path, "--ckpt_path=last")
     savi("validate", tmp_path, "--ckpt_path=last", "--data.benchmark_clips=2")

@@ -14,7 +14,7 @@ from savi.errors import SaviError, SettingError, check_number
 from savi.models.adapters import LoraSettings
 from savi.models.prefix_cache import PrefixCacheSettings
 from savi.objective.dpo import DPOSettings
-from savi.training.optim import OptimiserSettings
+from savi.training.optim import OptimizerSettings
 from savi.types import Sampling
 from tests.test_cli import DEMO, complaint
 
@@ -30,8 +30,8 @@ from tests.test_cli import DEMO, complaint
         ("model.lora.alpha=0", "must be above 0, not 0"),
         ("model.dpo.beta=0", "must be above 0, not 0.0"),
         ("model.filters.length_slack=-1", "must be at least 0, not -1"),
-        ("model.optimiser.lr=0", "must be above 0, not 0.0"),
-        ("model.optimiser.warmup_steps=-1", "must be at least 0, not -1"),
+        ("model.optimizer.lr=0", "must be above 0, not 0.0"),
+        ("model.optimizer.warmup_steps=-1", "must be at least 0, not -1"),
         ("model.keep.mib=-1", "must be at least 0, not -1.0"),
         ("data.clip_count=0", "must be at least 1, not 0"),
         ("data.benchmark_clips=0", "must be at least 1, not 0"),
@@ -39,7 +39,7 @@ from tests.test_cli import DEMO, complaint
         ("data.decode_timeout=1e12", "must be above 0 and at most 86400.0"),
         ("data.workers=-1", "must be at least 0, not -1"),
         ("data.clips=", "must name a folder"),
-        ("model.optimiser.lr=1e300", "must be finite and at most 1e+30, not 1e+300"),
+        ("model.optimizer.lr=1e300", "must be finite and at most 1e+30, not 1e+300"),
         ("threads=0", "must be at least 1, not 0"),
         ("seed_everything=-1", "must be at least 0 and at most 4294967295, not -1"),
     ],
@@ -69,9 +69,9 @@ def test_an_infinite_setting_of_a_file_is_one_line(tmp_path: Path, capsys: pytes
         (DPOSettings, "beta"),
         (DPOSettings, "label_smoothing"),
         (DPOSettings, "nll_weight"),
-        (OptimiserSettings, "lr"),
-        (OptimiserSettings, "weight_decay"),
-        (OptimiserSettings, "clip_norm"),
+        (OptimizerSettings, "lr"),
+        (OptimizerSettings, "weight_decay"),
+        (OptimizerSettings, "clip_norm"),
         (FilterSettings, "least_logp"),
         (LoraSettings, "dropout"),
         (PrefixCacheSettings, "mib"),

@@ -61,7 +61,7 @@ REFUSED: dict[str, dict[Any, str]] = {
     "callbacks": {
         '{"class_path": "StochasticWeightAveraging", "init_args": {"swa_lrs": 0.1}}': "average",
         '[{"class_path": "GradientAccumulationScheduler", "init_args": {"scheduling": {"1": 2}}}]': "one batch",
-        "LearningRateFinder": "model.optimiser.lr",
+        "LearningRateFinder": "model.optimizer.lr",
     },
     "max_epochs": {0: "no round"},
     "max_steps": {0: "no optimizer step"},
@@ -213,7 +213,7 @@ def test_the_help_offers_no_flag_that_is_always_refused(capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("given", [["--optimizer=Adam", "--optimizer.lr=0.1"], ["--lr_scheduler=StepLR"]])
 def test_lightnings_own_optimizers_are_one_line(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert "model.optimiser" in complaint(["fit", *given], capsys)
+    assert "model.optimizer" in complaint(["fit", *given], capsys)
 
 
 def test_flags_that_change_nothing_in_what_is_learned(

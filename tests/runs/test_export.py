@@ -31,7 +31,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A round over a few clips, at a rate that changes what the model says."""
     runs = tmp_path_factory.mktemp("runs")
     small = ["--data.clip_count=8", "--data.benchmark=null", "--trainer.max_epochs=1", "--data.pairs_per_step=8"]
-    main(["fit", f"--config={DEMO}", f"--runs={runs}", *small, "--data.passes=3", "--model.optimiser.lr=1e-2"])
+    main(["fit", f"--config={DEMO}", f"--runs={runs}", *small, "--data.passes=3", "--model.optimizer.lr=1e-2"])
     return runs / "demo" / "version_0"
 
 
@@ -134,7 +134,7 @@ def test_the_card_tells_of_the_run(run: Path, tmp_path: Path) -> None:
     results = json.loads((run / "results.json").read_text())
     assert f"| 1 | {results['rounds'][-1]['pairs']} | " in card
     assert "8 rendered clips" in card
-    assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["optimiser"]["lr"] == 0.01
+    assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["optimizer"]["lr"] == 0.01
 
 
 def test_the_newest_run_is_asked_if_none_is_named(

@@ -60,7 +60,7 @@ def line_of(given: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         main(given)
     assert stop.value.code == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
-    assert "model.optimiser.lr" in line, "it says what to try"
+    assert "model.optimizer.lr" in line, "it says what to try"
     assert "model.base.dtype" in line
     return line
 
@@ -91,7 +91,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_learning_rate_far_too_high_ends_the_run_in_one_line(
     more: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in line_of(arguments(tmp_path, "--model.optimiser.lr=1e30", *more), capsys)
+    assert said in line_of(arguments(tmp_path, "--model.optimizer.lr=1e30", *more), capsys)
     run = tmp_path / "demo" / "version_0"
     assert_without_nan(run)
     assert not (run / "adapter").exists()

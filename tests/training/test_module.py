@@ -1,4 +1,4 @@
-"""Optimiser steps on a real, random model: what moves, what doesn't, and that cutting a step changes nothing."""
+"""Optimizer steps on a real, random model: what moves, what doesn't, and that cutting a step changes nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
-from savi.data.batches import MicroBatch, OptimiserStep
+from savi.data.batches import MicroBatch, OptimizerStep
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
-from savi.training.optim import OptimiserSettings
+from savi.training.optim import OptimizerSettings
 from savi.types import PreferencePair, SaviError, ScoreRequest
 from tests.miniatures import noise_clip
 
@@ -28,7 +28,7 @@ def build_module(folder: Path, *, nf4: bool = False, r: int = 4, nll_weight: flo
         base=BaseSettings(path=str(folder), nf4=nf4),
         lora=LoraSettings(r=r, alpha=8),
         dpo=DPOSettings(nll_weight=nll_weight),
-        optimiser=OptimiserSettings(lr=1e-2, warmup_steps=0),
+        optimizer=OptimizerSettings(lr=1e-2, warmup_steps=0),
         chain=ChainSettings(),
         filters=FilterSettings(),
         prompts=PromptSettings(),
@@ -71,8 +71,8 @@ def build_pairs(module: SelfAlignment) -> list[list[PreferencePair]]:
     return pairs
 
 
-def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> OptimiserStep:
-    return OptimiserStep(
+def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> OptimizerStep:
+    return OptimizerStep(
         tuple(
             MicroBatch(
                 clips=tuple(CLIPS[i][0] for i in part),
@@ -85,21 +85,21 @@ def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> Opti
     )
 
 
-def gradients(module: SelfAlignment, step: OptimiserStep) -> dict[str, Tensor]:
+def gradients(module: SelfAlignment, step: OptimizerStep) -> dict[str, Tensor]:
     module.zero_grad()
     for micro in step.micro_batches:
         (module._pair_losses(micro)["loss"].sum() / step.pairs).backward()
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def take_steps(module: SelfAlignment, step: OptimiserStep, count: int) -> None:
+def take_steps(module: SelfAlignment, step: OptimizerStep, count: int) -> None:
     """Plain steps of AdamW on the module's losses, without a trainer."""
-    optimiser = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(count):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         gradients_of_step = gradients(module, step)
         assert gradients_of_step
-        optimiser.step()
+        optimizer.step()
 
 
 def test_the_first_loss_is_log_two(random_base: Path) -> None:

@@ -1,4 +1,4 @@
-"""The optimiser: 8-bit moments follow AdamW's own, are kept in 8 bits, and survive a checkpoint."""
+"""The optimizer: 8-bit moments follow AdamW's own, are kept in 8 bits, and survive a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ import pytest
 import torch
 from torch import nn
 
-from savi.training.optim import OptimiserSettings, build_optimiser
+from savi.training.optim import OptimizerSettings, build_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
 
 
-def take_steps(optimiser: torch.optim.Optimizer, weight: nn.Parameter, steps: range) -> None:
+def take_steps(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: range) -> None:
     for step in steps:
         generator = torch.Generator().manual_seed(step)
         weight.grad = 0.01 * torch.randn(weight.shape, generator=generator) + 0.01
-        optimiser.step()
+        optimizer.step()
 
 
 def fresh(name: str) -> tuple[nn.Parameter, torch.optim.Optimizer]:
     weight = nn.Parameter(torch.zeros(16, 512))
-    settings = OptimiserSettings(name=name, lr=1e-3, warmup_steps=0)  # type: ignore[arg-type]
-    return weight, build_optimiser([weight], settings)[0]
+    settings = OptimizerSettings(name=name, lr=1e-3, warmup_steps=0)  # type: ignore[arg-type]
+    return weight, build_optimizer([weight], settings)[0]
 
 
 def test_moments_in_eight_bits_lead_where_adamw_does() -> None:
-    (exact, plain), (weight, optimiser) = fresh("adamw"), fresh("paged_adamw_8bit")
+    (exact, plain), (weight, optimizer) = fresh("adamw"), fresh("paged_adamw_8bit")
     take_steps(plain, exact, range(20))
-    take_steps(optimiser, weight, range(20))
-    assert optimiser.state[weight]["state1"].dtype == torch.uint8
+    take_steps(optimizer, weight, range(20))
+    assert optimizer.state[weight]["state1"].dtype == torch.uint8
     # Twenty steps of 1e-3 in one direction, each off by what 8 bits lose.
     assert (weight - exact).abs().max() < 0.1 * exact.abs().max()
 
 
 def test_eight_bit_moments_go_on_from_a_checkpoint() -> None:
-    weight, optimiser = fresh("paged_adamw_8bit")
-    take_steps(optimiser, weight, range(3))
+    weight, optimizer = fresh("paged_adamw_8bit")
+    take_steps(optimizer, weight, range(3))
     file = io.BytesIO()
-    torch.save({"weight": weight.detach(), "optimiser": optimiser.state_dict()}, file)
-    take_steps(optimiser, weight, range(3, 6))
+    torch.save({"weight": weight.detach(), "optimizer": optimizer.state_dict()}, file)
+    take_steps(optimizer, weight, range(3, 6))
     resumed, again = fresh("paged_adamw_8bit")
     saved = torch.load(io.BytesIO(file.getvalue()), weights_only=True)
     resumed.data.copy_(saved["weight"])
-    again.load_state_dict(saved["optimiser"])
+    again.load_state_dict(saved["optimizer"])
     take_steps(again, resumed, range(3, 6))
     assert torch.equal(resumed, weight)

@@ -23,7 +23,7 @@ from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.module import SelfAlignment
-from savi.training.optim import OptimiserSettings
+from savi.training.optim import OptimizerSettings
 from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_trainer
 
 LOOP = {name: TRAINER_ARGUMENTS[name].value for name in ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")}
@@ -55,7 +55,7 @@ def build_module() -> SelfAlignment:
         BaseSettings(path="world"),
         LoraSettings(),
         DPOSettings(),
-        OptimiserSettings(),
+        OptimizerSettings(),
         ChainSettings(),
         FilterSettings(),
         PromptSettings(),

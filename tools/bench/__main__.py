@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turns", choices=["batched", "single"], nargs="*", default=["batched", "single"])
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts of the benchmark")
     parser.add_argument("--repeats", type=int, default=2, help="timed steps of a block, after one that isn't")
-    parser.add_argument("--loss-steps", type=int, default=10, help="optimiser steps whose losses are compared")
+    parser.add_argument("--loss-steps", type=int, default=10, help="optimizer steps whose losses are compared")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("tools/bench/results.json"))

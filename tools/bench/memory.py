@@ -37,13 +37,13 @@ def main(side: str, shape: str, visual_tokens: str, checkpointing: str, device: 
     asked = questions(0)
     mark = Watermark(device)
     lm.encode([noise], [frames])
-    optimiser = step.adamw(lm, LR)
+    optimizer = step.adamw(lm, LR)
     nothing = torch.zeros(len(asked), 2, device=device)  # a reference's values take no memory
     # On both sides a step that isn't measured, for what the libraries set up once.
-    step.take(lm, optimiser, noise, frames, asked, nothing)
+    step.take(lm, optimizer, noise, frames, asked, nothing)
     if side == "savi":
         with mark:
-            step.take(lm, optimiser, noise, frames, asked, nothing)
+            step.take(lm, optimizer, noise, frames, asked, nothing)
     else:
         from tools.bench import peer_trl
 

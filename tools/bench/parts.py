@@ -28,7 +28,7 @@ def film(path: Path, frames: Frames) -> None:
 def time_parts(lm: VideoLM, visual_tokens: int, device: str, folder: Path, clips: int = 3) -> dict[str, Stopwatch]:
     """Time decode, vision, chain, reference and step, a reading a clip."""
     watches = {part: Stopwatch(device) for part in ("decode", "vision", "chain", "reference", "step")}
-    optimiser = step.adamw(lm, lr=1e-4)
+    optimizer = step.adamw(lm, lr=1e-4)
     for index in range(clips):
         noise, frames = clip(visual_tokens, seed=index)
         path = folder / noise.path.name
@@ -45,5 +45,5 @@ def time_parts(lm: VideoLM, visual_tokens: int, device: str, folder: Path, clips
             logps = step.reference(lm, filmed, frames, asked)
         lm.peft_model.train()
         with watches["step"]:
-            step.take(lm, optimiser, filmed, frames, asked, logps)
+            step.take(lm, optimizer, filmed, frames, asked, logps)
     return watches

@@ -71,7 +71,7 @@ def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[ScoreRequest]) -
 
 
 class _Metered(TrainerCallback):
-    """Around every optimiser step, without the making of its batch."""
+    """Around every optimizer step, without the making of its batch."""
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter

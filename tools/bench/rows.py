@@ -32,7 +32,7 @@ class Bench:
         self.peers = peers
 
     def step(self, tokens: int, checkpointing: bool, response: int = RESPONSE) -> dict[str, Any]:
-        """An optimiser step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both.
+        """An optimizer step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both.
 
         response: tokens of a response; with others than usual, TRL's video way is timed alone.
         """
@@ -102,7 +102,7 @@ class Bench:
         return row
 
     def losses(self, tokens: int, count: int) -> dict[str, Any]:
-        """The losses of both over optimiser steps from the same adapter, on pairs that differ from step to step."""
+        """The losses of both over optimizer steps from the same adapter, on pairs that differ from step to step."""
         noise, frames = clip(tokens)
         steps = [questions(100 + index) for index in range(count)]
         lm = self._load(tokens, checkpointing=True)

@@ -28,14 +28,14 @@ def adamw(lm: VideoLM, lr: float) -> torch.optim.Optimizer:
 
 def take(
     lm: VideoLM,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     clip: Clip,
     frames: Frames,
     requests: Sequence[ScoreRequest],
     reference_logps: Tensor,
 ) -> float:
-    """One optimiser step on a clip's pairs; the loss before it."""
-    optimiser.zero_grad()
+    """One optimizer step on a clip's pairs; the loss before it."""
+    optimizer.zero_grad()
     scores = lm.encode([clip], [frames]).score(requests)
     chosen, rejected = scores.logps.view(-1, 2).unbind(1)
     chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
@@ -50,7 +50,7 @@ def take(
     )
     loss = losses.losses.mean()
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return loss.item()
 
 
@@ -58,12 +58,12 @@ def train(
     lm: VideoLM, clip: Clip, frames: Frames, steps: Sequence[Sequence[ScoreRequest]], lr: float, meter: Meter
 ) -> list[float]:
     """The loss of each step, over one clip that is kept and pairs whose reference is, as they are in a round."""
-    optimiser = adamw(lm, lr)
+    optimizer = adamw(lm, lr)
     references = [reference(lm, clip, frames, requests) for requests in steps]
     losses = []
     for requests, logps in zip(steps, references, strict=True):
         with meter:
-            losses.append(take(lm, optimiser, clip, frames, requests, logps))
+            losses.append(take(lm, optimizer, clip, frames, requests, logps))
     return losses
 
 

@@ -60,7 +60,7 @@ def snapshot(runs: Path, patterns: Collection[str]) -> Snapshot:
 
 
 def steps(runs: Path) -> int:
-    """How many optimiser steps the run has logged."""
+    """How many optimizer steps the run has logged."""
     for path in runs.glob("version_*/metrics.csv"):
         with path.open(newline="") as file:
             return sum(1 for row in csv.DictReader(file) if row.get("loss"))
@@ -68,7 +68,7 @@ def steps(runs: Path) -> int:
 
 
 def ends_of_rounds(run: Path) -> tuple[int, ...]:
-    """How many optimiser steps a finished run had logged at the end of each round."""
+    """How many optimizer steps a finished run had logged at the end of each round."""
     with (run / "metrics.csv").open(newline="") as file:
         rounds = Counter(row["epoch"] for row in csv.DictReader(file) if row["loss"])
     return tuple(accumulate(rounds.values()))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from savi.cli.renamed import rename_file, rename_options
 from savi.types import SaviError
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
@@ -47,7 +48,7 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))
     target = folder / paths[-1].name
     target.write_text(text, encoding="utf-8")
-    return [command, "--config", str(target), *others]
+    return [command, "--config", str(target), *rename_options(others)]
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
@@ -63,6 +64,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
         raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, DictConfig):
         raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
+    content = OmegaConf.create(rename_file(OmegaConf.to_container(content), str(path)))
     parent = content.pop("extends", None)
     above = _find(parent, path.parent) if parent else DEFAULTS
     return [*(_read(above, (*seen, path)) if above != DEFAULTS else []), content]

@@ -38,8 +38,8 @@ from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, ch
 from savi.types import readable
 
 NOT_LIGHTNINGS = {
-    "optimizer": "the optimizer is AdamW; model.optimiser has its name, lr, weight_decay and clip_norm",
-    "lr_scheduler": "the rate rises over model.optimiser.warmup_steps and then stays",
+    "optimizer": "the optimizer is AdamW; model.optimizer has its name, lr, weight_decay and clip_norm",
+    "lr_scheduler": "the rate rises over model.optimizer.warmup_steps and then stays",
 }
 """Options that Lightning's command line has and savi's has not, with what to take in their place."""
 

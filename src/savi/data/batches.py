@@ -1,4 +1,4 @@
-"""From pairs to optimiser steps: which clips, with which of their pairs, are seen together."""
+"""From pairs to optimizer steps: which clips, with which of their pairs, are seen together."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class MicroBatch(ClipBatch):
 
 
 @dataclass(frozen=True)
-class OptimiserStep:
-    """What one step of the optimiser learns from. The loss is the mean over all its pairs, however it is cut.
+class OptimizerStep:
+    """What one step of the optimizer learns from. The loss is the mean over all its pairs, however it is cut.
 
     micro_batches: this process's share, () where the step has fewer clips than there are processes. pairs: how many
     the step has in all processes together.
@@ -127,8 +127,8 @@ class FrameReader:
         return tuple(None if known else next(decoded) for known in cached)
 
 
-class StepDataset(Dataset[OptimiserStep]):
-    """The optimiser steps of a round, in order. Every process takes all of them, each with its share of the clips."""
+class StepDataset(Dataset[OptimizerStep]):
+    """The optimizer steps of a round, in order. Every process takes all of them, each with its share of the clips."""
 
     def __init__(
         self,
@@ -147,13 +147,13 @@ class StepDataset(Dataset[OptimiserStep]):
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> OptimiserStep:
+    def __getitem__(self, index: int) -> OptimizerStep:
         micro_batches = []
         step = self.steps[index]
         for part in chunks(shard(step, self.rank, self.processes), self.clips_per_pass):
             clips = tuple(group.clip for group in part)
             micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
-        return OptimiserStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
+        return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
 
 
 class ItemDataset(Dataset[ItemBatch]):

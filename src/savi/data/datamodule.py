@@ -15,7 +15,7 @@ from savi.data.batches import (
     FrameReader,
     ItemBatch,
     ItemDataset,
-    OptimiserStep,
+    OptimizerStep,
     StepDataset,
     group_by_clip,
     plan_steps,
@@ -177,7 +177,7 @@ class ClipDataModule(LightningDataModule):
         self.items = self._items()
         self.opened = open_benchmarks(self.benchmarks, self.frames)
 
-    def train_dataloader(self) -> DataLoader[OptimiserStep]:
+    def train_dataloader(self) -> DataLoader[OptimizerStep]:
         """The steps of this round, whose pairs are made here and now. None where a resumed run has all of its rounds.
 
         Raises SaviError when the filters left no pair.

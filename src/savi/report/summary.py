@@ -186,7 +186,7 @@ def _draw_pairs(axes: Axes, rounds: Sequence[Entry]) -> None:
 
 
 def _draw_rewards(axes: Axes, metrics_csv: Path | None) -> None:
-    """Rewards of the training pairs over optimiser steps: each step faintly, a running mean on top."""
+    """Rewards of the training pairs over optimizer steps: each step faintly, a running mean on top."""
     style_axes(axes, "Rewards in training")
     rows = _reward_rows(metrics_csv)
     if not rows:
@@ -209,14 +209,14 @@ def _draw_rewards(axes: Axes, metrics_csv: Path | None) -> None:
     for before, after in pairwise(rows):
         if after["epoch"] != before["epoch"]:
             axes.axvline((before["step"] + after["step"]) / 2, color=MUTED, linewidth=0.8, linestyle=":", zorder=0)
-    axes.set_xlabel("optimiser step (dotted: a new round begins)", color=MUTED)
+    axes.set_xlabel("optimizer step (dotted: a new round begins)", color=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     label_line_ends(axes, ends)
     return None
 
 
 def _reward_rows(metrics_csv: Path | None) -> list[dict[str, float]]:
-    """The rows of metrics.csv that hold all rewards: the optimiser steps."""
+    """The rows of metrics.csv that hold all rewards: the optimizer steps."""
     if metrics_csv is None or not metrics_csv.is_file():
         return []
     wanted = ("step", "epoch", *REWARDS)

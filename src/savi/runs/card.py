@@ -76,7 +76,7 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
         prompts=run.prompts.version,
         seed=run.results["run"]["seed"],
         rounds=_rounds(run.results["rounds"]),
-        settings=yaml.safe_dump({name: settings[name] for name in ("lora", "dpo", "optimiser", "chain", "filters")}),
+        settings=yaml.safe_dump({name: settings[name] for name in ("lora", "dpo", "optimizer", "chain", "filters")}),
     )
 
 

@@ -16,6 +16,7 @@ from savi.models.adapters import LoraSettings, load_lora
 from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
+from savi.training.renamed import rename
 from savi.training.resume import newest_config
 from savi.types import Sampling, SaviError
 
@@ -69,7 +70,7 @@ def read_run(folder: Path, base: str | None = None, *, trust_remote_code: bool =
         raise SaviError(f"{folder} has no adapter: its first round isn't finished")
     source = newest_config(folder)
     try:
-        config = yaml.safe_load(source.read_text(encoding="utf-8"))
+        config = rename(yaml.safe_load(source.read_text(encoding="utf-8")))
         results = read_results(folder / "results.json")
         settings = config["model"]
         given = BaseSettings(**{**settings["base"], "trust_remote_code": trust_remote_code})

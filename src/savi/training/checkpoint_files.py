@@ -13,6 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from savi.errors import SaviError
 from savi.files import replacing
+from savi.training.renamed import current_settings
 
 WEIGHTS = ("state_dict", "base", "epoch", "global_step", "loops")
 """What every checkpoint of savi holds."""
@@ -92,7 +93,8 @@ def inspect_checkpoint(path: Path) -> CheckpointFile:
     # The count of completed rounds is raised after the checkpoint is written, that of processed ones before.
     rounds = int(epochs["processed"] if ended else epochs["completed"])
     whole = ended and epochs["processed"] == epochs["ready"] and all(name in content for name in TRAINING)
-    return CheckpointFile(path, rounds, step, whole, content.get("settings"))
+    settings = content.get("settings")
+    return CheckpointFile(path, rounds, step, whole, None if settings is None else current_settings(settings))
 
 
 def newest_checkpoint(run: Path, *, at_end_of_round: bool) -> CheckpointFile | None:

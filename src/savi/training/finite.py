@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from savi.errors import NonFiniteError
 
 REMEDY = (
-    "No checkpoint and no file holds it. Try a lower model.optimiser.lr, more model.optimiser.warmup_steps, or another "
+    "No checkpoint and no file holds it. Try a lower model.optimizer.lr, more model.optimizer.warmup_steps, or another "
     "model.base.dtype or trainer.precision"
 )
 NAMED = 3

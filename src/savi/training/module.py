@@ -15,7 +15,7 @@ from torch.nn.utils import get_total_norm
 
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
-from savi.data.batches import ItemBatch, MicroBatch, OptimiserStep
+from savi.data.batches import ItemBatch, MicroBatch, OptimizerStep
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
 from savi.evaluation.multiple_choice import ItemResult, evaluate
@@ -30,7 +30,7 @@ from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.finite import explained, name_clips
 from savi.training.limits import RunLimits
-from savi.training.optim import OptimiserSettings, apply_settings, build_optimiser
+from savi.training.optim import OptimizerSettings, apply_settings, build_optimizer
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
@@ -44,7 +44,7 @@ class SelfAlignment(LightningModule):
         base: The frozen base model.
         lora: The adapter, which is all that is trained.
         dpo: The preference objective.
-        optimiser: The optimizer of the adapter's weights.
+        optimizer: The optimizer of the adapter's weights.
         chain: The turns that make a pair: question, answer, critique, revision.
         filters: Bounds of the filters that keep bad replies out of the pairs.
         prompts: The prompts of the turns.
@@ -62,7 +62,7 @@ class SelfAlignment(LightningModule):
         base: BaseSettings,
         lora: LoraSettings,
         dpo: DPOSettings,
-        optimiser: OptimiserSettings,
+        optimizer: OptimizerSettings,
         chain: ChainSettings,
         filters: FilterSettings,
         prompts: PromptSettings,
@@ -77,7 +77,7 @@ class SelfAlignment(LightningModule):
         self.base_settings = base
         self.lora_settings = lora
         self.dpo_settings = dpo
-        self.optimiser_settings = optimiser
+        self.optimizer_settings = optimizer
         self.chain_settings = chain
         self.filter_settings = filters
         self.prompts = prompts.build()
@@ -87,7 +87,7 @@ class SelfAlignment(LightningModule):
         self.frames = frames
         self.sampled_as = f"{frames} frames, at most {frame_pixels} pixels"
         self.seed = seed
-        # One Lightning batch is one optimiser step, cut into passes of unlike size: the accumulation is our own.
+        # One Lightning batch is one optimizer step, cut into passes of unlike size: the accumulation is our own.
         self.automatic_optimization = False
         # Checkpoints hold the adapter alone.
         self.strict_loading = False
@@ -126,23 +126,23 @@ class SelfAlignment(LightningModule):
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.parameters() if p.requires_grad]
-        optimiser, schedule = build_optimiser(parameters, self.optimiser_settings)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule}}
+        optimizer, schedule = build_optimizer(parameters, self.optimizer_settings)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_train_start(self) -> None:
         # A checkpoint brings the rates of its own start along.
-        optimiser: Any = self.optimizers()
+        optimizer: Any = self.optimizers()
         schedule: Any = self.lr_schedulers()
-        apply_settings(optimiser.optimizer, schedule, self.optimiser_settings)
+        apply_settings(optimizer.optimizer, schedule, self.optimizer_settings)
 
-    def training_step(self, batch: OptimiserStep, batch_index: int) -> None:
-        """One optimiser step: the loss is the mean over the step's pairs, summed up over passes and processes.
+    def training_step(self, batch: OptimizerStep, batch_index: int) -> None:
+        """One optimizer step: the loss is the mean over the step's pairs, summed up over passes and processes.
 
         A process may have fewer passes than another, or none: gradients are summed once, at the end. Raises
-        NonFiniteError, in all processes, before the optimiser takes a value that isn't finite.
+        NonFiniteError, in all processes, before the optimizer takes a value that isn't finite.
         """
-        optimiser: Any = self.optimizers()
-        optimiser.zero_grad()
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
         # A step's dropout hangs on the run and the step, so that a resumed run draws the same.
         torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
         nothing = ResponseScores(torch.zeros(0, device=self.device), torch.zeros(0, device=self.device))
@@ -159,9 +159,9 @@ class SelfAlignment(LightningModule):
         all_reduce_gradients(adapter)
         means = all_reduce_sum(means)
         self._check_step(batch, losses, means, adapter)
-        if self.optimiser_settings.clip_norm:
-            self.clip_gradients(optimiser, self.optimiser_settings.clip_norm, "norm")
-        optimiser.step()
+        if self.optimizer_settings.clip_norm:
+            self.clip_gradients(optimizer, self.optimizer_settings.clip_norm, "norm")
+        optimizer.step()
         if self.trainer.is_last_batch:
             self._try_weights(batch)
         schedule: Any = self.lr_schedulers()
@@ -171,7 +171,7 @@ class SelfAlignment(LightningModule):
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
 
     def _check_step(
-        self, batch: OptimiserStep, losses: Sequence[Tensor], means: Mapping[str, Tensor], adapter: Sequence[Tensor]
+        self, batch: OptimizerStep, losses: Sequence[Tensor], means: Mapping[str, Tensor], adapter: Sequence[Tensor]
     ) -> None:
         """Refuse a step whose numbers aren't all finite. They are summed over all processes, so that all agree.
 
@@ -194,7 +194,7 @@ class SelfAlignment(LightningModule):
         with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"):
             from_rank_zero(refuse, "training")
 
-    def _try_weights(self, batch: OptimiserStep) -> None:
+    def _try_weights(self, batch: OptimizerStep) -> None:
         """Score the last step's own pairs with the weights that it gave, before a checkpoint is made of them.
 
         Weights may be finite and give nothing that is: those of a step that was far too long.

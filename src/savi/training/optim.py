@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate."""
+"""The optimizer and its learning rate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 from savi.errors import SaviError, check_number
 
 MOMENT = {"adamw": "exp_avg", "paged_adamw_8bit": "state1"}
-"""How each optimiser calls its first moment."""
+"""How each optimizer calls its first moment."""
 
 
 @dataclass(frozen=True)
-class OptimiserSettings:
+class OptimizerSettings:
     """AdamW with a linear warm-up to a constant rate, which continues over the rounds.
 
     The paper's settings are not published.
@@ -40,37 +40,37 @@ class OptimiserSettings:
     """Largest norm of a step's gradient; a longer one is scaled down to it. 0 turns clipping off."""
 
     def __post_init__(self) -> None:
-        check_number("model.optimiser.lr", self.lr, above=0)
-        check_number("model.optimiser.weight_decay", self.weight_decay, least=0)
-        check_number("model.optimiser.warmup_steps", self.warmup_steps, least=0)
-        check_number("model.optimiser.clip_norm", self.clip_norm, least=0)
+        check_number("model.optimizer.lr", self.lr, above=0)
+        check_number("model.optimizer.weight_decay", self.weight_decay, least=0)
+        check_number("model.optimizer.warmup_steps", self.warmup_steps, least=0)
+        check_number("model.optimizer.clip_norm", self.clip_norm, least=0)
 
 
-def build_optimiser(
-    parameters: Iterable[nn.Parameter], settings: OptimiserSettings
+def build_optimizer(
+    parameters: Iterable[nn.Parameter], settings: OptimizerSettings
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """The optimiser over the adapter's weights, and its schedule, stepped once an optimiser step."""
+    """The optimizer over the adapter's weights, and its schedule, stepped once an optimizer step."""
     kind: Any = torch.optim.AdamW if settings.name == "adamw" else PagedAdamW8bit
-    optimiser: torch.optim.Optimizer = kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _share_of_rate(settings, step))
+    optimizer: torch.optim.Optimizer = kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(settings, step))
 
 
 def apply_settings(
-    optimiser: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, settings: OptimiserSettings
+    optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, settings: OptimizerSettings
 ) -> None:
     """Put these settings in the place of those that came with a checkpoint, whose moments and steps stay.
 
-    Raises SaviError where the moments are another optimiser's.
+    Raises SaviError where the moments are another optimizer's.
     """
-    moments: Any = next(iter(optimiser.state.values()), {})
+    moments: Any = next(iter(optimizer.state.values()), {})
     if moments and MOMENT[settings.name] not in moments:
-        raise SaviError(f"model.optimiser.name: the checkpoint's moments aren't those of {settings.name}")
-    schedule.base_lrs = [settings.lr for _ in optimiser.param_groups]
-    for group in optimiser.param_groups:
+        raise SaviError(f"model.optimizer.name: the checkpoint's moments aren't those of {settings.name}")
+    schedule.base_lrs = [settings.lr for _ in optimizer.param_groups]
+    for group in optimizer.param_groups:
         group["initial_lr"] = settings.lr
         group["lr"] = settings.lr * _share_of_rate(settings, schedule.last_epoch)
         group["weight_decay"] = settings.weight_decay
 
 
-def _share_of_rate(settings: OptimiserSettings, step: int) -> float:
+def _share_of_rate(settings: OptimizerSettings, step: int) -> float:
     return min(1.0, (step + 1) / max(1, settings.warmup_steps))

@@ -1,4 +1,4 @@
-"""The bars of a round: of its pair building, and of its optimiser steps.
+"""The bars of a round: of its pair building, and of its optimizer steps.
 
 Where they end up in a file and not on a terminal, each drawing is a line more: they are drawn seldom.
 """

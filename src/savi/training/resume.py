@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from savi.critique.store import built_clips
 from savi.errors import SaviError
 from savi.training.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
+from savi.training.renamed import rename
 from savi.training.settings_kinds import OF_THE_MODEL, Difference, Kind, differences, flatten
 from savi.types import Clip
 
@@ -77,7 +78,7 @@ def checkpoint_to_validate(place: Path, given: Settings, defaults: Settings) -> 
 def read_config(path: Path) -> dict[str, Any]:
     """The settings of a start, flat. Raises SaviError for a file that can't be read."""
     try:
-        return flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return flatten(rename(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise SaviError(f"{path} can't be read: {' '.join(str(error).split())}") from None
 

@@ -34,11 +34,11 @@ KINDS: dict[str, Kind] = {
     "model.dpo.label_smoothing": CHANGE,
     "model.dpo.nll_weight": CHANGE,
     "model.dpo.length_normalised": CHANGE,
-    "model.optimiser.name": ID,  # the moments of one are of no use to the other
-    "model.optimiser.lr": CHANGE,
-    "model.optimiser.weight_decay": CHANGE,
-    "model.optimiser.warmup_steps": CHANGE,
-    "model.optimiser.clip_norm": CHANGE,
+    "model.optimizer.name": ID,  # the moments of one are of no use to the other
+    "model.optimizer.lr": CHANGE,
+    "model.optimizer.weight_decay": CHANGE,
+    "model.optimizer.warmup_steps": CHANGE,
+    "model.optimizer.clip_norm": CHANGE,
     "model.chain.questions_per_aspect": ID,
     "model.chain.question_replies": ID,
     "model.chain.aspects": ID,

@@ -29,8 +29,8 @@ TRAINER_ARGUMENTS: Mapping[str, Fixed] = {
     "reload_dataloaders_every_n_epochs": Fixed(1, "a round's pairs are built by the model of that round"),
     "num_sanity_val_steps": Fixed(-1, "the base is measured on all held-out items before the first round"),
     "accumulate_grad_batches": Fixed(1, "one batch is one optimizer step, of data.pairs_per_step pairs"),
-    "gradient_clip_val": Fixed(None, "model.optimiser.clip_norm bounds the norm of a step's gradient"),
-    "gradient_clip_algorithm": Fixed(None, "model.optimiser.clip_norm bounds the norm of a step's gradient"),
+    "gradient_clip_val": Fixed(None, "model.optimizer.clip_norm bounds the norm of a step's gradient"),
+    "gradient_clip_algorithm": Fixed(None, "model.optimizer.clip_norm bounds the norm of a step's gradient"),
     "val_check_interval": Fixed(1.0, "a round is evaluated at its end; check_val_every_n_epoch leaves rounds out"),
     "enable_checkpointing": Fixed(True, "a run is resumed from the checkpoint of its last round"),
     "use_distributed_sampler": Fixed(False, "each process takes its share of clips, pairs and items by itself"),
@@ -155,7 +155,7 @@ def _precision(value: Any) -> str | None:
     if str(value) in ("32", "32-true", "bf16", "bf16-mixed"):
         return None
     if str(value) in ("16", "16-mixed"):
-        return "its scaled loss doesn't go with model.optimiser.clip_norm; take bf16-mixed, or model.base.dtype=float16"
+        return "its scaled loss doesn't go with model.optimizer.clip_norm; take bf16-mixed, or model.base.dtype=float16"
     return "the adapter learns in float32; model.base.dtype is the precision of the base (bfloat16, float16)"
 
 
@@ -179,7 +179,7 @@ CALLBACKS = {
     "EMAWeightAveraging": AVERAGING,
     "GradientAccumulationScheduler": TUNING,
     "BatchSizeFinder": TUNING,
-    "LearningRateFinder": "it needs Lightning's own optimizer steps; model.optimiser.lr is the learning rate",
+    "LearningRateFinder": "it needs Lightning's own optimizer steps; model.optimizer.lr is the learning rate",
 }
 """Callbacks of Lightning's that would fail in the middle of a run, or have no effect on what it reports."""
 

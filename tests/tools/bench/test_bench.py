@@ -31,7 +31,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_ten_steps_of_trl_and_of_savi_have_equal_losses(results: dict[str, Any]) -> None:
-    """An oracle of whole steps: collation, scores, loss, gradients and optimiser, with checkpointing on."""
+    """An oracle of whole steps: collation, scores, loss, gradients and optimizer, with checkpointing on."""
     (row,) = results["losses"]
     assert len(row["savi"]) == len(row["trl"]) == 10
     assert row["savi"] == pytest.approx(row["trl"], abs=1e-5)
