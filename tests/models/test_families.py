@@ -19,9 +19,10 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.models.adapters import trainable_state
+from savi.models.families import FAMILIES
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import fill_kv_cache
-from savi.models.load import FAMILIES, BaseSettings, load_base
+from savi.models.load import BaseSettings, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.score import score_packed
 from savi.models.session import VideoLMSession
@@ -89,7 +90,7 @@ def test_the_clip_comes_first_in_the_chat(lm: VideoLM) -> None:
 
 
 def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) -> None:
-    """Timestamps between frames, markers around them and what a tokeniser joins: none may be lost or doubled."""
+    """Timestamps between frames, markers around them and what a tokenizer joins: none may be lost or doubled."""
     prefixes = encode(lm).prefixes
     for request in [*REQUESTS, GenerateRequest(0, "\n\nwhere"), GenerateRequest(2, " a space"), GenerateRequest(1, "")]:
         prompt = lm.chat.prompt_ids(request.prompt, prefixes[request.clip])

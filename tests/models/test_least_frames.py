@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from savi.models.load import FAMILIES, BaseSettings, load_base
+from savi.models.families import FAMILIES
+from savi.models.load import BaseSettings, load_base
 from savi.types import SaviError, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 from tests.test_cli import DEMO, complaint

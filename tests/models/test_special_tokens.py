@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from savi.models.load import FAMILIES
+from savi.models.families import FAMILIES
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import MINIATURES

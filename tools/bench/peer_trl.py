@@ -111,7 +111,7 @@ def train(
     """
     disable_progress_bars()
     base = load_base(settings(shape, folder, checkpointing=False))
-    base.model.set_attn_implementation("sdpa")  # type: ignore[operator]
+    base.model.set_attn_implementation("sdpa")
     base.model.to(lm.device)
     questions = [question for step in steps for question in step]
     if as_images:

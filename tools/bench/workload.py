@@ -6,7 +6,7 @@ import random
 import string
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import transformers as hf
@@ -40,7 +40,7 @@ class Shape:
     vision_width: int
     vision_heads: int
     vision_ffn: int
-    dtype: str = "float32"
+    dtype: Literal["float32", "bfloat16"] = "float32"
     nf4: bool = False
 
     @property
@@ -120,7 +120,7 @@ def side_of(visual_tokens: int) -> int:
 
 
 def settings(shape: Shape, folder: Path, checkpointing: bool) -> BaseSettings:
-    return BaseSettings(str(folder), shape.dtype, shape.nf4, checkpointing)  # type: ignore[arg-type]
+    return BaseSettings(str(folder), shape.dtype, shape.nf4, checkpointing)
 
 
 def load(

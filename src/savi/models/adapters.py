@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from savi.errors import SaviError, check_number
 from savi.models.family import Family
@@ -95,7 +94,7 @@ def load_lora(model: nn.Module, family: Family, settings: LoraSettings, weights:
     return adapted
 
 
-def trainable_state(module: nn.Module) -> dict[str, Any]:
+def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     """The parameters that training moves, by name: the adapter's, never the base's."""
     trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     return {name: value for name, value in nn.Module.state_dict(module).items() if name in trainable}

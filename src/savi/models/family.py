@@ -1,4 +1,4 @@
-"""What differs between the families of video-LLMs, and nothing else. One small file a family fills it in."""
+"""What differs between the families of video-LLMs, and nothing else. `savi.models.families` has the records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel, ProcessorMixin
 from transformers.video_utils import VideoMetadata
 
 from savi.types import Frames
@@ -18,12 +19,12 @@ from savi.types import Frames
 class ClipPrefix:
     """Everything before a clip's branches: the start of the chat, then all up to the clip's last visual token.
 
-    It is a function of frozen weights only, so it may be kept as long as the clip is the same.
+    It depends on frozen weights only, so it can be cached as long as the clip is the same.
 
     embeds: (prefix, width) in the model's dtype. positions: int64 (axes, prefix); 3 axes for M-RoPE, 1 otherwise.
     next_position: position, on every axis, of the first token behind the prefix. deep: (layers, prefix, width), what
     the first decoder layers' outputs are raised by (DeepStack), None for a family without. tail: text that the
-    processor writes behind the last visual token. It is read with each prompt, as a tokeniser may join the two.
+    processor writes behind the last visual token. It is read with each prompt, as a tokenizer may join the two.
     """
 
     embeds: Tensor
@@ -45,6 +46,9 @@ class ClipPrefix:
         return self.embeds.nbytes + self.positions.nbytes + (0 if self.deep is None else self.deep.nbytes)
 
 
+DecoderArguments = dict[str, Any]
+"""What a decoder is called with, by name: tensors, lists of tensors, flags. transformers gives them no type."""
+
 TOKENS_AT_ONCE = 16384
 """Of prefixes, in a pass without gradients: enough to keep a large GPU busy; more would only take memory."""
 
@@ -56,41 +60,47 @@ def clips_at_once(prefixes: Sequence[ClipPrefix]) -> int:
 
 @dataclass(frozen=True)
 class Family:
-    """How one family of Hugging Face classes is watched and tuned.
-
-    model_type: what its configurations say they are. unquantised: modules, by the start of their names, that stay in
-    full precision under NF4: all but the decoder. decoder: where the language model stands in it. visual: the
-    attribute of its processor that holds the token of one visual feature. required: processor outputs without which
-    the model would compute other hidden states without a word. least_frames: that its processor takes.
-    """
+    """How the models of one family encode a clip, and which of their modules are tuned."""
 
     model_type: str
+    """`model_type` in its checkpoints' config.json."""
+
     unquantised: tuple[str, ...]
+    """Modules, by the start of their names, that stay in full precision under NF4: all but the decoder."""
+
     decoder: str = "model.language_model"
+    """Name of the module that is the language model."""
+
     visual: str = "video_token"
+    """Attribute of the processor that holds the token of one visual feature."""
+
     required: frozenset[str] = frozenset()
+    """Outputs of the processor without which the model would compute other hidden states and not fail."""
+
     least_frames: int = 1
+    """Fewest frames that the processor takes."""
 
     @property
     def lora_targets(self) -> str:
         """Regular expression over module names: the linear layers of the decoder, never the vision tower's."""
         return rf".*{re.escape(self.decoder)}\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
-    def language_model(self, model: nn.Module) -> nn.Module:
+    def language_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The decoder: takes inputs_embeds, a 4-D attention_mask, position_ids and a cache."""
-        return model.get_submodule(self.decoder)
+        decoder: PreTrainedModel = model.get_submodule(self.decoder)
+        return decoder
 
-    def video_token(self, processor: Any) -> str:
+    def video_token(self, processor: ProcessorMixin) -> str:
         """The one placeholder that the chat template writes for a video."""
         token: str = processor.video_token
         return token
 
-    def visual_token(self, processor: Any) -> str:
+    def visual_token(self, processor: ProcessorMixin) -> str:
         """The token that the processor writes once for each visual feature."""
         token: str = getattr(processor, self.visual)
         return token
 
-    def video_inputs(self, processor: Any, text: str, frames: Frames) -> dict[str, Tensor]:
+    def video_inputs(self, processor: ProcessorMixin, text: str, frames: Frames) -> dict[str, Tensor]:
         """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder."""
         total = max(frames.indices[-1] + 1, round(frames.duration * frames.fps))
         if frames.span is not None:
@@ -112,24 +122,24 @@ class Family:
             raise RuntimeError(f"the processor returned no {sorted(missing)}: this transformers is not supported")
         return {name: value for name, value in inputs.items() if isinstance(value, Tensor)}
 
-    def deep_features(self, given: dict[str, Any], length: int) -> Tensor | None:
+    def deep_features(self, given: DecoderArguments, length: int) -> Tensor | None:
         """ClipPrefix.deep of a row, taken out of what the model hands its decoder. length: of the prefix."""
         return None
 
-    def decoder_extras(self, prefixes: Sequence[ClipPrefix], width: int) -> dict[str, Any]:
-        """What the decoder takes beside embeddings, mask and positions, for rows that start with these prefixes."""
+    def decoder_extras(self, prefixes: Sequence[ClipPrefix], width: int) -> DecoderArguments:
+        """What the decoder takes besides embeddings, mask and positions, for rows that start with these prefixes."""
         return {}
 
 
-def decoder_inputs(model: nn.Module, decoder: nn.Module, inputs: dict[str, Tensor]) -> dict[str, Any]:
+def decoder_inputs(model: PreTrainedModel, decoder: PreTrainedModel, inputs: dict[str, Tensor]) -> DecoderArguments:
     """What a model hands its decoder for a row of processor outputs. The decoder itself doesn't run.
 
     Embeddings with the visual features in their places, positions and all else come out of the model's own forward,
     so that nothing of it is written a second time here.
     """
-    given: dict[str, Any] = {}
+    given: DecoderArguments = {}
 
-    def intercept(_: nn.Module, __: tuple[Any, ...], arguments: dict[str, Any]) -> None:
+    def intercept(_: nn.Module, __: tuple[Any, ...], arguments: DecoderArguments) -> None:
         given.update(arguments)
         raise _InterceptedError
 

@@ -1,21 +1,20 @@
-"""Generation that branches from kept prefixes: each clip's key-value cache is filled once, all turns start from it.
+"""Generation that branches from encoded clips: a clip's key-value cache is filled once, and all turns start from it.
 
 The branches of a clip stand behind its prefix as they do when they are scored: in one row, under a tree mask, at
 explicit positions. So the prefix is never copied, and the log-probability a token is sampled with is the one it is
-scored with. Every branch draws from a random stream of its own, so that a reply hangs on its seed and not on its
-neighbours in the batch.
+scored with. Every branch draws from a random stream of its own, so that a reply depends on its seed and not on its
+neighbors in the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Cache
+from transformers import Cache, PreTrainedModel
 
 from savi.models.family import Family
 from savi.models.kv_cache import GrowingLayer, KVCache, cache_name, require_evaluation_mode
@@ -35,7 +34,7 @@ class Continuation:
 
 @torch.no_grad()
 def continue_branches(
-    model: Any,
+    model: PreTrainedModel,
     family: Family,
     prefixes: KVCache,
     clips: Sequence[int],
@@ -92,7 +91,12 @@ class _Growth:
     """
 
     def __init__(
-        self, model: Any, family: Family, prefixes: KVCache, clips: Sequence[int], prompts: Sequence[Sequence[int]]
+        self,
+        model: PreTrainedModel,
+        family: Family,
+        prefixes: KVCache,
+        clips: Sequence[int],
+        prompts: Sequence[Sequence[int]],
     ) -> None:
         self.model = model
         self.decoder = family.language_model(model)

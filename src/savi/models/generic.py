@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, PreTrainedConfig, ProcessorMixin
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
 from savi.models.family import Family
 from savi.types import Frames, SaviError
 
 
-def takes_video(config: Any) -> bool:
+def takes_video(config: PreTrainedConfig) -> bool:
     """Whether transformers knows a video processor for a configuration's type."""
     return config.model_type in VIDEO_PROCESSOR_MAPPING_NAMES
 
 
-def generic_family(config: Any, processor: Any, chat: str) -> Family:
+def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: str) -> Family:
     """A family for an unknown type, its decoder found by building the model without weights. Warns what it lacks.
 
     chat: a text with one video. Raises SaviError where no decoder or no visual token is to be found.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
-from transformers import Cache, DynamicCache, DynamicLayer
+from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
 
 from savi.models.family import ClipPrefix, Family, clips_at_once
 from savi.models.score import pad_prefixes, position_ids
@@ -68,12 +68,12 @@ class KVCache:
         self.cache.crop(self.width - self.cache.get_seq_length())
 
 
-def cache_name(decoder: nn.Module) -> str:
+def cache_name(decoder: PreTrainedModel) -> str:
     """The argument by which a decoder takes its cache: newer versions of transformers have renamed it."""
     return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"
 
 
-def require_evaluation_mode(model: nn.Module) -> None:
+def require_evaluation_mode(model: PreTrainedModel) -> None:
     """Raise RuntimeError for a model in training mode: nothing that it writes would be what it is scored for.
 
     Dropout is active there, and under gradient checkpointing some versions of transformers drop the cache.
@@ -83,7 +83,7 @@ def require_evaluation_mode(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def fill_kv_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> KVCache:
+def fill_kv_cache(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]) -> KVCache:
     """Read every prefix once. Those of one length are read together, so that none is padded.
 
     Raises RuntimeError for a model in training mode (see :func:`require_evaluation_mode`).
@@ -114,7 +114,7 @@ def fill_kv_cache(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefi
     )
 
 
-def _read(model: nn.Module, family: Family, prefixes: Sequence[ClipPrefix]) -> DynamicCache:
+def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]) -> DynamicCache:
     """One pass over prefixes of one length."""
     embeds, positions = pad_prefixes(prefixes)
     clips, width = embeds.shape[:2]

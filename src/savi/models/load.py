@@ -9,37 +9,23 @@ from typing import Any, Literal
 
 import torch
 from bitsandbytes.nn import Linear4bit
-from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 
 from savi.errors import SaviError
 from savi.models.attention import TREE_ATTENTION
+from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, takes_video
-from savi.models.internvl import INTERNVL
-from savi.models.llava_next_video import LLAVA_NEXT_VIDEO
-from savi.models.llava_onevision import LLAVA_ONEVISION
-from savi.models.qwen2_5_vl import QWEN2_5_VL
-from savi.models.qwen2_vl import QWEN2_VL
-from savi.models.qwen3_vl import QWEN3_VL
-from savi.models.smolvlm import SMOLVLM
-from savi.models.video_llama_3 import VIDEO_LLAMA_3
 from savi.models.weights import weights_digest
 from savi.world import BASE
-
-FAMILIES: dict[str, Family] = {
-    family.model_type: family
-    for family in (
-        QWEN2_VL,
-        QWEN2_5_VL,
-        QWEN3_VL,
-        INTERNVL,
-        LLAVA_ONEVISION,
-        LLAVA_NEXT_VIDEO,
-        SMOLVLM,
-        VIDEO_LLAMA_3,
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -65,8 +51,10 @@ class BaseSettings:
 
 @dataclass(frozen=True)
 class LoadedBase:
-    model: nn.Module
-    processor: Any
+    """A base model, frozen and in evaluation mode, with what goes with it."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
     family: Family
     weights: str | None
     """See :func:`savi.models.weights.weights_digest`."""
@@ -101,7 +89,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
         raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
     if settings.nf4:
         _keep_canonical_layout(model)
-    family.language_model(model).set_attn_implementation(TREE_ATTENTION)  # type: ignore[operator]
+    family.language_model(model).set_attn_implementation(TREE_ATTENTION)
     model.requires_grad_(False)
     model.eval()
     if settings.gradient_checkpointing:
@@ -111,7 +99,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
     return LoadedBase(model, processor, family, weights_digest(path))
 
 
-def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str, Any, Family]:
+def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str, ProcessorMixin, Family]:
     """What is known of a base before its weights are read: where it is, its processor, its family.
 
     Raises SaviError as load_base does.
@@ -137,7 +125,7 @@ def _at_home(path: str) -> str:
     return str(Path(path).expanduser()) if path.startswith("~") else path
 
 
-def fingerprint(model: Any) -> str:
+def fingerprint(model: PreTrainedModel) -> str:
     """What tells one base from another: its type, and a digest of its first embeddings.
 
     Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
@@ -147,7 +135,7 @@ def fingerprint(model: Any) -> str:
     return f"{model.config.model_type}-{digest.hexdigest()}"
 
 
-def read_config(path: str, trust_remote_code: bool = False) -> Any:
+def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
     """A checkpoint's configuration, if it is of a video-LLM that can share a prefix; else SaviError."""
     if path.startswith((".", "/")) and not (Path(path) / "config.json").is_file():
         raise SaviError(f"model.base.path: {path} is not a model folder (it has no config.json)")
@@ -171,7 +159,7 @@ def read_config(path: str, trust_remote_code: bool = False) -> Any:
     return config
 
 
-def _video_chat(processor: Any, path: str) -> str:
+def _video_chat(processor: ProcessorMixin, path: str) -> str:
     """A chat with one video, asked for before the weights are read: a checkpoint may lack the template."""
     message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}
     placeholder = getattr(processor, "video_token", None)
@@ -184,7 +172,7 @@ def _video_chat(processor: Any, path: str) -> str:
     return chat
 
 
-def _keep_canonical_layout(model: nn.Module) -> None:
+def _keep_canonical_layout(model: PreTrainedModel) -> None:
     """Keep bitsandbytes from repacking 4-bit weights on a CPU with AVX512-BF16.
 
     It does so in evaluation mode, for good, with coarser scales, into a layout that has no backward pass: after the

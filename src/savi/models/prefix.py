@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
 
-from savi.models.family import ClipPrefix, Family, decoder_inputs
+from savi.models.family import ClipPrefix, DecoderArguments, Family, decoder_inputs
 from savi.types import Frames, SaviError
 
-KEPT = {"inputs_embeds", "position_ids"}
+CACHED = {"inputs_embeds", "position_ids"}
 IDLE = {"attention_mask", "cache_position"}
 """What says nothing of a row that is read alone and from its start: that nothing is padded, and where it starts."""
 
 
-def read_prefix(model: Any, processor: Any, family: Family, chat: str, frames: Frames) -> ClipPrefix:
-    """Watch a clip. chat: a text with the video's placeholder and, behind it, what every prompt has.
+def encode_prefix(
+    model: PreTrainedModel, processor: ProcessorMixin, family: Family, chat: str, frames: Frames
+) -> ClipPrefix:
+    """Encode a clip. chat: a text with the video's placeholder and, behind it, what every prompt has.
 
-    Raises SaviError for a model whose decoder is handed more than a prefix keeps, and for a tokeniser that doesn't
+    Raises SaviError for a model whose decoder is handed more than a prefix keeps, and for a tokenizer that doesn't
     give back the text behind the clip: its prompts could not be told from what the processor wrote.
     """
     inputs = family.video_inputs(processor, chat, frames)
@@ -28,10 +29,10 @@ def read_prefix(model: Any, processor: Any, family: Family, chat: str, frames: F
     behind = processor.tokenizer.decode(ids[length - 1 :], clean_up_tokenization_spaces=False).removeprefix(visual)
     written = chat.partition(family.video_token(processor))[2]
     if not behind.endswith(written):
-        raise SaviError(f"the tokeniser of {family.model_type} turns {written!r} into {behind!r}")
+        raise SaviError(f"the tokenizer of {family.model_type} turns {written!r} into {behind!r}")
     given = decoder_inputs(model, family.language_model(model), {k: v.to(model.device) for k, v in inputs.items()})
     deep = family.deep_features(given, length)
-    _check_kept(given, family)
+    _check_cached(given, family)
     positions = _positions(given)
     return ClipPrefix(
         embeds=given["inputs_embeds"][0, :length],
@@ -42,9 +43,9 @@ def read_prefix(model: Any, processor: Any, family: Family, chat: str, frames: F
     )
 
 
-def _check_kept(given: dict[str, Any], family: Family) -> None:
+def _check_cached(given: DecoderArguments, family: Family) -> None:
     """What is handed to the decoder and not kept would be missing from packed rows without a word."""
-    lost = {name for name, value in given.items() if isinstance(value, Tensor | list | tuple | dict)} - KEPT - IDLE
+    lost = {name for name, value in given.items() if isinstance(value, Tensor | list | tuple | dict)} - CACHED - IDLE
     mask = given.get("attention_mask")
     if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
         lost.add("attention_mask")
@@ -55,7 +56,7 @@ def _check_kept(given: dict[str, Any], family: Family) -> None:
         )
 
 
-def _positions(given: dict[str, Any]) -> Tensor:
+def _positions(given: DecoderArguments) -> Tensor:
     """int64 (axes, row). A model that hands its decoder none lets it count."""
     positions: Tensor | None = given.get("position_ids")
     if positions is None:

@@ -1,4 +1,4 @@
-"""Prefixes of clips seen before, so that the frozen vision tower runs once a clip: in memory, and on disk if asked."""
+"""Prefixes of clips encoded before, in memory and, if asked, on disk: the frozen vision tower runs once per clip."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from transformers import PreTrainedModel, ProcessorMixin
 
 from savi.errors import SaviError, check_number
 from savi.models.family import ClipPrefix, Family
@@ -40,7 +39,8 @@ class PrefixCache:
 
     A file that was replaced, even by one of the same size and date, is another one; a file that is gone is not.
     When the memory is full it takes no more, and never lets go: clips come round in a cycle, where the least recently
-    used one is the next one needed. encoder: what a prefix depends on beside its file, see :func:`encoder_key`.
+    used one is the next one needed. encoder: digest of what a prefix depends on besides its file, see
+    :func:`encoder_key`.
     """
 
     def __init__(self, settings: PrefixCacheSettings, encoder: str) -> None:
@@ -101,7 +101,7 @@ class PrefixCache:
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 
-def encoder_key(model: nn.Module, processor: Any, family: Family, sampled_as: str) -> str:
+def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Family, sampled_as: str) -> str:
     """A digest of what a prefix depends on besides its file: weights around the decoder, processor, sampling of frames,
     and the version of transformers, whose code makes a prefix of them.
 

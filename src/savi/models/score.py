@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
+from transformers import PreTrainedModel
 
 from savi.models.family import ClipPrefix, Family
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
@@ -15,7 +16,7 @@ from savi.types import ResponseScores
 
 
 def score_packed(
-    model: nn.Module,
+    model: PreTrainedModel,
     family: Family,
     prefixes: Sequence[ClipPrefix],
     requests: Sequence[Sequence[TokenizedRequest]],
@@ -31,7 +32,7 @@ def score_packed(
     packed = pack_trees(trees, [len(prefix) for prefix in prefixes], width)
     start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
-    branches = model.get_input_embeddings()(packed.ids.to(device))  # type: ignore[operator]
+    branches = model.get_input_embeddings()(packed.ids.to(device))
     hidden = family.language_model(model)(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
         attention_mask=packed.mask.to(device),
@@ -48,7 +49,7 @@ def score_packed(
     targets = torch.cat([tree.targets for tree in trees])
     logps = segment_logps(
         hidden[row.to(device), column.to(device)],
-        model.get_output_embeddings(),  # type: ignore[operator]
+        model.get_output_embeddings(),
         targets.to(device),
         segments.to(device),
         sum(counts),
@@ -57,7 +58,7 @@ def score_packed(
 
 
 def score_plain(
-    model: nn.Module, family: Family, inputs: Sequence[dict[str, Tensor]], response_lengths: Sequence[int]
+    model: PreTrainedModel, family: Family, inputs: Sequence[dict[str, Tensor]], response_lengths: Sequence[int]
 ) -> ResponseScores:
     """Score each response in a row of its own, through the model's public forward and nothing of ours.
 

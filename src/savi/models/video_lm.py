@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from savi.errors import SaviError
 from savi.models.chat import Chat
 from savi.models.load import LoadedBase
-from savi.models.prefix import read_prefix
+from savi.models.prefix import encode_prefix
 from savi.models.prefix_cache import PrefixCache, PrefixCacheSettings, encoder_key
 from savi.models.score import score_plain
 from savi.models.session import Reference, VideoLMSession
@@ -69,7 +69,7 @@ class VideoLM:
                         f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
                         "resume the run"
                     )
-                prefix = read_prefix(self.model, self.processor, self.family, self.chat.text(""), clip_frames)
+                prefix = encode_prefix(self.model, self.processor, self.family, self.chat.text(""), clip_frames)
                 self.prefix_cache.add(clip, prefix, clip_frames.file)
             prefixes.append(prefix.to(self.device))
         return VideoLMSession(self.peft_model, self.chat, self.reference, clips, frames, prefixes)

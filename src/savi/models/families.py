@@ -1,0 +1,90 @@
+"""Every family of video-LLMs that savi is tested with, one record each. A new family is one more record.
+
+A record says what savi can't read from the model, the processor and the chat template themselves; see
+:class:`savi.models.family.Family`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from savi.models.family import ClipPrefix, DecoderArguments, Family
+
+
+class Qwen3VL(Family):
+    """DeepStack: visual features are added to the outputs of the first decoder layers too."""
+
+    def deep_features(self, given: DecoderArguments, length: int) -> Tensor | None:
+        features = torch.stack(list(given.pop("deepstack_visual_embeds")))
+        deep = features.new_zeros(len(features), length, features.shape[-1])
+        deep[:, given.pop("visual_pos_masks")[0, :length]] = features
+        return deep
+
+    def decoder_extras(self, prefixes: Sequence[ClipPrefix], width: int) -> DecoderArguments:
+        # Zeros stand at the prefix's text tokens, so that the whole prefix may be named as visual.
+        lengths = torch.tensor([len(prefix) for prefix in prefixes])
+        device = prefixes[0].embeds.device
+        layers = torch.cat([prefix.deep for prefix in prefixes if prefix.deep is not None], dim=1)
+        return {
+            "visual_pos_masks": (torch.arange(width) < lengths[:, None]).to(device),
+            "deepstack_visual_embeds": list(layers),
+        }
+
+
+RECORDS = (
+    # M-RoPE on three axes, temporal positions in frames, visual tokens in one run.
+    Family(
+        model_type="qwen2_vl",
+        unquantised=("model.visual", "lm_head"),
+        required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+    ),
+    # M-RoPE on three axes, temporal positions in seconds, visual tokens in one run.
+    Family(
+        model_type="qwen2_5_vl",
+        unquantised=("model.visual", "lm_head"),
+        required=frozenset({"mm_token_type_ids", "second_per_grid_ts", "video_grid_thw"}),
+    ),
+    # A time before each pair of frames.
+    Qwen3VL(
+        model_type="qwen3_vl",
+        unquantised=("model.visual", "lm_head"),
+        required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+        least_frames=2,
+    ),
+    # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.
+    Family(
+        model_type="internvl",
+        unquantised=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
+        visual="image_token",
+    ),
+    # Frames of one size, pooled, in one run of visual tokens with a newline feature at its end.
+    Family(
+        model_type="llava_onevision",
+        unquantised=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
+    ),
+    # Frames cropped to one size, pooled, in one run of visual tokens; a Llama or Mistral decoder.
+    Family(
+        model_type="llava_next_video",
+        unquantised=("model.vision_tower", "model.multi_modal_projector", "model.vision_resampler", "lm_head"),
+    ),
+    # SmolVLM2: frames as images of one size, each behind its time, a sentence about the video before them.
+    Family(
+        model_type="smolvlm",
+        unquantised=("model.vision_model", "model.connector", "lm_head"),
+        decoder="model.text_model",
+        visual="image_token",
+    ),
+    # VideoLLaMA3: each frame behind its time; patches that hardly change from the frame before are left out.
+    Family(
+        model_type="video_llama_3",
+        unquantised=("model.vision_model", "model.projector", "lm_head"),
+        required=frozenset({"video_grid_thw", "video_merge_sizes", "video_compression_mask"}),
+    ),
+)
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in RECORDS}
+"""The records by the type in a checkpoint's configuration. Another type that takes videos gets a record of its own
+from :func:`savi.models.generic.generic_family`, with a warning."""
