@@ -183,6 +183,21 @@ def test_the_clip_that_training_sees_has_no_room_for_a_truth() -> None:
     assert [field.name for field in fields(Clip)] == ["id", "path"]
 
 
+def test_a_benchmark_of_files_is_named_in_its_own_file_and_the_registry_alone() -> None:
+    from savi.evaluation.benchmarks.registry import BENCHMARKS
+
+    names = [name for name, benchmark in BENCHMARKS.items() if not benchmark.rendered]
+    assert len(names) >= 6
+    named = {
+        (constant.value, module)
+        for module, path in MODULES.items()
+        for constant in ast.walk(ast.parse(path.read_text()))
+        if isinstance(constant, ast.Constant) and constant.value in names
+    }
+    assert {module for _, module in named} == {f"savi.evaluation.benchmarks.{name}" for name in names}
+    assert all(module.endswith(f".{name}") for name, module in named)
+
+
 def test_the_package_stands_without_its_tests() -> None:
     offending = [m for m, targets in IMPORTS.items() for t in targets if t.module.split(".")[0] == "tests"]
     assert offending == []
@@ -225,7 +240,7 @@ def test_the_check_sees_imports_that_run_upwards(importer: str, statement: str) 
 @pytest.mark.parametrize(
     ("importer", "statement"),
     [
-        ("training__module", "from savi.evaluation.multiple_choice import evaluate"),
+        ("training__module", "from savi.evaluation.grading import Grader"),
         ("critique__chain", "from savi.critique.store import ClipResult\nfrom . import filters"),
         ("data__clips", "import json\nfrom savi.types import Clip"),
     ],

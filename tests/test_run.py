@@ -59,11 +59,11 @@ def timeless(path: Path) -> dict[str, Any]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     assert timeless(one / "results.json") == timeless(other / "results.json")
-    for name in ("pairs", "traces", "items"):
-        files = sorted((one / name).glob("*.jsonl"))
+    for name in ("pairs", "traces", "benchmarks"):
+        files = sorted((one / name).rglob("*.jsonl"))
         assert files
         for file in files:
-            assert file.read_bytes() == (other / name / file.name).read_bytes(), file.name
+            assert file.read_bytes() == (other / file.relative_to(one)).read_bytes(), file
     weights = [torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for run in (one, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
@@ -103,7 +103,15 @@ def test_a_run_leaves_everything_it_promises(run: Path) -> None:
         assert min(picture.size) > 500
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    for name in ("loss", "rewards/accuracies", "rewards/margins", "logps/chosen", "val/accuracy", "pairs/total"):
+    for name in (
+        "loss",
+        "rewards/accuracies",
+        "rewards/margins",
+        "logps/chosen",
+        "val/accuracy",
+        "val/world/motion",
+        "pairs/total",
+    ):
         assert any(row[name] for row in rows), name
 
 

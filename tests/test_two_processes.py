@@ -97,7 +97,7 @@ def weights(run: Path) -> torch.Tensor:
 
 
 def test_two_processes_make_the_pairs_of_one_in_its_order(one: Path, two: Path) -> None:
-    for name in ("readiness.json", "pairs/round_00.jsonl", "traces/round_00.jsonl", "items/round_00.jsonl"):
+    for name in ("readiness.json", "pairs/round_00.jsonl", "traces/round_00.jsonl", "benchmarks/round_00/world.jsonl"):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
     # From then on the models differ by what floating point makes of another order of sums.
     for a, b in zip(*((run / "pairs" / "round_01.jsonl").read_text().splitlines() for run in (one, two)), strict=True):

@@ -19,9 +19,9 @@ from PIL import Image
 
 from savi.evaluation.benchmarks.items import LETTERS, lettered
 from savi.evaluation.benchmarks.mvbench import FOLDERS, FRAME_RATE
-from savi.types import Item, SaviError
+from savi.types import SaviError
 from savi.video.decode import decode
-from savi.world.benchmark import held_out
+from savi.world.benchmark import HeldOutQuestion, held_out
 
 SECONDS = 4.0
 """How long a rendered clip is."""
@@ -54,7 +54,7 @@ def write_samples(folder: Path, clips: int = 8, seed: int = 0) -> list[Path]:
     return list(roots.values())
 
 
-def write_mvbench(root: Path, items: Sequence[Item]) -> None:
+def write_mvbench(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """Branch `video`: clips that are cut already, though the bounds still stand in the files."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for item in items:
@@ -68,7 +68,7 @@ def write_mvbench(root: Path, items: Sequence[Item]) -> None:
         _write_json(root / "json" / f"{task}.json", content)
 
 
-def write_mvbench_main(root: Path, items: Sequence[Item]) -> None:
+def write_mvbench_main(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """Branch `main`: whole videos with bounds, and folders of frames."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for item in items:
@@ -85,7 +85,7 @@ def write_mvbench_main(root: Path, items: Sequence[Item]) -> None:
         _write_json(root / "json" / f"{task}.json", content)
 
 
-def write_perceptiontest(root: Path, items: Sequence[Item]) -> None:
+def write_perceptiontest(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """The official JSON, by video, with three options a question."""
     videos: dict[str, Any] = {}
     for item in items:
@@ -107,7 +107,7 @@ def write_perceptiontest(root: Path, items: Sequence[Item]) -> None:
     _write_json(root / "mc_question_valid.json", videos)
 
 
-def write_egoschema(root: Path, items: Sequence[Item]) -> None:
+def write_egoschema(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """questions.json with one question a video, of which every other one has a public answer."""
     questions, answers = [], {}
     for index, item in enumerate(items):
@@ -121,7 +121,7 @@ def write_egoschema(root: Path, items: Sequence[Item]) -> None:
     _write_json(root / "subset_answers.json", answers)
 
 
-def write_tempcompass(root: Path, items: Sequence[Item]) -> None:
+def write_tempcompass(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """The four files, by video and aspect."""
     files: dict[str, dict[str, dict[str, list[dict[str, str]]]]] = {
         task: {} for task in ("multi-choice", "yes_no", "caption_matching", "captioning")
@@ -151,7 +151,7 @@ def write_tempcompass(root: Path, items: Sequence[Item]) -> None:
         _write_json(root / "questions" / f"{task}.json", content)
 
 
-def write_nextqa(root: Path, items: Sequence[Item]) -> None:
+def write_nextqa(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """The official CSV file, and videos where its map says."""
     folder = root / "dataset" / "nextqa"
     folder.mkdir(parents=True)
@@ -177,7 +177,7 @@ def write_nextqa(root: Path, items: Sequence[Item]) -> None:
             _copy(item, root / "NExTVideo" / f"{files[item.clip.id]}.mp4")
 
 
-def write_longvideobench(root: Path, items: Sequence[Item]) -> None:
+def write_longvideobench(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     """lvb_val.json with two to five options, and subtitles that speak of something else."""
     rows = []
     for number, item in enumerate(items):
@@ -217,7 +217,7 @@ def write_longvideobench(root: Path, items: Sequence[Item]) -> None:
     _write_json(root / "lvb_val.json", rows)
 
 
-WRITERS: dict[str, Callable[[Path, Sequence[Item]], None]] = {
+WRITERS: dict[str, Callable[[Path, Sequence[HeldOutQuestion]], None]] = {
     "mvbench": write_mvbench,
     "mvbench_main": write_mvbench_main,
     "perceptiontest": write_perceptiontest,
@@ -228,7 +228,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[Item]], None]] = {
 }
 
 
-def _mvbench_row(item: Item, task: str) -> dict[str, Any]:
+def _mvbench_row(item: HeldOutQuestion, task: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "video": f"{item.clip.id}.mp4",
         "question": item.question,
@@ -238,13 +238,13 @@ def _mvbench_row(item: Item, task: str) -> dict[str, Any]:
     return row | ({"start": 0.0, "end": SECONDS} if FOLDERS[task][0] != FOLDERS[task][-1] else {})
 
 
-def _write_frames(item: Item, folder: Path) -> None:
+def _write_frames(item: HeldOutQuestion, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(decode(item.clip.path, int(SECONDS * FRAME_RATE)).pixels, start=1):
         Image.fromarray(image.numpy()).save(folder / f"{number:05}.jpg", quality=95)
 
 
-def _copy(item: Item, path: Path) -> None:
+def _copy(item: HeldOutQuestion, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(item.clip.path, path)
 

@@ -114,24 +114,6 @@ def _frames(pixels: Any, *others: Any) -> Frames:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One multiple-choice question on a held-out clip.
-
-    errors: what kind of error choosing each option is, "" for the right one; () where a benchmark doesn't say.
-    replies: every well-formed free-form reply; () where a benchmark doesn't bound them.
-    """
-
-    id: str
-    clip: Clip
-    task: str
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    errors: tuple[str, ...] = ()
-    replies: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Labelled:
     """A question on a clip whose right answer somebody wrote down. No training sees it."""
 

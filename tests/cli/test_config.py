@@ -68,5 +68,5 @@ def test_a_run_whose_file_extends_nothing_builds_pairs_in_every_round(tmp_path: 
     assert pairs[0] != pairs[1]
     rounds = json.loads((run / "results.json").read_text())["rounds"]
     assert [entry["pairs"] for entry in rounds[1:]] == [len(text.splitlines()) for text in pairs]
-    items = [len(path.read_text().splitlines()) for path in sorted((run / "items").glob("*.jsonl"))]
+    items = [len(path.read_text().splitlines()) for path in sorted(run.glob("benchmarks/*/world.jsonl"))]
     assert items[0] == items[1] == items[2] > 2 * 3  # Lightning's sanity check has two batches, of three questions

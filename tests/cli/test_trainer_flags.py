@@ -220,7 +220,11 @@ def test_flags_that_change_nothing_in_what_is_learned(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     run = fit(tmp_path, *(f"--trainer.{flag}={value}" for flag, value in EQUAL.items()))
-    for name in ("pairs/round_00.jsonl", "pairs/round_01.jsonl", "items/round_00.jsonl", "items/round_02.jsonl"):
+    for name in (
+        "pairs/round_00.jsonl",
+        "pairs/round_01.jsonl",
+        *("benchmarks/round_00/world.jsonl", "benchmarks/round_02/world.jsonl"),
+    ):
         assert (run / name).read_bytes() == (plain / name).read_bytes(), name
     assert torch.equal(weights(run), weights(plain))
     assert 0 < len(losses(run)) < len(losses(plain))  # log_every_n_steps
@@ -235,9 +239,9 @@ def test_a_fixed_number_of_steps_ends_the_run_and_evaluates_it(plain: Path, tmp_
     assert len(losses(plain)) > 4
     entries = rounds(run)
     assert [entry["round"] for entry in entries] == [0, 1]
-    items = [(run / "items" / f"round_{number:02d}.jsonl").read_text() for number in (0, 1)]
+    items = [(run / "benchmarks" / f"round_{number:02d}" / "world.jsonl").read_text() for number in (0, 1)]
     assert items[0] != items[1]  # it learned, and its log-probabilities show it
-    assert items[0] == (plain / "items" / "round_00.jsonl").read_text()
+    assert items[0] == (plain / "benchmarks" / "round_00" / "world.jsonl").read_text()
 
 
 class Late(Callback):
@@ -254,7 +258,9 @@ def test_a_run_whose_time_is_up_builds_no_further_pairs(plain: Path, tmp_path: P
     run = fit(tmp_path, "--trainer.max_time=00:01:00:00", f"--trainer.callbacks={__name__}.Late")
     assert [entry["round"] for entry in rounds(run)] == [0, 1]
     assert [path.name for path in (run / "pairs").glob("*.jsonl")] == ["round_00.jsonl"]
-    assert (run / "items" / "round_01.jsonl").read_bytes() == (plain / "items" / "round_01.jsonl").read_bytes()
+    assert (run / "benchmarks" / "round_01" / "world.jsonl").read_bytes() == (
+        plain / "benchmarks" / "round_01" / "world.jsonl"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("flag", ["limit_train_batches", "overfit_batches"])
@@ -269,7 +275,7 @@ def test_a_limit_of_validation_batches_measures_base_and_rounds_on_the_same_item
     run = fit(tmp_path, "--trainer.limit_val_batches=1", "--data.benchmark_clips=4")
     asked = [
         [json.loads(line)["id"] for line in path.read_text().splitlines()]
-        for path in sorted((run / "items").glob("*.jsonl"))
+        for path in sorted(run.glob("benchmarks/*/world.jsonl"))
     ]
     assert len(asked) == 3
     assert asked[0] == asked[1] == asked[2]
@@ -288,7 +294,7 @@ def test_a_run_may_go_without_evaluation(tmp_path: Path) -> None:
     run = fit(tmp_path, "--trainer.limit_val_batches=0", "--trainer.max_epochs=1")
     (entry,) = rounds(run)
     assert entry["round"] == 1
-    assert not (run / "items").exists()
+    assert not (run / "benchmarks").exists()
 
 
 @pytest.mark.parametrize(

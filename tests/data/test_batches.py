@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, group_by_clip, plan_steps
-from savi.types import Clip, Frames, Item, PreferencePair
+from savi.evaluation.benchmarks.items import Item
+from savi.types import Clip, Frames, PreferencePair
 from savi.video.decode import UndecodableClip, decode
 from tests.miniatures import noise_clip
 from tests.real_videos import real_videos
@@ -76,7 +77,7 @@ def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
 
 def test_items_of_a_clip_stay_together() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
-    items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(7)]
+    items = [Item("task", "q", ("a", "b"), "A", "world", f"{n}", clips[n % 3], "p") for n in range(7)]
     dataset = ItemDataset([items], 2, read_nothing, lambda _: False)  # type: ignore[arg-type]
     assert len(dataset) == 2
     assert [item.id for clip_items in dataset[0].items for item in clip_items] == ["0", "3", "6", "1", "4"]
@@ -99,7 +100,7 @@ def test_processes_share_every_step_and_take_equally_many(
 
 def test_processes_share_the_items_in_equally_many_batches() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
-    items = [Item(f"{n}", clips[n % 3], "task", "q", ("a", "b"), 0) for n in range(6)]
+    items = [Item("task", "q", ("a", "b"), "A", "world", f"{n}", clips[n % 3], "p") for n in range(6)]
 
     def taken(processes: int) -> list[list[list[str]]]:
         shares = [ItemDataset([items], 1, read_nothing, lambda _: False, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]

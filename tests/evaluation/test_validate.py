@@ -22,7 +22,7 @@ from savi.evaluation.tables import latex, markdown
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 EVAL = DEMO.parent / "eval"
-NAMES = tuple(BENCHMARKS)
+NAMES = tuple(name for name, benchmark in BENCHMARKS.items() if not benchmark.rendered)
 
 
 def arguments(

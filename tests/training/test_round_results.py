@@ -39,7 +39,7 @@ def evaluated(folder: Path) -> list[int]:
 
 
 def rounds_with_items(folder: Path) -> list[int]:
-    return [int(path.stem.removeprefix("round_")) for path in sorted((folder / "items").glob("round_*.jsonl"))]
+    return [int(path.parent.name.removeprefix("round_")) for path in sorted(folder.glob("benchmarks/*/world.jsonl"))]
 
 
 def columns(said: str) -> list[str]:

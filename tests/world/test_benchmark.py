@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from savi.types import Clip, Item
-from savi.world.benchmark import choose, error, held_out
+from savi.types import Clip
+from savi.world.benchmark import HeldOutQuestion, choose, error, held_out
 from savi.world.clips import training_clips
 from savi.world.questions import KINDS, queries
 from savi.world.scenes import Scene, make_scene
@@ -18,7 +18,7 @@ from tests.world.test_scenes import a_thing
 
 
 @pytest.fixture(scope="module")
-def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
+def items(tmp_path_factory: pytest.TempPathFactory) -> list[HeldOutQuestion]:
     return held_out(tmp_path_factory.mktemp("held_out"), clips=120, seed=0)
 
 
@@ -39,14 +39,14 @@ def test_clips_are_rendered_once(tmp_path: Path) -> None:
     assert training_clips(tmp_path, 2, seed=1)[0].path != first[0].path
 
 
-def test_the_same_seed_gives_the_same_benchmark(tmp_path: Path, items: list[Item]) -> None:
+def test_the_same_seed_gives_the_same_benchmark(tmp_path: Path, items: list[HeldOutQuestion]) -> None:
     again = held_out(tmp_path, clips=20, seed=0)
     assert [(item.question, item.options, item.answer) for item in again] == [
         (item.question, item.options, item.answer) for item in items[:60]
     ]
 
 
-def test_every_clip_has_three_questions_of_different_kinds(items: list[Item]) -> None:
+def test_every_clip_has_three_questions_of_different_kinds(items: list[HeldOutQuestion]) -> None:
     kinds = defaultdict(set)
     for item in items:
         kinds[item.clip.id].add(item.task)
@@ -56,7 +56,7 @@ def test_every_clip_has_three_questions_of_different_kinds(items: list[Item]) ->
     assert len({item.id for item in items}) == 360
 
 
-def test_options_hold_the_answer_once_at_any_place(items: list[Item]) -> None:
+def test_options_hold_the_answer_once_at_any_place(items: list[HeldOutQuestion]) -> None:
     for item in items:
         assert len(set(item.options)) == 4
         assert set(item.options) <= set(item.replies)
@@ -65,7 +65,7 @@ def test_options_hold_the_answer_once_at_any_place(items: list[Item]) -> None:
     assert all(places[index] > 60 for index in range(4))
 
 
-def test_no_constant_answer_and_no_text_gives_the_answer_away(items: list[Item]) -> None:
+def test_no_constant_answer_and_no_text_gives_the_answer_away(items: list[HeldOutQuestion]) -> None:
     for kind in KINDS:
         answers = Counter(item.options[item.answer] for item in items if item.task == kind)
         assert max(answers.values()) <= 20

@@ -16,7 +16,7 @@ FILES: dict[Phase, tuple[str, ...]] = {
     "stepping": ("metrics.csv",),
     "validating": ("metrics.csv",),
     "checkpoint": ("checkpoints/*",),
-    "results": ("results.json", "items/*", "validate/*"),
+    "results": ("results.json", "benchmarks/*/world.jsonl", "validate/*"),
     "adapter": ("adapter/*", "adapter.tmp/*"),
     "closing": ("summary.png",),
 }

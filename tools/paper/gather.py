@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import safe_open
 
+from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.measured import read_results
 from savi.types import Clip
 from savi.world import BASE
@@ -114,7 +115,9 @@ def measured_rounds(results: Path) -> list[Row]:
 def _round(fit: Fit, entry: Row) -> Row:
     """A round's numbers, and what the language prior did in it."""
     kept = {key: entry[key] for key in KEPT if key in entry}
-    items = fit.folder / "items" / f"round_{entry['round']:02d}.jsonl"
+    name = f"round_{entry['round']:02d}"
+    rows = fit.folder / "benchmarks" / name / "world.jsonl"
+    items = rows if rows.is_file() else fit.folder / "items" / f"{name}.jsonl"  # where older runs have them
     return kept | {"prior": prior_errors(items, Prior(taught_with(card_of(fit.base))))}
 
 
@@ -138,12 +141,20 @@ def prior_errors(items: Path, prior: Prior) -> dict[str, int]:
     """
     chosen = []
     for line in items.read_text().splitlines():
-        item = json.loads(line)
+        item = _with_texts(json.loads(line))
         favourite = prior.favourite(Query(item["task"], item["question"], "", values_of(item), ""))[0]
         if favourite != item["answer"]:
             chosen.append((item["choice"] == favourite, item["choice"] == item["answer"]))
     driven, right = (sum(pair[at] for pair in chosen) for at in (0, 1))
     return {"adversarial": len(chosen), "driven": driven, "right": right}
+
+
+def _with_texts(row: Row) -> Row:
+    """A row with the texts of the right and of the chosen option, where today's runs have their letters."""
+    if "pred" not in row:
+        return row
+    texts = dict(zip(LETTERS, row["options"], strict=False))
+    return row | {"answer": texts[row["answer"]], "choice": texts.get(row["pred"])}
 
 
 def right_in_pairs(pairs: Path) -> dict[str, int]:

@@ -10,8 +10,8 @@ from typing import TypeVar
 from torch.utils.data import Dataset
 
 from savi.distributed.sharding import shard
-from savi.evaluation.benchmarks.items import BenchmarkItem
-from savi.types import Clip, Excerpt, Frames, Item, PreferencePair, derive_seed
+from savi.evaluation.benchmarks.items import Item
+from savi.types import Clip, Excerpt, Frames, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
 
@@ -67,7 +67,7 @@ class OptimizerStep:
 class ItemBatch(ClipBatch):
     """Held-out clips with their items, (clips,) each."""
 
-    items: tuple[tuple[Item | BenchmarkItem, ...], ...]
+    items: tuple[tuple[Item, ...], ...]
 
 
 def group_by_clip(pairs: Sequence[PreferencePair], clips: Iterable[Clip]) -> list[ClipPairs]:
@@ -165,16 +165,16 @@ class ItemDataset(Dataset[ItemBatch]):
 
     def __init__(
         self,
-        sets: Sequence[Sequence[Item | BenchmarkItem]],
+        sets: Sequence[Sequence[Item]],
         clips_per_pass: int,
         read: FrameReader,
-        is_answered: Callable[[Sequence[Item | BenchmarkItem]], bool],
+        is_answered: Callable[[Sequence[Item]], bool],
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        batches: list[Sequence[tuple[Clip, list[Item | BenchmarkItem]]]] = []
+        batches: list[Sequence[tuple[Clip, list[Item]]]] = []
         for items in sets:
-            by_clip: dict[Clip, list[Item | BenchmarkItem]] = {}
+            by_clip: dict[Clip, list[Item]] = {}
             for item in items:
                 by_clip.setdefault(item.clip, []).append(item)
             batches += chunks(list(by_clip.items()), clips_per_pass)

@@ -25,12 +25,16 @@ from savi.data.labelled import read_labelled
 from savi.data.rendering import WorldClips, render
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
-from savi.evaluation.benchmarks.items import BenchmarkItem
-from savi.evaluation.settings import WORLD, BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
-from savi.types import Clip, Frames, Item, Labelled, PreferencePair, derive_seed
+from savi.evaluation.benchmarks.items import Item, Options
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
+from savi.types import Clip, Frames, Labelled, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.world.benchmark import HeldOutSet, held_out
 from savi.world.clips import training_clips
+
+WORLD = "world"
+"""The embedded rendered world, as a source of clips and as a benchmark."""
 
 LABELLED_CLIPS = 64
 """Clips of the world's development set that serve as labelled ones: 192 questions."""
@@ -60,7 +64,7 @@ class PairSource(Protocol):
 class AnswerSource(Protocol):
     """Whoever keeps what was answered before an evaluation was killed."""
 
-    def is_answered(self, items: Sequence[Item | BenchmarkItem]) -> bool:
+    def is_answered(self, items: Sequence[Item]) -> bool:
         """Whether a batch of items needs the model no more, nor frames."""
         ...
 
@@ -159,7 +163,6 @@ class ClipDataModule(LightningDataModule):
         self.pair_source: PairSource | None = None
         self.answer_source: AnswerSource | None = None
         self.clips: list[Clip] = []
-        self.items: list[Item] = []
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
 
@@ -174,8 +177,7 @@ class ClipDataModule(LightningDataModule):
         if stage == "fit":
             self.clips = self._training_clips()
             self.labelled = self.read_labelled()
-        self.items = self._items()
-        self.opened = open_benchmarks(self.benchmarks, self.frames)
+        self.opened = self._open()
 
     def train_dataloader(self) -> DataLoader[OptimizerStep]:
         """The steps of this round, whose pairs are made here and now. None where a resumed run has all of its rounds.
@@ -193,8 +195,8 @@ class ClipDataModule(LightningDataModule):
         return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
-        sets: list[Sequence[Item | BenchmarkItem]] = [self.items, *(opened.items for opened in self.opened.values())]
-        if not any(sets):
+        sets = [opened.items for opened in self.opened.values()]
+        if not sets:
             return []
         is_answered = self.answer_source.is_answered if self.answer_source else _never
         return self._loader(ItemDataset(sets, self.clips_per_chain, self._reader(), is_answered, *self._place))
@@ -233,10 +235,9 @@ class ClipDataModule(LightningDataModule):
                 raise SaviError(f"data.clips: {error}") from None
         return training_clips(self._training_folder, self.clip_count or 0, self.seed)
 
-    def _items(self) -> list[Item]:
-        if WORLD not in self.benchmarks:
-            return []
-        return held_out(self._held_out_folder, self.benchmark_clips, self.benchmark_seed, self.benchmark_set)
+    def _open(self) -> dict[str, OpenBenchmark]:
+        options = Options(self.benchmark_set, self.frames, clips=self.benchmark_clips, seed=self.benchmark_seed)
+        return open_benchmarks(self.benchmarks, options, self._held_out_folder)
 
     def _world_clips(self, fit: bool) -> list[WorldClips]:
         """The clips of the world that a fit or an evaluation uses."""
@@ -245,9 +246,10 @@ class ClipDataModule(LightningDataModule):
             wanted.append(WorldClips("train", self._training_folder, self.seed, self.clip_count or 0))
         if fit and self.labelled_source == WORLD:
             wanted.append(WorldClips("dev", self._held_out_folder, self.benchmark_seed, LABELLED_CLIPS))
-        if WORLD in self.benchmarks:
-            seed, count = self.benchmark_seed, self.benchmark_clips
-            wanted.append(WorldClips(self.benchmark_set, self._held_out_folder, seed, count))
+        for name, settings in self.benchmarks.items():
+            if BENCHMARKS[name].rendered:
+                split = settings.split or self.benchmark_set
+                wanted.append(WorldClips(split, self._held_out_folder, self.benchmark_seed, self.benchmark_clips))
         return wanted
 
     @property

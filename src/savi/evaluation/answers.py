@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from savi.evaluation.benchmarks.items import BenchmarkItem
-from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.grading import Grade, Graded, Grader, summarise
+from savi.evaluation.benchmarks.items import Benchmark, Item
 from savi.evaluation.settings import OpenBenchmark
 from savi.files import write_text
 from savi.prompts.templates import Prompts
@@ -21,46 +19,73 @@ from savi.types import GenerateRequest, Sampling, ScoreRequest, Session
 class Answer:
     """What a model gave for one item.
 
-    response: its reply; what it chose, where options were scored. logps: mean log-probability a token of each option,
-    in their order. problem: why there is no reply, such as a video that can't be decoded.
+    response: its reply; the answer that it chose, where options were scored. logps: log-probability of each option, in
+    their order, summed or averaged over tokens as the benchmark has it. free_form: its greedy reply without options;
+    finished: whether it ended that reply by itself. problem: why there is no answer, such as a video that can't be
+    decoded.
     """
 
     id: str
     response: str
     logps: tuple[float, ...] = ()
+    free_form: str = ""
+    finished: bool = True
     problem: str = ""
 
 
 def answer_items(
-    session: Session, clips: Sequence[int], items: Sequence[BenchmarkItem], sampling: Sampling
+    session: Session,
+    clips: Sequence[int],
+    items: Sequence[Item],
+    opened: OpenBenchmark,
+    prompts: Prompts,
+    free_form: Sampling,
 ) -> list[Answer]:
-    """Written replies to the benchmark's own prompts. clips: index into the session's, one per item."""
-    requests = [GenerateRequest(clip, item.prompt) for clip, item in zip(clips, items, strict=True)]
-    replies = session.generate(requests, sampling)
-    return [Answer(item.id, reply.text) for item, reply in zip(items, replies, strict=True)]
+    """Answers to items about a session's clips. clips: index into the session's, one per item.
 
-
-def choose_options(
-    session: Session, clips: Sequence[int], items: Sequence[BenchmarkItem], prompts: Prompts
-) -> list[Answer]:
-    """The likeliest option behind the run's own answer prompt, all options of a clip scored from one prefix.
-
-    A token's mean, as in lmms-eval's perplexity tasks: options are of unlike length.
+    prompts: the run's own, behind which options are scored. free_form: how replies without options are decoded.
     """
-    choices = [BENCHMARKS[item.benchmark].choices(item) for item in items]
+    if opened.scorer == "reply":
+        requests = [GenerateRequest(clip, item.prompt) for clip, item in zip(clips, items, strict=True)]
+        replies = session.generate(requests, greedy(opened))
+        return [Answer(item.id, reply.text) for item, reply in zip(items, replies, strict=True)]
+    # Some questions list their options below the first line.
+    texts = [prompts.answer.format(question=item.question.split("\n")[0]) for item in items]
+    answers = _choose_options(session, clips, items, texts, opened.record)
+    if not opened.asks_free_form:
+        return answers
+    replies = session.generate([GenerateRequest(*at) for at in zip(clips, texts, strict=True)], free_form)
+    return [
+        replace(answer, free_form=reply.text, finished=reply.finished)
+        for answer, reply in zip(answers, replies, strict=True)
+    ]
+
+
+def greedy(opened: OpenBenchmark) -> Sampling:
+    """How scored replies are decoded: greedily, as lmms-eval does it for all of these benchmarks."""
+    limit = opened.settings.max_new_tokens or opened.record.max_new_tokens
+    return Sampling(temperature=0.0, max_new_tokens=limit)
+
+
+def _choose_options(
+    session: Session, clips: Sequence[int], items: Sequence[Item], texts: Sequence[str], benchmark: Benchmark
+) -> list[Answer]:
+    """The likeliest option behind each text, all options of a clip scored from one prefix.
+
+    A mean over tokens is lmms-eval's measure in its perplexity tasks.
+    """
+    choices = [benchmark.choices(item) for item in items]
     requests = [
-        ScoreRequest(
-            clip, prompts.answer.format(question=item.question.split("\n")[0]), tuple(text for _, text in options)
-        )
-        for clip, item, options in zip(clips, items, choices, strict=True)
+        ScoreRequest(clip, text, tuple(option for _, option in options))
+        for clip, text, options in zip(clips, texts, choices, strict=True)
     ]
     scores = session.score(requests)
-    means = (scores.logps / scores.lengths).tolist()
+    values = (scores.logps if benchmark.score == "sum" else scores.logps / scores.lengths).tolist()
     answers, start = [], 0
     for item, options in zip(items, choices, strict=True):
-        own = means[start : start + len(options)]
+        own = values[start : start + len(options)]
         start += len(options)
-        answers.append(Answer(item.id, options[own.index(max(own))][0], tuple(round(mean, 6) for mean in own)))
+        answers.append(Answer(item.id, options[own.index(max(own))][0], tuple(round(value, 6) for value in own)))
     return answers
 
 
@@ -83,7 +108,7 @@ class AnswerLog:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def get(self, items: Sequence[BenchmarkItem]) -> list[Answer] | None:
+    def get(self, items: Sequence[Item]) -> list[Answer] | None:
         """The answers to a batch, None where one of them isn't there."""
         found = [self._answers.get(item.id) for item in items]
         return [answer for answer in found if answer] if all(found) else None
@@ -118,53 +143,3 @@ def _loads(line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError:
         return None
-
-
-def grade_answers(opened: OpenBenchmark, log: AnswerLog) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """A row an item that was answered, as `savi score` takes and gives them, and the summary."""
-    answers = [answer for item in opened.items for answer in log.get([item]) or []]
-    items = {item.id: item for item in opened.items}
-    grader = Grader(BENCHMARKS[opened.name], opened.settings.strict)
-    graded, rows = [], []
-    for answer in answers:
-        item = items[answer.id]
-        if answer.problem:
-            grade = Grade(None, False)
-        elif answer.logps:
-            grade = Grade(answer.response, answer.response == item.answer[: len(answer.response)])
-        else:
-            grade = grader.grade(item, answer.response)
-        graded.append(Graded(item, grade, item.clip.id, item.groups))
-        rows.append(_row(item, answer, grade))
-    summary = summarise(BENCHMARKS[opened.name], graded) | {
-        "undecodable": sum(bool(answer.problem) for answer in answers),
-        "missing": opened.missing,
-        "unanswered": len(items) - len(answers),
-        "scorer": opened.settings.scorer,
-        "strict": opened.settings.strict,
-    }
-    return rows, summary
-
-
-def _row(item: BenchmarkItem, answer: Answer, grade: Grade) -> dict[str, Any]:
-    extra = {
-        "drawn": grade.drawn,
-        "logps": answer.logps or None,
-        "problem": answer.problem or None,
-        "counts": None if grade.counts else False,
-    }
-    return {
-        "benchmark": item.benchmark,
-        "id": item.id,
-        "video": item.clip.id,
-        "task": item.task,
-        "groups": item.groups,
-        "question": item.question,
-        "options": item.options,
-        "answer": item.answer,
-        "response": answer.response,
-        "pred": grade.pred,
-        "correct": grade.correct,
-        "fallback": grade.fallback,
-        **{name: value for name, value in extra.items() if value is not None},
-    }

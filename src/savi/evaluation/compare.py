@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from savi.evaluation.benchmarks.registry import BENCHMARKS, title_of
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.intervals import Z95, clustered_error
 from savi.evaluation.measured import describe, is_comparable
 from savi.evaluation.options import OneLineParser
@@ -116,7 +116,7 @@ def _report(a: Evaluation, b: Evaluation, comparisons: Sequence[Comparison], sha
     if only_a or only_b:
         lines.append(f"Left out: {only_a} questions that only A answered, {only_b} that only B did")
     for one in comparisons:
-        title = title_of(one.benchmark)
+        title = BENCHMARKS[one.benchmark].title
         low, high = (100 * end for end in one.interval)
         change = 100 * (one.accuracy_b - one.accuracy_a)
         lines += [

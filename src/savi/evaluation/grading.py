@@ -92,9 +92,10 @@ def summarise(benchmark: Benchmark, graded: Sequence[Graded]) -> dict[str, Any]:
             weights = [1 / len(counted)] * len(counted)
         scores = [float(one.grade.correct) for one in counted]
         strata = [one.asked.task if benchmark.overall == "tasks" else "" for one in counted]
-        summary["accuracy"] = sum(w * s for w, s in zip(weights, scores, strict=True))
         summary["interval"] = clustered_interval(scores, weights, strata, [one.video for one in counted])
         summary["pooled"] = sum(scores) / len(scores)
+        by_weight = sum(w * s for w, s in zip(weights, scores, strict=True))
+        summary["accuracy"] = summary["pooled"] if benchmark.overall == "items" else by_weight
     summary["by_task"] = _shares((one.asked.task, one.grade.correct) for one in counted)
     names = sorted({name for one in counted for name in one.groups})
     summary["by_group"] = {

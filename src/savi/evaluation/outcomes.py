@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from savi.evaluation.benchmarks.files import Row, read_lines
+from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.benchmarks.rows import Row, read_lines
 from savi.evaluation.measured import Entry, heading, measured, read_results
-from savi.evaluation.settings import WORLD
 from savi.types import SaviError
 
 
@@ -59,7 +59,7 @@ def read_evaluation(run: Path) -> Evaluation:
     outcomes = {}
     for path in files:
         for row in read_lines(path):
-            outcome = _world(row) if "choice" in row.fields else _benchmark(row)
+            outcome = _outcome(row) if "benchmark" in row.fields else _older_world(row)
             if outcome.answer:
                 outcomes[outcome.key] = outcome
     if not outcomes:
@@ -88,16 +88,19 @@ def _rows_of(folder: Path, entry: Entry) -> list[Path]:
     """The files of an evaluation's rows: in a fit's folder by round, in a validation's without."""
     name = f"round_{entry['round']:02d}"
     rounds = folder / "benchmarks" / name
-    items = (folder / "items.jsonl", folder / "items" / f"{name}.jsonl")
-    world = [path for path in items if WORLD in entry["benchmarks"] and path.is_file()]
-    return world[:1] + _scored(rounds if rounds.is_dir() else rounds.parent, entry["benchmarks"])
+    found = _scored(rounds if rounds.is_dir() else rounds.parent, entry["benchmarks"])
+    if "world" in entry["benchmarks"] and not any(path.stem == "world" for path in found):
+        # Where older runs kept the rendered world's rows.
+        older = (folder / "items.jsonl", folder / "items" / f"{name}.jsonl")
+        found += [path for path in older if path.is_file()][:1]
+    return found
 
 
 def _scored(folder: Path, names: Iterable[str]) -> list[Path]:
     return sorted(folder / f"{name}.jsonl" for name in names if (folder / f"{name}.jsonl").is_file())
 
 
-def _benchmark(row: Row) -> Outcome:
+def _outcome(row: Row) -> Outcome:
     return Outcome(
         row.text("benchmark"),
         row.text("id"),
@@ -110,7 +113,9 @@ def _benchmark(row: Row) -> Outcome:
     )
 
 
-def _world(row: Row) -> Outcome:
-    answer, choice = row.text("answer"), row.text("choice")
+def _older_world(row: Row) -> Outcome:
+    """A row of the rendered world as older runs have it, with the options' texts instead of their letters."""
+    options = row.texts("options")
+    answer, choice = (LETTERS[options.index(row.text(name))] for name in ("answer", "choice"))
     where = (row.text("id"), row.text("video"), row.text("task"), row.text("question"))
-    return Outcome(WORLD, *where, answer, choice, choice == answer)
+    return Outcome("world", *where, answer, choice, choice == answer)

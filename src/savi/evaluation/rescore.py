@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from savi.evaluation.benchmarks.egoschema import plain_options
-from savi.evaluation.benchmarks.files import Row, read_lines
 from savi.evaluation.benchmarks.items import Asked, Benchmark, Judge
-from savi.evaluation.benchmarks.longvideobench import PADDING
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.benchmarks.tempcompass import option_lines
+from savi.evaluation.benchmarks.rows import Row, read_lines
 from savi.evaluation.grading import Graded, Grader, summarise
 from savi.evaluation.options import OneLineParser
 from savi.files import write_json_lines
@@ -62,19 +59,7 @@ def read_row(row: Row) -> Asked:
     if "response" not in row.fields:
         raise SaviError(f"{row.place}: the field 'response' is missing")
     row.get("response", (str, type(None)))  # None where a model gave nothing
-    task, question, answer = row.text("task"), row.text("question"), row.text("answer")
-    name = benchmark.name
-    if name == "tempcompass":
-        # lmms-eval has a hyphen in one place, an underscore in another.
-        task = task.removeprefix("tempcompass_").replace("multi_choice", "multi-choice")
-        options = row.texts("options") if row.fields.get("options") else option_lines(task, question)
-    else:
-        options = row.texts("options")
-    if name == "egoschema":
-        options = plain_options(options)
-    if name == "longvideobench":
-        options = tuple(option for option in options if option != PADDING)
-    asked = Asked(task, question, options, answer)
+    asked = benchmark.normalize_row(row)
     if wrong := benchmark.check(asked):
         raise SaviError(f"{row.place}: {wrong}")
     return asked

@@ -5,29 +5,26 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.files import report_missing
-from savi.evaluation.benchmarks.items import BenchmarkItem, Options
+from savi.evaluation.benchmarks.items import Benchmark, Item, Options, Scorer
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.types import derive_seed
-
-WORLD = "world"
-"""The embedded rendered world, whose held-out set is the seventh benchmark."""
 
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """One benchmark."""
+    """One benchmark: on what of it a model is measured, and how its answers are scored."""
 
     root: str = ""
-    """Folder of its official files."""
+    """Folder of its official files. The rendered world has none."""
 
     split: str = ""
-    """Set of its questions. The default, "", is the one that lmms-eval scores."""
+    """Set of its questions. The default, "", is the one that lmms-eval scores; for the rendered world,
+    data.benchmark_set."""
 
     tasks: list[str] | None = None
     """Tasks to run. None: all."""
@@ -35,9 +32,10 @@ class BenchmarkSettings:
     questions: int | None = None
     """Size of a subset, which is drawn evenly over the tasks and is the same in all runs. None: all questions."""
 
-    scorer: Literal["reply", "likelihood"] = "reply"
-    """`reply` reads the model's written reply as lmms-eval does. `likelihood` takes the option with the highest mean
-    log-probability per token after the run's own answer prompt."""
+    scorer: Scorer | None = None
+    """`reply` reads the model's written reply as lmms-eval does. `likelihood` takes the option with the highest
+    log-probability after the run's own answer prompt. None: `likelihood` for the rendered world, `reply` for the
+    others."""
 
     strict: bool = False
     """Count an unreadable reply as wrong. The default draws an option at random, as lmms-eval does."""
@@ -56,19 +54,19 @@ def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:
     """Raises SaviError for what is wrong without looking at a file."""
     for name, settings in benchmarks.items():
         key = f"data.benchmark.{name}"
-        if name == WORLD:
-            if settings != BenchmarkSettings():
-                raise SaviError(f"{key} takes no settings; data.benchmark_clips and data.benchmark_seed are its own")
-            continue
         if name not in BENCHMARKS:
-            raise SaviError(f"data.benchmark: {name!r} is unknown; known: {', '.join((WORLD, *BENCHMARKS))}, null")
-        if not settings.root:
+            raise SaviError(f"data.benchmark: {name!r} is unknown; known: {', '.join(BENCHMARKS)}, null")
+        benchmark = BENCHMARKS[name]
+        if benchmark.rendered and settings.root:
+            raise SaviError(f"{key}.root: {name} has no files; its clips are rendered into data.cache")
+        if not benchmark.rendered and not settings.root:
             raise SaviError(f"{key}.root is needed: the folder of its official files")
-        splits = BENCHMARKS[name].splits
+        splits = benchmark.splits
         if settings.split and settings.split not in splits:
             raise SaviError(f"{key}.split: {settings.split!r} is none of {', '.join(splits) or 'its sets: it has one'}")
-        if settings.subtitles and name != "longvideobench":
-            raise SaviError(f"{key}.subtitles: only longvideobench has them")
+        if settings.subtitles and not benchmark.subtitles:
+            having = ", ".join(one.name for one in BENCHMARKS.values() if one.subtitles)
+            raise SaviError(f"{key}.subtitles: only {having} has them")
         for field in ("questions", "max_new_tokens"):
             value = getattr(settings, field)
             if value is not None:
@@ -77,42 +75,65 @@ def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:
 
 @dataclass(frozen=True)
 class OpenBenchmark:
-    """A benchmark whose files were read and checked. missing: items left out because their video isn't there."""
+    """A benchmark whose files were read and checked.
+
+    split: the set that was loaded. seed: of a rendered benchmark. missing: items left out because their video isn't
+    there.
+    """
 
     name: str
     settings: BenchmarkSettings
-    items: tuple[BenchmarkItem, ...]
+    items: tuple[Item, ...]
+    split: str = ""
+    seed: int | None = None
     missing: int = 0
 
+    @property
+    def record(self) -> Benchmark:
+        return BENCHMARKS[self.name]
 
-def open_benchmarks(benchmarks: Mapping[str, BenchmarkSettings], frames: int) -> dict[str, OpenBenchmark]:
-    """All of them but the world. Raises one SaviError that says what is wrong with each."""
+    @property
+    def scorer(self) -> Scorer:
+        return self.settings.scorer or self.record.scorer
+
+    @property
+    def asks_free_form(self) -> bool:
+        """Whether each question is also answered in the model's own words."""
+        return self.record.free_form and self.scorer == "likelihood"
+
+
+def open_benchmarks(
+    benchmarks: Mapping[str, BenchmarkSettings], options: Options, rendered: Path
+) -> dict[str, OpenBenchmark]:
+    """Read all of them. Raises one SaviError that says what is wrong with each. Arguments as of open_benchmark()."""
     opened, wrong = {}, []
     for name, settings in benchmarks.items():
-        if name != WORLD:
-            try:
-                opened[name] = open_benchmark(name, settings, frames)
-            except SaviError as error:
-                wrong.append(str(error))
+        try:
+            opened[name] = open_benchmark(name, settings, options, rendered)
+        except SaviError as error:
+            wrong.append(str(error))
     if wrong:
         raise SaviError("; also ".join(wrong))
     return opened
 
 
-def open_benchmark(name: str, settings: BenchmarkSettings, frames: int) -> OpenBenchmark:
-    """Read the files, choose the items and look for their videos. frames: sampled from a clip.
+def open_benchmark(name: str, settings: BenchmarkSettings, options: Options, rendered: Path) -> OpenBenchmark:
+    """Read the files, choose the items and look for their videos.
 
+    options: frames, and for a benchmark without files its split, clips and seed. rendered: the folder for its clips.
     Raises SaviError for files that are missing or malformed, and for missing videos unless they are allowed.
     """
-    key = f"data.benchmark.{name}"
-    root = Path(settings.root).expanduser()
-    items = BENCHMARKS[name].load(root, Options(settings.split, frames, settings.subtitles))
+    key, benchmark = f"data.benchmark.{name}", BENCHMARKS[name]
+    root = rendered if benchmark.rendered else Path(settings.root).expanduser()
+    split = settings.split or (options.split if benchmark.rendered else "".join(benchmark.splits[:1]))
+    items = benchmark.load(root, replace(options, split=split, subtitles=settings.subtitles))
     if settings.tasks is not None:
         known = {item.task for item in items}
         if unknown := [task for task in settings.tasks if task not in known]:
             raise SaviError(f"{key}.tasks: {unknown[0]!r} is none of {', '.join(sorted(known))}")
         items = [item for item in items if item.task in settings.tasks]
-    if settings.scorer == "likelihood" and (silent := [item for item in items if not BENCHMARKS[name].choices(item)]):
+    likelihood = (settings.scorer or benchmark.scorer) == "likelihood"
+    if likelihood and (silent := [item for item in items if not benchmark.choices(item)]):
         raise SaviError(f"{key}.scorer: {silent[0].task} has no options to choose from; leave it out of {key}.tasks")
     chosen = choose(items, settings.questions, name)
     report = report_missing(name, chosen)
@@ -121,10 +142,11 @@ def open_benchmark(name: str, settings: BenchmarkSettings, frames: int) -> OpenB
     there = [item for item in chosen if item.clip.path.exists()]
     if not there:
         raise SaviError(report or f"{key}: no items")
-    return OpenBenchmark(name, settings, tuple(there), len(chosen) - len(there))
+    seed = options.seed if benchmark.rendered else None
+    return OpenBenchmark(name, settings, tuple(there), split, seed, len(chosen) - len(there))
 
 
-def choose(items: Sequence[BenchmarkItem], count: int | None, name: str) -> list[BenchmarkItem]:
+def choose(items: Sequence[Item], count: int | None, name: str) -> list[Item]:
     """`count` of the items, evenly over tasks and the same in every run, in their own order."""
     if count is None or count >= len(items):
         return list(items)

@@ -17,7 +17,8 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, Any]]) -> None:
     """benchmarks.md and benchmarks.tex: the paper's two rows and the run's, one column per benchmark, in percent.
 
-    The run's figures have half of the 95 % interval behind them. The paper's are left out where they don't compare.
+    The run's figures have half of the 95 % interval behind them. The paper's are left out where they don't compare, and
+    where the paper has none.
     """
     write_text(folder / "benchmarks.md", markdown(run, summaries))
     write_text(folder / "benchmarks.tex", latex(run, summaries))
@@ -41,7 +42,7 @@ def latex(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
 def _rows(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     known = {name: benchmark for name, benchmark in BENCHMARKS.items() if name in summaries}
     rows = [["", *(benchmark.title for benchmark in known.values())]]
-    if any(compares(summaries[name]) for name in known):
+    if any(benchmark.paper and compares(summaries[name]) for name, benchmark in known.items()):
         rows += [
             [PAPER[i], *(_paper(benchmark, summaries[name], i) for name, benchmark in known.items())] for i in (0, 1)
         ]
@@ -54,7 +55,7 @@ def compares(summary: Mapping[str, Any]) -> bool:
 
 
 def _paper(benchmark: Benchmark, summary: Mapping[str, Any], row: int) -> str:
-    return f"{benchmark.paper[row]:.1f}" if compares(summary) else "-"
+    return f"{benchmark.paper[row]:.1f}" if benchmark.paper and compares(summary) else "-"
 
 
 def _cell(summary: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from savi.evaluation.benchmarks.registry import title_of
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, heading, left_out, untrained
 from savi.files import replacing
 from savi.report.labels import (
@@ -110,7 +110,7 @@ def _draw_accuracy(axes: Axes, series: Mapping[str, Series]) -> None:
     single = next(iter(series.values())) if len(series) == 1 else []
     style_axes(axes, "Accuracy by round and task" if single else "Accuracy by round and benchmark")
     overall = {name: _points((number, summary["accuracy"]) for number, summary in s) for name, s in series.items()}
-    lines = {title_of(name): points for name, points in overall.items() if points and not single}
+    lines = {BENCHMARKS[name].title: points for name, points in overall.items() if points and not single}
     for task in dict.fromkeys(task for _, summary in single for task in summary["by_task"]):
         lines[task] = _points((number, summary["by_task"].get(task)) for number, summary in single)
     if not any(overall.values()):

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from savi.critique.pairs import json_records
-from savi.evaluation.benchmarks.registry import paper_of, title_of
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.evaluation.tables import compares
 
@@ -89,7 +89,7 @@ def build_table(name: str, first: Entry, last: Entry) -> Table:
     for benchmark, after in last["benchmarks"].items():
         before = first["benchmarks"].get(benchmark, {})
         table.add_section()
-        for number, (label, *sides, change) in enumerate(_rows(title_of(benchmark), before, after)):
+        for number, (label, *sides, change) in enumerate(_rows(BENCHMARKS[benchmark].title, before, after)):
             cells = sides[1:] if once else [*sides, change]
             others = [column(benchmark, after) if number == 0 else "" for column in more]
             table.add_row(label, *cells, *others, style="" if number else "bold")
@@ -124,7 +124,7 @@ def _unread(_: str, summary: Mapping[str, Any]) -> str:
 
 
 def _paper(benchmark: str, summary: Mapping[str, Any]) -> str:
-    figures = paper_of(benchmark)
+    figures = BENCHMARKS[benchmark].paper
     if figures is None or not compares(summary):
         return ""
     return " \N{RIGHTWARDS ARROW} ".join(f"{value:.1f}" for value in figures)
@@ -142,12 +142,10 @@ def _print_measurements(results: Mapping[str, Any], console: Console) -> None:
     console.print()
     console.print(build_table(results["run"]["name"], rounds[0], rounds[-1]))
     for benchmark, summary in rounds[-1]["benchmarks"].items():
-        _say(console, f"{title_of(benchmark)}: {describe(summary)}")
+        _say(console, f"{BENCHMARKS[benchmark].title}: {describe(summary)}")
     for entry, benchmark in left_out(results["rounds"]):
-        _say(
-            console,
-            f"{title_of(benchmark)}, not compared: {heading(entry)} on {describe(entry['benchmarks'][benchmark])}",
-        )
+        place = describe(entry["benchmarks"][benchmark])
+        _say(console, f"{BENCHMARKS[benchmark].title}, not compared: {heading(entry)} on {place}")
 
 
 def _print_places(run: Path, console: Console) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from savi.evaluation.benchmarks.registry import title_of
+from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.runs.read import Run
 
@@ -104,7 +104,7 @@ def _rounds(rounds: list[Entry]) -> str:
     comparable = {entry["round"]: entry["benchmarks"] for entry in comparable_with_last(rounds)}
     last = list(comparable.values())[-1] if comparable else {}
     columns = [
-        (name, key, f"{title_of(name)}: {label}" if len(last) > 1 else label)
+        (name, key, f"{BENCHMARKS[name].title}: {label}" if len(last) > 1 else label)
         for name in last
         for key, label in SHARES.items()
         if any(key in benchmarks.get(name, {}) for benchmarks in comparable.values())
@@ -118,9 +118,9 @@ def _rounds(rounds: list[Entry]) -> str:
         cells += ["-" if share is None else f"{100 * share:.1f} %" for share in shares]
         lines.append("| " + " | ".join(cells) + " |")
     notes = [f"{heading(entry).capitalize()} {text}." for entry in rounds if (text := untrained(entry))]
-    notes += [f"{title_of(name)}: {describe(summary)}." for name, summary in last.items()]
+    notes += [f"{BENCHMARKS[name].title}: {describe(summary)}." for name, summary in last.items()]
     notes += [
-        f"{title_of(name)}, {heading(entry)}: measured on {describe(entry['benchmarks'][name])}, and not compared."
+        f"{BENCHMARKS[name].title}, not compared: {heading(entry)} on {describe(entry['benchmarks'][name])}."
         for entry, name in left_out(rounds)
     ]
     return "\n".join([*lines, *([""] if notes else []), *(f"- {note}" for note in notes)])

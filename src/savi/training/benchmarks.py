@@ -14,17 +14,17 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.data.batches import ItemBatch
 from savi.distributed.collectives import all_gather
-from savi.evaluation.answers import Answer, AnswerLog, answer_items, choose_options, grade_answers
-from savi.evaluation.benchmarks.items import LETTERS, BenchmarkItem
+from savi.evaluation.answers import Answer, AnswerLog, answer_items, greedy
+from savi.evaluation.benchmarks.items import Item
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.measured import MeasuredOn, digest_items
+from savi.evaluation.graded_answers import grade_answers
 from savi.evaluation.settings import OpenBenchmark, describe
 from savi.evaluation.tables import write_tables
 from savi.files import write_json, write_json_lines
 from savi.models.adapters import trainable_state
 from savi.prompts.templates import WORLD as WORLD_PROMPTS
 from savi.training.run_folder import run_folder, run_name
-from savi.types import Clip, Frames, Item, Sampling
+from savi.types import Clip, Frames
 from savi.video.decode import UndecodableClip
 
 if TYPE_CHECKING:
@@ -72,48 +72,48 @@ class BenchmarkAnswers(Callback):
             if len(log):
                 rank_zero_info(f"{BENCHMARKS[name].title}: {len(log)} of {len(opened.items)} were answered before")
 
-    def is_answered(self, items: Sequence[Item | BenchmarkItem]) -> bool:
+    def on_validation_batch_end(self, *_: Any) -> None:
+        # After each batch, so that no process waits for another longer than a batch takes.
+        all_gather(lambda: None, "evaluating")
+
+    def is_answered(self, items: Sequence[Item]) -> bool:
         """Whether a batch is in the log already, so that its frames aren't needed."""
         return self._logged(items) is not None
 
     def answer(self, batch: ItemBatch) -> None:
         """Answer a batch of one benchmark's items, unless the log has it."""
-        items = [item for clip_items in batch.items for item in clip_items if isinstance(item, BenchmarkItem)]
+        items = [item for clip_items in batch.items for item in clip_items]
         if not items or self._logged(items) is not None:
             return
         name = items[0].benchmark
         answers = {answer.id: answer for answer in self._answers(self.opened[name], batch)}
         self.logs[name].add([answers[item.id] for item in items])
 
-    def _logged(self, items: Sequence[Item | BenchmarkItem]) -> list[Answer] | None:
-        own = [item for item in items if isinstance(item, BenchmarkItem)]
-        return self.logs[own[0].benchmark].get(own) if own and own[0].benchmark in self.logs else None
+    def _logged(self, items: Sequence[Item]) -> list[Answer] | None:
+        return self.logs[items[0].benchmark].get(items) if items and items[0].benchmark in self.logs else None
 
     def _answers(self, opened: OpenBenchmark, batch: ItemBatch) -> list[Answer]:
         """Of the clips that could be decoded in one pass; the others have a problem instead of an answer."""
         broken: list[Answer] = []
         clips: list[Clip] = []
         frames: list[Frames | None] = []
-        items: list[BenchmarkItem] = []
+        items: list[Item] = []
         owners: list[int] = []
         # A worker may have left frames out for an evaluation that has been begun anew since.
         read = batch.frames if any(f is not None for f in batch.frames) else self._data.read_frames(batch.clips)
         for clip, clip_frames, clip_items in zip(batch.clips, read, batch.items, strict=True):
-            own = [item for item in clip_items if isinstance(item, BenchmarkItem)]
             if isinstance(clip_frames, UndecodableClip):
-                broken += [Answer(item.id, "", problem=clip_frames.reason) for item in own]
+                broken += [Answer(item.id, "", problem=clip_frames.reason) for item in clip_items]
                 continue
-            items += own
-            owners += [len(clips)] * len(own)
+            items += clip_items
+            owners += [len(clips)] * len(clip_items)
             clips.append(clip)
             frames.append(clip_frames)
         if not clips:
             return broken
         module = self._module
         session = module.video_lm.encode(clips, frames)
-        if opened.settings.scorer == "likelihood":
-            return broken + choose_options(session, owners, items, module.prompts)
-        return broken + answer_items(session, owners, items, _sampling(opened))
+        return broken + answer_items(session, owners, items, opened, module.prompts, module.reply)
 
     def finish(self) -> dict[str, dict[str, Any]]:
         """Grade the answers of all processes, write rows and tables, and give the summaries by benchmark."""
@@ -121,12 +121,10 @@ class BenchmarkAnswers(Callback):
         for name, opened in self.opened.items():
             for answers in all_gather(self.logs[name].all, "evaluating"):
                 self.logs[name].take(answers)
-            rows, summary = grade_answers(opened, self.logs[name])
+            rows, summaries[name] = grade_answers(opened, self.logs[name], self._data.frames, self._data.frame_pixels)
             self._write(name, rows)
-            measured_on = asdict(self._measured_on(opened, self.logs[name]))
             # Only the miniatures understand the rendered world's prompts.
-            miniature = self._module.prompts.version.startswith(WORLD_PROMPTS.version)
-            summaries[name] = summary | {"measured_on": measured_on, "miniature": miniature}
+            summaries[name]["miniature"] = self._module.prompts.version.startswith(WORLD_PROMPTS.version)
         if summaries and self._trainer.is_global_zero:
             write_tables(self.folder, run_name(self._trainer), summaries)
         # The next evaluation's workers are forked before it opens its own; with these they would leave all frames out.
@@ -136,27 +134,9 @@ class BenchmarkAnswers(Callback):
     @rank_zero_only
     def _write(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         write_json_lines(self.folder / f"{name}.jsonl", rows)
-        if name == "egoschema" and any(not row["answer"] for row in rows):
-            # What the benchmark's server takes; -1, which it counts as invalid, where nothing was read.
-            letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}
-            chosen = {video: LETTERS.index(letter) if letter else -1 for video, letter in letters.items()}
-            write_json(self.folder / "egoschema_submission.json", chosen)
-
-    def _measured_on(self, opened: OpenBenchmark, log: AnswerLog) -> MeasuredOn:
-        items = [item for item in opened.items if log.get([item])]
-        splits = BENCHMARKS[opened.name].splits
-        return MeasuredOn(
-            benchmark=opened.name,
-            split=opened.settings.split or (splits[0] if splits else ""),
-            items=len(items),
-            of=len(opened.items),
-            clips=len({item.clip for item in items}),
-            frames=self._data.frames,
-            frame_pixels=self._data.frame_pixels,
-            seed=None,
-            scorer=opened.settings.scorer + (", strict" if opened.settings.strict else ""),
-            digest=digest_items((item.id, item.prompt, item.options, item.answer) for item in items),
-        )
+        make_files = BENCHMARKS[name].extra_files
+        for file_name, content in (make_files(rows) if make_files else {}).items():
+            write_json(self.folder / file_name, content)
 
     def _key(self, opened: OpenBenchmark, adapter: str) -> str:
         """What answers depend on; those under another key are not gone on with."""
@@ -166,20 +146,15 @@ class BenchmarkAnswers(Callback):
             "adapter": [adapter, asdict(module.lora_settings)],
             "frames": [self._data.frames, self._data.frame_pixels],
             "clips_per_chain": self._data.clips_per_chain,
-            "scorer": opened.settings.scorer,
-            "sampling": asdict(_sampling(opened)),
-            "prompt": module.prompts.answer if opened.settings.scorer == "likelihood" else "",
+            "scorer": opened.scorer,
+            "sampling": asdict(greedy(opened)),
+            "free_form": asdict(module.reply) if opened.asks_free_form else None,
+            "prompt": module.prompts.answer if opened.scorer == "likelihood" else "",
             "items": [[item.id, str(item.clip), item.prompt, item.options] for item in opened.items],
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _sampling(opened: OpenBenchmark) -> Sampling:
-    """Greedy, as lmms-eval decodes all six."""
-    limit = opened.settings.max_new_tokens or BENCHMARKS[opened.name].max_new_tokens
-    return Sampling(temperature=0.0, max_new_tokens=limit)
 
 
 def _digest(state: Mapping[str, Any]) -> str:

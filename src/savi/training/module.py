@@ -18,7 +18,6 @@ from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimizerStep
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
-from savi.evaluation.multiple_choice import ItemResult, evaluate
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
@@ -34,7 +33,7 @@ from savi.training.optim import OptimizerSettings, apply_settings, build_optimiz
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
-from savi.types import Item, PreferencePair, ResponseScores, Sampling, SaviError, ScoreRequest, derive_seed
+from savi.types import PreferencePair, ResponseScores, Sampling, SaviError, ScoreRequest, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -240,16 +239,10 @@ class SelfAlignment(LightningModule):
         )
         return {"loss": losses.losses, **reward_metrics(losses)}
 
-    def validation_step(self, batch: ItemBatch, batch_index: int) -> list[ItemResult]:  # type: ignore[override]
-        """Results on a batch of the world's items; those of other benchmarks go to their log."""
-        lm = self.video_lm
-        items = [item for clip_items in batch.items for item in clip_items if isinstance(item, Item)]
+    def validation_step(self, batch: ItemBatch, batch_index: int) -> None:
+        """Answer a batch of held-out items; the answers go to a log."""
         with explained(self._evaluation):
-            if not items:
-                self.benchmark_answers.answer(batch)
-                return []
-            owners = [index for index, clip_items in enumerate(batch.items) for _ in clip_items]
-            return evaluate(lm.encode(batch.clips, batch.decoded()), owners, items, self.prompts, self.reply)
+            self.benchmark_answers.answer(batch)
 
     @property
     def _evaluation(self) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
@@ -13,12 +11,10 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.filters import FILTERS
-from savi.distributed.collectives import all_gather, waited
+from savi.distributed.collectives import waited
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.measured import Entry, MeasuredOn, digest_items, keep_comparable, upgrade
-from savi.evaluation.multiple_choice import ItemResult, summarise
-from savi.evaluation.settings import WORLD
-from savi.files import write_json, write_json_lines
+from savi.evaluation.measured import Entry, keep_comparable, upgrade
+from savi.files import write_json
 from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_earlier_pairs, log_pairs
@@ -28,7 +24,6 @@ from savi.training.self_critique import SelfCritique
 from savi.training.starts import round_settings
 
 if TYPE_CHECKING:
-    from savi.data.datamodule import ClipDataModule
     from savi.training.module import SelfAlignment
 
 
@@ -42,7 +37,6 @@ class RunResults(Callback):
     def __init__(self, benchmarks: BenchmarkAnswers) -> None:
         self.benchmarks = benchmarks
         self.rounds: list[Entry] = []
-        self._batches: list[list[ItemResult]] = []
         self._evaluated: int | None = None  # the round that this process evaluated last
         self._started = 0.0
         self._training_started = 0.0
@@ -80,30 +74,12 @@ class RunResults(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
-        self._batches = []
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        # After each batch, so that no process waits for another longer than a batch takes.
-        self._batches += all_gather(lambda: outputs, "evaluating")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        batches, self._batches = self._batches, []
-        results = [result for batch in batches for result in batch]
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if trainer.sanity_checking and self.rounds:
             return
-        measured: dict[str, Any] = {}
-        if results:
-            measured[WORLD] = {**summarise(results), "measured_on": asdict(_measured_on(trainer, results))}
-        measured |= self.benchmarks.finish()
+        measured = self.benchmarks.finish()
         if not measured:
             return
         metrics = _metrics(measured)
@@ -114,17 +90,17 @@ class RunResults(Callback):
         else:
             pl_module.log_dict(metrics)
         if trainer.state.fn != "fit":
-            self._write_validation(trainer, measured, results)
+            self._write_validation(trainer, measured)
         elif trainer.sanity_checking or _is_trained(trainer):
             # An evaluation in the middle of a round is not the round's: it goes to the loggers alone.
             self._evaluated = 0 if trainer.sanity_checking else trainer.current_epoch + 1
-            self._add_round(trainer, measured, results)
+            self._add_round(trainer, measured)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._evaluated != trainer.current_epoch + 1:
             # Without an evaluation of its own the round has no accuracy and no items.
             self._started = time.monotonic()
-            self._add_round(trainer, {}, [])
+            self._add_round(trainer, {})
         if trainer.is_global_zero:
             module: SelfAlignment = pl_module  # type: ignore[assignment]
             save_adapter(module.peft_model, run_folder(trainer) / "adapter")
@@ -133,7 +109,7 @@ class RunResults(Callback):
         if isinstance(exception, KeyboardInterrupt):
             rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) goes on from here.")
 
-    def _add_round(self, trainer: Trainer, measured: Mapping[str, Any], results: Sequence[ItemResult]) -> None:
+    def _add_round(self, trainer: Trainer, measured: Mapping[str, Any]) -> None:
         evaluating = time.monotonic() - self._started
         entry: Entry = {"round": 0, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
         if not trainer.sanity_checking:
@@ -155,22 +131,15 @@ class RunResults(Callback):
             entry["benchmarks"] = dict(measured)
         self.rounds = [*(one for one in self.rounds if one["round"] != entry["round"]), entry]
         _announce(entry)
-        path = run_folder(trainer) / "items" / f"round_{entry['round']:02d}.jsonl"
-        if results:
-            write_items(path, results)
-        elif trainer.is_global_zero:
-            path.unlink(missing_ok=True)
         self._write(trainer, self.rounds)
 
-    def _write_validation(self, trainer: Trainer, measured: dict[str, Any], results: Sequence[ItemResult]) -> None:
+    def _write_validation(self, trainer: Trainer, measured: dict[str, Any]) -> None:
         """What this evaluation measured, behind the base where the fit measured it on the same items."""
         seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
         reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
         entry = {**reached, "benchmarks": measured, "seconds": seconds}
         base = [keep_comparable(one, measured) for one in self.rounds[:1] if one["round"] < entry["round"]]
         self._write(trainer, [*(one for one in base if one["benchmarks"]), entry])
-        if results:
-            write_items(run_folder(trainer) / "items.jsonl", results)
 
     @rank_zero_only
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
@@ -195,75 +164,26 @@ def _steps(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop.batch_progress.current.completed
 
 
-def _measured_on(trainer: Trainer, results: Sequence[ItemResult]) -> MeasuredOn:
-    data: ClipDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    items = [result.item for result in results]
-    return MeasuredOn(
-        benchmark=WORLD,
-        split=data.benchmark_set,
-        items=len(items),
-        of=len(data.items),
-        clips=len({item.clip for item in items}),
-        frames=data.frames,
-        frame_pixels=data.frame_pixels,
-        seed=data.benchmark_seed,
-        scorer="likelihood",
-        digest=digest_items((item.id, item.question, item.options, item.answer) for item in items),
-    )
-
-
 def _announce(entry: Entry) -> None:
     """Say on the terminal what a round has reached."""
     name = f"Round {entry['round']}" if entry["round"] else "The base"
     for benchmark, summary in entry.get("benchmarks", {}).items():
-        if benchmark == WORLD:
-            share = f"{100 * summary['accuracy']:.1f} %"
-            rank_zero_info(f"{name}: {share} of {summary['items']} held-out questions right")
-        else:
-            share = "no public answers" if summary["accuracy"] is None else f"{100 * summary['accuracy']:.1f} %"
-            rank_zero_info(f"{name}: {BENCHMARKS[benchmark].title}: {share}")
+        title, right = BENCHMARKS[benchmark].title, summary["accuracy"]
+        share = "no public answers" if right is None else f"{100 * right:.1f} % of {summary['counted']} questions right"
+        rank_zero_info(f"{name}: {title}: {share}")
 
 
 def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
-    """What the loggers get: the world's figures under their own names, the others' under their benchmark's."""
+    """What the loggers get: `val/accuracy` is the first benchmark's, everything else is below the benchmark's name."""
     metrics: dict[str, float] = {}
     for name, summary in measured.items():
-        if name == WORLD:
-            metrics = {
-                "val/accuracy": summary["accuracy"],
-                "val/free_form_accuracy": summary["free_form_accuracy"],
-                "val/malformed": summary["malformed"],
-                **{f"val/{task}": accuracy for task, accuracy in summary["by_task"].items()},
-                **{f"val/errors/{kind}": float(count) for kind, count in summary["errors"].items()},
-            }
-            continue
-        if summary["accuracy"] is not None:
-            metrics[f"val/{name}/accuracy"] = summary["accuracy"]
-        metrics |= {f"val/{name}/{task}": accuracy for task, accuracy in summary["by_task"].items()}
-        metrics[f"val/{name}/fallbacks"] = float(summary["fallbacks"])
-    return metrics
-
-
-@rank_zero_only
-def write_items(path: Path, results: Sequence[ItemResult]) -> None:
-    """One JSON object per item: what was asked, what was chosen and written, what is right."""
-    write_json_lines(path, [_item_record(result) for result in results])
-
-
-def _item_record(result: ItemResult) -> dict[str, Any]:
-    item = result.item
-    return {
-        "id": item.id,
-        "video": str(item.clip.path),
-        "task": item.task,
-        "question": item.question,
-        "options": item.options,
-        "answer": item.options[item.answer],
-        "choice": item.options[result.choice],
-        "logps": [round(logp, 4) for logp in result.logps],
-        "reply": result.reply,
-        "malformed": result.malformed,
-    }
+        shares = {key: summary[key] for key in ("accuracy", "free_form_accuracy", "malformed") if key in summary}
+        counts = {"unread": summary["unread"], "fallbacks": summary["fallbacks"]}
+        counts |= {f"errors/{kind.replace(' ', '_')}": count for kind, count in summary.get("errors", {}).items()}
+        values = {**shares, **summary["by_task"], **counts}
+        metrics |= {f"val/{name}/{key}": float(value) for key, value in values.items() if value is not None}
+    first = next(iter(measured.values()))["accuracy"]
+    return metrics if first is None else {"val/accuracy": first, **metrics}
 
 
 def _critic(trainer: Trainer) -> SelfCritique:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from savi.types import Item, derive_seed
+from savi.types import Clip, derive_seed
 from savi.world.clips import clip
 from savi.world.questions import KINDS, NUMBERS, Kind, Query
 from savi.world.scenes import COLORS, Scene
@@ -17,7 +18,25 @@ OPTIONS = 4
 PER_CLIP = 3
 
 
-def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") -> list[Item]:
+@dataclass(frozen=True)
+class HeldOutQuestion:
+    """One multiple-choice question on a held-out clip.
+
+    answer: index of the right option. errors: what kind of error choosing each option is, "" for the right one.
+    replies: every well-formed free-form reply.
+    """
+
+    id: str
+    clip: Clip
+    task: str
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    errors: tuple[str, ...]
+    replies: tuple[str, ...]
+
+
+def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") -> list[HeldOutQuestion]:
     """PER_CLIP questions on each of `clips` held-out clips, rendered into `folder` if they aren't there.
 
     One-object clips of the compositional set have fewer.
@@ -26,14 +45,14 @@ def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") ->
     constant answer nor a guess from the question's text is better than chance.
     """
     asked: Counter[tuple[str, ...]] = Counter()
-    items: list[Item] = []
+    items: list[HeldOutQuestion] = []
     for index in range(clips):
         scene = scene_of(split, seed, index)
         random = Random(derive_seed("benchmark", split, seed, index))
         for query in choose(questions_of(split, scene), asked, random):
             options, answer = make_options(query, random)
             items.append(
-                Item(
+                HeldOutQuestion(
                     id=f"{split}_{index:05}_{query.kind}",
                     clip=clip(split, folder, seed, index),
                     task=query.kind,

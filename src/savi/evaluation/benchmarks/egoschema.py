@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from savi.evaluation.benchmarks.files import Row, find, in_folders, need, read_json, read_rows
+from savi.evaluation.benchmarks.files import find, in_folders, need
 from savi.evaluation.benchmarks.items import (
     LETTERS,
     Asked,
     Benchmark,
-    BenchmarkItem,
+    Item,
     Options,
     Reading,
     check_letters,
     lettered,
+    read_asked,
 )
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
 
 OPTIONS = 5
@@ -33,7 +37,7 @@ FOLDERS = ("videos", "good_clips_git", "")
 EDGES = ",.!?;:'"
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """From questions.json and subset_answers.json, or the rows of the data set on the hub. Raises SaviError."""
     split = options.split or "subset"
     official = find(root, QUESTIONS)
@@ -66,12 +70,12 @@ def _flat(path: Path) -> Iterator[tuple[Row, str, tuple[str, ...], str]]:
         yield row, row.text("video_idx"), options, LETTERS[row.index("answer", options)] if labelled else ""
 
 
-def _item(root: Path, split: str, row: Row, video: str, options: tuple[str, ...], answer: str) -> BenchmarkItem:
+def _item(root: Path, split: str, row: Row, video: str, options: tuple[str, ...], answer: str) -> Item:
     asked = Asked(split, row.text("question"), options, answer)
     if len(options) != OPTIONS:
         raise SaviError(f"{row.place}: {len(options)} options, where {OPTIONS} belong")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4", f"{video}.MP4")))
-    return BenchmarkItem(split, asked.question, options, answer, "egoschema", video, clip, prompt(asked))
+    return Item(split, asked.question, options, answer, "egoschema", video, clip, prompt(asked))
 
 
 def prompt(asked: Asked) -> str:
@@ -110,6 +114,20 @@ def trimmed(response: str) -> str:
     return f" {response} "
 
 
+def normalize_row(row: Row) -> Asked:
+    asked = read_asked(row)
+    return replace(asked, options=plain_options(asked.options))
+
+
+def submission(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the benchmark's server takes, where not all answers are public; -1, which it counts as invalid, for none."""
+    if all(row["answer"] for row in rows):
+        return {}
+    letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}
+    chosen = {video: LETTERS.index(letter) if letter else -1 for video, letter in letters.items()}
+    return {"egoschema_submission.json": chosen}
+
+
 EGOSCHEMA = Benchmark(
     name="egoschema",
     title="EgoSchema",
@@ -119,4 +137,6 @@ EGOSCHEMA = Benchmark(
     check=check_letters,
     max_new_tokens=16,
     splits=("subset", "full"),
+    normalize_row=normalize_row,
+    extra_files=submission,
 )

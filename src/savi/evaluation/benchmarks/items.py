@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from savi.evaluation.benchmarks.rows import Row
 from savi.types import Clip
 
 LETTERS = string.ascii_uppercase
@@ -33,11 +35,13 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class BenchmarkItem(Asked):
-    """One question of a benchmark.
+class Item(Asked):
+    """One question of a benchmark, whichever it is.
 
-    id: its own within the benchmark. prompt: what the model reads behind the clip. groups: further ways to sort it
-    than by task, such as {"aspect": "speed"}.
+    id: its own within the benchmark. prompt: the text behind the clip where a written reply is scored. groups: further
+    ways to sort it than by task, such as {"aspect": "speed"}. errors: what kind of error each option is, "" for the
+    right one; () where the benchmark doesn't say. well_formed: every well-formed free-form reply; () where the
+    benchmark doesn't bound them.
     """
 
     benchmark: str
@@ -45,6 +49,8 @@ class BenchmarkItem(Asked):
     clip: Clip
     prompt: str
     groups: dict[str, str] = field(default_factory=dict, hash=False)
+    errors: tuple[str, ...] = ()
+    well_formed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,15 @@ class Options:
     """What of a benchmark is loaded.
 
     split: which of its sets, "" for the one that lmms-eval scores. frames: frames sampled from a clip, by which
-    subtitles are chosen. subtitles: put into the prompt (LongVideoBench).
+    subtitles are chosen. subtitles: put into the prompt. clips, seed: how many clips are rendered, and from which seed,
+    for a benchmark without files.
     """
 
     split: str = ""
     frames: int = 32
     subtitles: bool = False
+    clips: int = 0
+    seed: int = 0
 
 
 Judge = Callable[[str], str]
@@ -88,28 +97,60 @@ def lettered_choices(asked: Asked) -> list[tuple[str, str]]:
     return list(zip(asked.letters, asked.options, strict=True))
 
 
+def read_asked(row: Row) -> Asked:
+    """What a row with task, question, options and answer asks. Raises SaviError."""
+    return Asked(row.text("task"), row.text("question"), row.texts("options"), row.text("answer"))
+
+
+Scorer = Literal["reply", "likelihood"]
+
+
 @dataclass(frozen=True)
 class Benchmark:
-    """One benchmark, as lmms-eval has it.
+    """One benchmark: how its items are loaded, how a reply to one is read, and how the scores add up.
 
-    paper: percent of InternVL2.5-8B before and after VideoSAVi (the paper's main table). check: what is wrong with an
-    item, or None. choices: for scoring by likelihood, each option's answer and its text. max_new_tokens: of a reply.
-    overall: "items", the share of all of them that are right, or "tasks", the mean of the tasks' shares. splits: the
-    first is the default. judge_prompt, judge_verdict: what a judge is asked about a reply, and what its answer says.
+    The six of the paper are as lmms-eval has them. A benchmark is one such record in one file, and one line of the
+    registry.
     """
 
     name: str
+    """In settings, results and file names."""
     title: str
-    paper: tuple[float, float]
-    load: Callable[[Path, Options], list[BenchmarkItem]]
+    """For people."""
+    load: Callable[[Path, Options], list[Item]]
+    """The items from the folder of its official files; from the folder for rendered clips where there are no files."""
     read: Callable[[Asked, str], Reading]
+    """What a reply is taken to say."""
     check: Callable[[Asked], str | None]
+    """What is wrong with an item, or None."""
+    paper: tuple[float, float] | None = None
+    """Percent of InternVL2.5-8B before and after VideoSAVi, where the paper's main table has the benchmark."""
+    scorer: Scorer = "reply"
+    """How answers are scored where an experiment doesn't say."""
+    score: Literal["sum", "mean"] = "mean"
+    """Of the log-probabilities of an option's tokens: "mean" where options are of unlike length."""
+    free_form: bool = False
+    """Whether scoring by likelihood also asks for a free-form reply, without options."""
     max_new_tokens: int = 1024
+    """Of a reply."""
     overall: Literal["items", "tasks"] = "items"
+    """Overall accuracy: the share of all items that are right, or the mean of the tasks' shares."""
     splits: tuple[str, ...] = ()
+    """Its sets, the default first."""
+    rendered: bool = False
+    """Whether its clips are rendered, by `data.benchmark_set`, `_clips` and `_seed`, instead of read from files."""
+    subtitles: bool = False
+    """Whether it has subtitles that can be put into the prompt."""
     choices: Callable[[Asked], list[tuple[str, str]]] = lettered_choices
+    """For scoring by likelihood: each option's answer and its text."""
+    normalize_row: Callable[[Row], Asked] = read_asked
+    """What a row of `savi score` asks, where other harnesses write it in another way."""
     judge_prompt: Callable[[Asked, str], str] | None = None
+    """What a judge is asked about a reply."""
     judge_verdict: Callable[[Asked, str], bool] | None = None
+    """What a judge's answer says."""
+    extra_files: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]] | None = None
+    """Further JSON files by name, made of an evaluation's rows: what a benchmark's server takes."""
 
 
 def lettered(options: Sequence[str]) -> str:
@@ -124,3 +165,9 @@ def check_letters(asked: Asked) -> str | None:
     if asked.answer and (len(asked.answer) != 1 or asked.answer not in asked.letters):
         return f"the answer {asked.answer!r} is none of the letters {asked.letters}"
     return None
+
+
+def read_lone_letter(asked: Asked, response: str) -> Reading:
+    """The first capital letter of an option that is a word of its own."""
+    match = re.search(rf"\b[{asked.letters}]\b", response)
+    return Reading(match[0], match[0] == asked.answer) if match else Reading(None)

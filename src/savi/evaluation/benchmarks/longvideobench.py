@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from savi.evaluation.benchmarks.files import Row, in_folders, need, read_json, read_rows
+from savi.evaluation.benchmarks.files import in_folders, need
 from savi.evaluation.benchmarks.items import (
     LETTERS,
     Asked,
     Benchmark,
-    BenchmarkItem,
+    Item,
     Options,
     Reading,
     check_letters,
     lettered,
+    read_asked,
 )
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
 
 FILES = ("lvb_val.json", "*/lvb_val.json", "validation*.parquet", "*/validation*.parquet", "lvb_val.jsonl")
@@ -37,12 +40,12 @@ PREFIXES = (
 LETTER = re.compile(r"[ABCDE]")
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """From lvb_val.json or the parquet file. Raises SaviError."""
     return [_item(root, options, row) for row in read_rows(need(root, FILES, "longvideobench"))]
 
 
-def _item(root: Path, options: Options, row: Row) -> BenchmarkItem:
+def _item(root: Path, options: Options, row: Row) -> Item:
     task, question, candidates = row.text("duration_group"), row.text("question"), _candidates(row)
     asked = Asked(task, question, candidates, LETTERS[row.index("correct_choice", candidates)])
     if wrong := check_letters(asked):
@@ -50,7 +53,7 @@ def _item(root: Path, options: Options, row: Row) -> BenchmarkItem:
     # Not from video_id, which may name another file.
     video = row.text("video_path")
     spoken = _subtitles(root, row, options.frames) if options.subtitles else ""
-    return BenchmarkItem(
+    return Item(
         asked.task,
         asked.question,
         candidates,
@@ -130,6 +133,11 @@ def read(asked: Asked, response: str) -> Reading:
     return Reading(match[0], match[0] == asked.answer)
 
 
+def normalize_row(row: Row) -> Asked:
+    asked = read_asked(row)
+    return replace(asked, options=tuple(option for option in asked.options if option != PADDING))
+
+
 LONGVIDEOBENCH = Benchmark(
     name="longvideobench",
     title="LongVideoBench",
@@ -138,4 +146,6 @@ LONGVIDEOBENCH = Benchmark(
     read=read,
     check=check_letters,
     max_new_tokens=32,
+    subtitles=True,
+    normalize_row=normalize_row,
 )

@@ -9,16 +9,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from savi.evaluation.benchmarks.files import Row, find, need, read_json, read_rows
+from savi.evaluation.benchmarks.files import find, need
 from savi.evaluation.benchmarks.items import (
     LETTERS,
     Asked,
     Benchmark,
-    BenchmarkItem,
+    Item,
     Options,
     Reading,
     check_letters,
 )
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Excerpt, SaviError
 
 FOLDERS = {
@@ -61,7 +62,7 @@ LETTER_FIRST = re.compile(r"([A-E])\.\s*(.+)$", re.IGNORECASE)
 LONE_LETTER = re.compile(r"\b([A-E])\b", re.IGNORECASE)
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """The items of all tasks whose files are there. Raises SaviError."""
     return [_item(root, task, folder, row) for task, folder, row in _rows(root)]
 
@@ -86,7 +87,7 @@ def _rows(root: Path) -> Iterator[tuple[str, str | None, Row]]:
             yield task, None, row
 
 
-def _item(root: Path, task: str, folder: str | None, row: Row) -> BenchmarkItem:
+def _item(root: Path, task: str, folder: str | None, row: Row) -> Item:
     if task not in FOLDERS:
         raise SaviError(f"{row.place}: {task!r} is no task of MVBench")
     question, candidates = row.text("question"), row.texts("candidates")
@@ -99,7 +100,7 @@ def _item(root: Path, task: str, folder: str | None, row: Row) -> BenchmarkItem:
         raise SaviError(f"{row.place}: {wrong}")
     number = row.place.rpartition(" ")[2]
     clip = _clip(root, task, folder, row)
-    return BenchmarkItem(task, question, candidates, gold, "mvbench", f"{task}_{number}", clip, prompt(asked))
+    return Item(task, question, candidates, gold, "mvbench", f"{task}_{number}", clip, prompt(asked))
 
 
 def prompt(asked: Asked) -> str:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from savi.evaluation.benchmarks.egoschema import trimmed
-from savi.evaluation.benchmarks.files import Row, find, in_folders, need, read_json, read_rows
+from savi.evaluation.benchmarks.files import find, in_folders, need
 from savi.evaluation.benchmarks.items import (
     LETTERS,
     Asked,
     Benchmark,
-    BenchmarkItem,
+    Item,
     Options,
     Reading,
     check_letters,
     lettered,
 )
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
 
 OPTIONS = 5
@@ -28,7 +29,7 @@ FOLDERS = ("NExTVideo", "videos/NExTVideo", "videos", "")
 TYPES = {"C": "causal", "T": "temporal", "D": "descriptive"}
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """From the official CSV file (and its map to file names), or the hub's rows. Raises SaviError."""
     split = options.split or "test"
     path = need(root, [name.format(split) for name in FILES], "nextqa")
@@ -49,7 +50,7 @@ def _read_csv(path: Path) -> list[Row]:
         raise SaviError(f"{path}: can't be read ({error})") from None
 
 
-def _item(root: Path, files: dict[str, str], row: Row) -> BenchmarkItem:
+def _item(root: Path, files: dict[str, str], row: Row) -> Item:
     video, kind = row.text("video"), row.text("type")
     options = tuple(row.text(f"a{i}").strip() for i in range(OPTIONS))
     asked = Asked(kind, row.text("question").strip(), options, LETTERS[row.index("answer", options)])
@@ -57,7 +58,7 @@ def _item(root: Path, files: dict[str, str], row: Row) -> BenchmarkItem:
         raise SaviError(f"{row.place}: {kind!r} is no type of question")
     names = [f"{name}.{suffix}" for name in (video, files.get(video, video)) for suffix in ("mp4", "MP4")]
     clip = Clip(video, in_folders(root, FOLDERS, names))
-    return BenchmarkItem(
+    return Item(
         kind,
         asked.question,
         options,

@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from savi.evaluation.benchmarks.files import Row, in_folders, need, read_json, read_rows
+from savi.evaluation.benchmarks.files import in_folders, need
 from savi.evaluation.benchmarks.items import (
     LETTERS,
     Asked,
     Benchmark,
-    BenchmarkItem,
+    Item,
     Options,
     Reading,
     check_letters,
     lettered,
 )
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
 
 FILES = (
@@ -33,7 +34,7 @@ FOLDERS = ("videos", "valid_videos", "valid/videos", "")
 LETTER = re.compile(r"\b([A-D])\b")
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """From the official JSON, by video, or the flat rows of the data set on the hub. Raises SaviError."""
     path = need(root, FILES, "perceptiontest")
     content = read_json(path) if path.suffix == ".json" else None
@@ -54,7 +55,7 @@ def _flat(path: Path) -> Iterator[tuple[str, str, Row]]:
         yield row.text("video_name"), row.text("question_id"), row
 
 
-def _item(root: Path, video: str, number: str, row: Row) -> BenchmarkItem:
+def _item(root: Path, video: str, number: str, row: Row) -> Item:
     question, options = row.text("question"), row.texts("options")
     gold = LETTERS[row.index("answer_id", options)]
     asked = Asked(row.text("area"), question, options, gold)
@@ -62,9 +63,7 @@ def _item(root: Path, video: str, number: str, row: Row) -> BenchmarkItem:
         raise SaviError(f"{row.place}: {wrong}")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4", f"{video}.MP4")))
     groups = {"reasoning": row.text("reasoning")}
-    return BenchmarkItem(
-        asked.task, question, options, gold, "perceptiontest", f"{video}_{number}", clip, prompt(asked), groups
-    )
+    return Item(asked.task, question, options, gold, "perceptiontest", f"{video}_{number}", clip, prompt(asked), groups)
 
 
 def prompt(asked: Asked) -> str:

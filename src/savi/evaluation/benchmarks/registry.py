@@ -9,18 +9,10 @@ from savi.evaluation.benchmarks.mvbench import MVBENCH
 from savi.evaluation.benchmarks.nextqa import NEXTQA
 from savi.evaluation.benchmarks.perceptiontest import PERCEPTIONTEST
 from savi.evaluation.benchmarks.tempcompass import TEMPCOMPASS
+from savi.evaluation.benchmarks.world import WORLD
 
 BENCHMARKS: dict[str, Benchmark] = {
-    benchmark.name: benchmark for benchmark in (TEMPCOMPASS, PERCEPTIONTEST, NEXTQA, MVBENCH, EGOSCHEMA, LONGVIDEOBENCH)
+    benchmark.name: benchmark
+    for benchmark in (WORLD, TEMPCOMPASS, PERCEPTIONTEST, NEXTQA, MVBENCH, EGOSCHEMA, LONGVIDEOBENCH)
 }
-"""In the order of the paper's table."""
-
-
-def title_of(name: str) -> str:
-    """A benchmark's name for people."""
-    return BENCHMARKS[name].title if name in BENCHMARKS else "Rendered world"
-
-
-def paper_of(name: str) -> tuple[float, float] | None:
-    """The paper's two figures for a benchmark, where it has them."""
-    return BENCHMARKS[name].paper if name in BENCHMARKS else None
+"""The rendered world, then the six of the paper's table in its order."""

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savi.evaluation.benchmarks.files import Row, find, in_folders, need, read_json, read_rows
-from savi.evaluation.benchmarks.items import Asked, Benchmark, BenchmarkItem, Options, Reading
+from savi.evaluation.benchmarks.files import find, in_folders, need
+from savi.evaluation.benchmarks.items import Asked, Benchmark, Item, Options, Reading
+from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
 
 TASKS = ("multi-choice", "yes_no", "caption_matching", "captioning")
@@ -26,7 +27,7 @@ ENDINGS = {
 HEADINGS = ("Sentence ", "Option ", "Caption ")
 
 
-def load(root: Path, options: Options) -> list[BenchmarkItem]:
+def load(root: Path, options: Options) -> list[Item]:
     """The items of all tasks whose files are there. Raises SaviError."""
     need(root, [name.format(task) for name in FILES for task in TASKS], "tempcompass")
     choices: dict[tuple[str, str], tuple[str, str]] = {}
@@ -66,7 +67,7 @@ def _item(
     about: tuple[str, str],
     row: Row,
     choices: dict[tuple[str, str], tuple[str, str]],
-) -> BenchmarkItem:
+) -> Item:
     """choices: the first multi-choice question of each video and aspect, with which a caption is judged."""
     video, aspect = about
     question, answer = row.text("question"), row.text("answer")
@@ -80,7 +81,7 @@ def _item(
     if wrong := check(asked):
         raise SaviError(f"{row.place}: {wrong}")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4",)))
-    return BenchmarkItem(task, question, asked.options, answer, "tempcompass", name, clip, prompt, {"aspect": aspect})
+    return Item(task, question, asked.options, answer, "tempcompass", name, clip, prompt, {"aspect": aspect})
 
 
 def option_lines(task: str, question: str) -> tuple[str, ...]:
@@ -193,6 +194,14 @@ def judge_verdict(asked: Asked, verdict: str) -> bool:
     return letters == 1 and answer.split(". ")[0] == asked.answer.split(". ")[0]
 
 
+def normalize_row(row: Row) -> Asked:
+    # lmms-eval has a hyphen in one place, an underscore in another.
+    task = row.text("task").removeprefix("tempcompass_").replace("multi_choice", "multi-choice")
+    question = row.text("question")
+    options = row.texts("options") if row.fields.get("options") else option_lines(task, question)
+    return Asked(task, question, options, row.text("answer"))
+
+
 TEMPCOMPASS = Benchmark(
     name="tempcompass",
     title="TempCompass",
@@ -202,6 +211,7 @@ TEMPCOMPASS = Benchmark(
     check=check,
     overall="tasks",
     choices=choices,
+    normalize_row=normalize_row,
     judge_prompt=judge_prompt,
     judge_verdict=judge_verdict,
 )

@@ -1,0 +1,96 @@
+"""Rows of official files, read with care: what is missing or malformed is said in one line that names the place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from savi.types import SaviError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry of an official file, whose fields are asked for by name and type."""
+
+    place: str
+    fields: Any
+
+    def get(self, name: str, kind: type | tuple[type, ...]) -> Any:
+        """Raises SaviError where the field is missing or of another type."""
+        if not isinstance(self.fields, dict):
+            raise SaviError(f"{self.place}: not an object with fields")
+        value = self.fields.get(name)
+        if value is None and type(None) not in (kind if isinstance(kind, tuple) else (kind,)):
+            raise SaviError(f"{self.place}: the field {name!r} is missing")
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise SaviError(f"{self.place}: the field {name!r} is of type {type(value).__name__}")
+        return value
+
+    def text(self, name: str) -> str:
+        return str(self.get(name, (str, int)))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        values = self.get(name, (list, tuple))
+        if not all(isinstance(value, str | int | float) for value in values):
+            raise SaviError(f"{self.place}: the field {name!r} holds more than texts")
+        return tuple(map(str, values))
+
+    def index(self, name: str, options: Sequence[str]) -> int:
+        """A whole number, also one written as text, that counts one of the options from 0."""
+        value = self.text(name)
+        if not value.isdecimal() or int(value) >= len(options):
+            raise SaviError(f"{self.place}: {name} {value} is none of {len(options)} options")
+        return int(value)
+
+
+def read_json(path: Path) -> Any:
+    """Raises SaviError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise SaviError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SaviError(f"{path}: can't be read ({error})") from None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a .json list, a .jsonl or a .parquet file. Raises SaviError."""
+    if path.suffix == ".parquet":
+        return [Row(f"{path}, row {i}", fields) for i, fields in enumerate(_read_parquet(path), start=1)]
+    if path.suffix == ".jsonl":
+        return read_lines(path)
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise SaviError(f"{path}: not a list of rows")
+    return [Row(f"{path}, row {i}", fields) for i, fields in enumerate(content, start=1)]
+
+
+def read_lines(path: Path) -> list[Row]:
+    """The rows of a file with an object a line. Raises SaviError."""
+    rows = []
+    try:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+            place = f"{path}, row {number}"
+            if line.strip():
+                try:
+                    rows.append(Row(place, json.loads(line)))
+                except json.JSONDecodeError as error:
+                    raise SaviError(f"{place}: not JSON ({error.msg})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SaviError(f"{path}: can't be read ({error})") from None
+    return rows
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise SaviError(f"{path}: reading parquet files needs a package: pip install pyarrow") from None
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise SaviError(f"{path}: not a parquet file ({error}); is it a git-lfs pointer?") from None
+    return rows
