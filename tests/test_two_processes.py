@@ -177,5 +177,5 @@ def test_the_end_of_one_process_is_the_end_of_both(
     if "building" in fault:
         main(arguments(tmp_path, "--ckpt_path=last"))
         run = tmp_path / "demo" / "version_0"
-        for name in ("pairs/round_01.jsonl", "traces/round_01.jsonl", "items/round_02.jsonl"):
+        for name in ("pairs/round_01.jsonl", "traces/round_01.jsonl", "benchmarks/round_02/world.jsonl"):
             assert (run / name).read_bytes() == (one / name).read_bytes(), name

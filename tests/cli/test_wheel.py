@@ -62,7 +62,11 @@ def test_the_wheel_runs_the_loop_of_the_checkout_outside_of_it(installed: Path, 
 
     main(["fit", f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={tmp_path / 'runs'}", *small])
     here = tmp_path / "runs" / "demo" / "version_0"
-    for name in ("pairs/round_00.jsonl", "pairs/round_01.jsonl", "items/round_00.jsonl", "items/round_02.jsonl"):
+    for name in (
+        "pairs/round_00.jsonl",
+        "pairs/round_01.jsonl",
+        *(f"benchmarks/round_{n}/world.jsonl" for n in ("00", "02")),
+    ):
         assert (there / name).read_bytes() == (here / name).read_bytes(), name
     assert rounds(there) == rounds(here)
     assert [entry["pairs"] > 0 for entry in rounds(there)] == [False, True, True]
