@@ -116,7 +116,7 @@ def test_a_validation_on_another_set_shows_its_figure_alone(
     shutil.copytree(every_second, tmp_path / "demo" / "version_0")
     run = call(tmp_path, "--ckpt_path=last", other, command="validate")
     assert [entry["round"] for entry in rounds_of(run / "validate")] == [2]
-    assert columns(capsys.readouterr().out) == ["accuracy", "round 2"]
+    assert columns(capsys.readouterr().out) == ["accuracy", "round 2", "95 % interval"]
 
 
 def test_a_validation_on_the_same_set_stands_next_to_the_base(
@@ -125,7 +125,7 @@ def test_a_validation_on_the_same_set_stands_next_to_the_base(
     shutil.copytree(every_second, tmp_path / "demo" / "version_0")
     run = call(tmp_path, "--ckpt_path=last", command="validate")
     assert [entry["round"] for entry in rounds_of(run / "validate")] == [0, 2]
-    assert columns(capsys.readouterr().out) == ["accuracy", "base", "round 2", "change"]
+    assert columns(capsys.readouterr().out) == ["accuracy", "base", "round 2", "change", "95 % interval"]
 
 
 def test_an_evaluation_of_a_part_says_of_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
