@@ -37,6 +37,14 @@ MVBENCH_TASKS = {
 """Which task stands for each kind of question: the last two have time bounds, the very last folders of frames."""
 
 NEXTQA_TYPES = {"motion": "CW", "change": "CH", "order": "TN", "count": "DC", "spatial": "DL", "shape": "DO"}
+MLVU_FILES = {
+    "motion": "1_plotQA",
+    "shape": "2_needle",
+    "spatial": "3_ego",
+    "count": "4_count",
+    "order": "5_order",
+    "change": "7_topic_reasoning",
+}
 ASPECTS = {"motion": "direction", "change": "attribute_change", "order": "order"}
 FIFTH = "it can not be told"
 
@@ -217,6 +225,43 @@ def write_longvideobench(root: Path, items: Sequence[HeldOutQuestion]) -> None:
     _write_json(root / "lvb_val.json", rows)
 
 
+def write_videomme(root: Path, items: Sequence[HeldOutQuestion]) -> None:
+    """The hub's rows as a .jsonl file, with letters before the options."""
+    rows = []
+    for number, item in enumerate(items):
+        _copy(item, root / "data" / f"{item.clip.id}.mp4")
+        rows.append(
+            {
+                "video_id": f"{number // 3 + 1:03}",
+                "duration": ("short", "medium", "long")[number // 3 % 3],
+                "domain": "Knowledge",
+                "sub_category": "Geography",
+                "url": "-",
+                "videoID": item.clip.id,
+                "question_id": f"{number // 3 + 1:03}-{number % 3 + 1}",
+                "task_type": "Counting Problem" if item.task == "count" else "Temporal Perception",
+                "question": item.question,
+                "options": lettered(item.options).split("\n"),
+                "answer": LETTERS[item.answer],
+            }
+        )
+    (root / "videomme.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def write_mlvu(root: Path, items: Sequence[HeldOutQuestion]) -> None:
+    """A file and a folder of videos for each of six tasks."""
+    files: dict[str, list[dict[str, Any]]] = {}
+    for item in items:
+        name = MLVU_FILES[item.task]
+        video = f"{item.clip.id}.mp4"
+        _copy(item, root / "video" / name / video)
+        row = {"video": video, "duration": SECONDS, "question": item.question, "candidates": list(item.options)}
+        answer = {"answer": item.options[item.answer], "question_type": name.partition("_")[2]}
+        files.setdefault(name, []).append(row | answer)
+    for name, rows in files.items():
+        _write_json(root / "json" / f"{name}.json", rows)
+
+
 WRITERS: dict[str, Callable[[Path, Sequence[HeldOutQuestion]], None]] = {
     "mvbench": write_mvbench,
     "mvbench_main": write_mvbench_main,
@@ -225,6 +270,8 @@ WRITERS: dict[str, Callable[[Path, Sequence[HeldOutQuestion]], None]] = {
     "tempcompass": write_tempcompass,
     "nextqa": write_nextqa,
     "longvideobench": write_longvideobench,
+    "videomme": write_videomme,
+    "mlvu": write_mlvu,
 }
 
 

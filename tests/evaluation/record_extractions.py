@@ -41,12 +41,21 @@ def import_tasks() -> dict[str, Any]:
     tasks = types.ModuleType("lmms_eval.tasks")
     tasks.__path__ = [str(Path(next(iter(spec.submodule_search_locations))) / "tasks")]
     sys.modules["lmms_eval.tasks"] = tasks
-    for name in ("torch", "decord", "requests", "lmms_eval.utils"):
+    for name in ("torch", "decord", "requests", "cv2", "datasets", "lmms_eval.utils"):
         stub: Any = types.ModuleType(name)
-        stub.Tensor = stub.VideoReader = stub.cpu = object
+        stub.Tensor = stub.VideoReader = stub.cpu = stub.Dataset = object
         sys.modules[name] = stub
     importlib.import_module("lmms_eval").utils = sys.modules["lmms_eval.utils"]
-    names = ("mvbench", "perceptiontest.val", "egoschema", "tempcompass", "nextqa", "longvideobench")
+    names = (
+        "mvbench",
+        "perceptiontest.val",
+        "egoschema",
+        "tempcompass",
+        "nextqa",
+        "longvideobench",
+        "videomme",
+        "mlvu",
+    )
     return {name.split(".")[0]: importlib.import_module(f"lmms_eval.tasks.{name}.utils") for name in names}
 
 
@@ -99,6 +108,17 @@ def tempcompass(module: Any, case: dict[str, Any], reply: str) -> Found:
     if not right:  # a letter beyond the options
         return reply[0], False
     return (right[0][0] if case["task"] == "multi-choice" else right[0]), False
+
+
+def videomme(module: Any, case: dict[str, Any], reply: str) -> Found:
+    doc = dict.fromkeys(("domain", "sub_category", "task_type", "question_id", "duration", "videoID"), "")
+    found = module.videomme_process_results(doc | {"answer": "A"}, [reply])["videomme_perception_score"]
+    return found["pred_answer"] or None, False
+
+
+def mlvu(module: Any, case: dict[str, Any], reply: str) -> Found:
+    doc = {"task_type": "plotQA", "question": case["question"], "answer": "A"}
+    return module.mlvu_process_results(doc, [reply])["mlvu_percetion_score"]["pred_answer"] or None, False
 
 
 def record(modules: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

@@ -239,6 +239,82 @@ def test_tempcompass_rows_from_the_hub_are_the_same_items(copy: Callable[[str], 
     }
 
 
+def test_videomme_reads_the_benchmarks_own_json_as_the_hubs_rows(copy: Callable[[str], Path]) -> None:
+    root = copy("videomme")
+    items = load("videomme", root)
+    assert {item.task for item in items} == {"short", "medium", "long"}
+    rows = [row.fields for row in read_rows(root / "videomme.jsonl")]
+    about = ("question_id", "task_type", "question", "options", "answer")
+    videos: dict[str, Any] = {}
+    for row in rows:
+        video = {name: value for name, value in row.items() if name not in about}
+        questions = videos.setdefault(row["video_id"], video | {"questions": []})["questions"]
+        questions.append({name: row[name] for name in about} | {"response": ""})
+    (root / "videomme.jsonl").unlink()
+    (root / "videomme.json").write_text(json.dumps(list(videos.values())))
+    assert load("videomme", root) == items
+    # Without the hub's name of the video, the file is called as the benchmark numbers it.
+    for video in videos.values():
+        shutil.move(root / "data" / f"{video.pop('videoID')}.mp4", root / "data" / f"{video['video_id']}.mp4")
+    (root / "videomme.json").write_text(json.dumps(list(videos.values())))
+    numbered = load("videomme", root)
+    assert report_missing("videomme", numbered) is None
+    assert [item.prompt for item in numbered] == [item.prompt for item in items]
+
+
+def test_videomme_prompt_to_the_letter(tmp_path: Path) -> None:
+    about = {"videoID": "v", "duration": "long", "domain": "Multilingual", "sub_category": "Multilingual"}
+    row = {"question_id": "601-2", "task_type": "OCR Problems", "question": "Which sign?", "answer": "B"}
+    options = ["A. Stop.", "B. Go.", "C. Left.", "D. Right."]
+    (tmp_path / "test.jsonl").write_text(json.dumps(about | row | {"options": options}))
+    (item,) = load("videomme", tmp_path)
+    assert item.prompt == (
+        "Select the best answer to the following multiple-choice question based on the video and the subtitles. "
+        "Respond with only the letter (A, B, C, or D) of the correct option.\n"
+        "Which sign?\nA. Stop.\nB. Go.\nC. Left.\nD. Right.\n\n"
+        "Answer with the option's letter from the given choices directly."
+    )
+    assert (item.id, item.task, item.answer, item.options[1]) == ("601-2", "long", "B", "Go.")
+    assert item.groups == {"domain": "Multilingual", "sub_category": "Multilingual", "type": "OCR Problems"}
+
+
+def test_mlvu_rows_from_the_hub_are_the_same_items(copy: Callable[[str], Path]) -> None:
+    root = copy("mlvu")
+    official = load("mlvu", root)
+    assert {item.task for item in official} == {"plotQA", "needle", "ego", "count", "order", "topic_reasoning"}
+    first = official[0]
+    options = "".join(f"({letter}) {text}\n" for letter, text in zip("ABCD", first.options, strict=True))
+    assert first.prompt == f"{first.question}\n{options}\nOnly give the best option.\nBest option: ("
+    rows = [
+        {
+            "video_name": item.clip.id,
+            "duration": 4.0,
+            "question": item.prompt.removesuffix("\nOnly give the best option.\nBest option: ("),
+            "candidates": item.options,
+            "answer": item.answer,
+            "task_type": item.task,
+        }
+        for item in official
+    ]
+    shutil.rmtree(root / "json")
+    (root / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert load("mlvu", root) == official
+
+
+def test_mlvu_leaves_the_tasks_without_options_alone(copy: Callable[[str], Path]) -> None:
+    root = copy("mlvu")
+    before = load("mlvu", root)
+    open_ended = {
+        "video": "v.mp4",
+        "duration": 1.0,
+        "question": "What happens?",
+        "answer": "A lot.",
+        "question_type": "summary",
+    }
+    (root / "json" / "9_summary.json").write_text(json.dumps([open_ended]))
+    assert load("mlvu", root) == before
+
+
 def test_missing_videos_are_counted_with_an_example(copy: Callable[[str], Path]) -> None:
     root = copy("mvbench")
     gone = sorted((root / "star" / "Charades_segment").iterdir())
@@ -272,6 +348,8 @@ def first(content: Any) -> Any:
         ("tempcompass", "questions/caption_matching.json", lambda c: first(c).update(answer="x"), "option lines"),
         ("longvideobench", "lvb_val.json", lambda c: c[2].update(correct_choice=9), "row 3: correct_choice 9"),
         ("longvideobench", "lvb_val.json", lambda c: c.__setitem__(0, "text"), "row 1: not an object"),
+        ("mlvu", "json/5_order.json", lambda c: c[1].update(answer="seven"), "row 2: the answer 'seven'"),
+        ("mlvu", "json/4_count.json", lambda c: c[0].update(candidates=["2"], answer="2"), "row 1: 1 options"),
     ],
 )
 def test_a_malformed_row_is_named(name: str, file: str, change: Editor, said: str, copy: Callable[[str], Path]) -> None:

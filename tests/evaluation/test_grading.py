@@ -79,7 +79,7 @@ def graded(task: str, video: str, correct: bool, **groups: str) -> Graded:
     return Graded(Asked(task, "q", ("a", "b"), "A"), Grade("A" if correct else "B", correct), video, groups)
 
 
-def test_mvbench_is_the_mean_of_its_tasks_and_the_others_are_not() -> None:
+def test_mvbench_and_mlvu_are_the_mean_of_their_tasks_and_others_are_not() -> None:
     results = [graded("count", "v1", True), graded("count", "v2", False), graded("order", "v1", True)]
     results += [graded("count", "v3", False), graded("count", "v4", False)]
     # count 1 of 4, order 1 of 1: the mean of the two is 62.5 %, the share of all 40 %.
@@ -87,7 +87,9 @@ def test_mvbench_is_the_mean_of_its_tasks_and_the_others_are_not() -> None:
     assert mvbench["accuracy"] == pytest.approx(0.625)
     assert mvbench["pooled"] == pytest.approx(0.4)
     assert mvbench["by_task"] == {"count": 0.25, "order": 1.0}
-    assert summarise(BENCHMARKS["nextqa"], results)["accuracy"] == pytest.approx(0.4)
+    assert summarise(BENCHMARKS["mlvu"], results)["accuracy"] == pytest.approx(0.625)
+    for name in ("nextqa", "videomme"):
+        assert summarise(BENCHMARKS[name], results)["accuracy"] == pytest.approx(0.4)
 
 
 def test_what_is_left_out_or_without_a_label_is_in_no_accuracy_but_counted() -> None:

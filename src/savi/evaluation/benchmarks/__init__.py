@@ -1,1 +1,1 @@
-"""The benchmarks that VideoSAVi reports, from their official files: items, prompts, how replies are read."""
+"""Benchmarks from their official files: items, prompts, how replies are read."""

@@ -20,6 +20,7 @@ from savi.evaluation.benchmarks.items import (
     Reading,
     check_letters,
     lettered,
+    plain_options,
     read_asked,
 )
 from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
@@ -81,13 +82,6 @@ def _item(root: Path, split: str, row: Row, video: str, options: tuple[str, ...]
 def prompt(asked: Asked) -> str:
     choices = lettered(plain_options(asked.options))
     return f"{asked.question}\n{choices}\nAnswer with the option's letter from the given choices directly."
-
-
-def plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Options without the letters that the rows on the hub put before them."""
-    if all(option.startswith(f"{letter}. ") for letter, option in zip(LETTERS, options, strict=False)):
-        return tuple(option[3:] for option in options)
-    return options
 
 
 def read(asked: Asked, response: str) -> Reading:

@@ -158,6 +158,13 @@ def lettered(options: Sequence[str]) -> str:
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
+def plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Options without the letters that the rows of some benchmarks put before them."""
+    if all(option.startswith(f"{letter}. ") for letter, option in zip(LETTERS, options, strict=False)):
+        return tuple(option[3:] for option in options)
+    return options
+
+
 def check_letters(asked: Asked) -> str | None:
     """What is wrong with an item whose answer is a letter, or None."""
     if not 2 <= len(asked.options) <= 5:
