@@ -57,14 +57,16 @@ def test_code_is_trusted_on_the_command_line_alone(tmp_path: Path, capsys: pytes
 
 def test_an_experiment_holds_what_it_extends_and_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(f"extends: {DEMO}\nmodel:\n  dpo:\n    beta: 0.3\ndata:\n  passes: ${{trainer.max_epochs}}\n")
+    path.write_text(
+        f"extends: {DEMO}\nmodel:\n  dpo:\n    beta: 0.3\ndata:\n  epochs_per_round: ${{trainer.max_epochs}}\n"
+    )
     with pytest.raises(SystemExit):
         main(["fit", "--config", str(path), "--model.lora.r=5", "--print_config"])
     resolved = yaml.safe_load(capsys.readouterr().out)
     assert resolved["model"]["dpo"]["beta"] == 0.3
     assert resolved["model"]["lora"]["r"] == 5
     assert resolved["model"]["prompts"]["preset"] == "world"
-    assert resolved["data"]["passes"] == resolved["trainer"]["max_epochs"] == 4
+    assert resolved["data"]["epochs_per_round"] == resolved["trainer"]["max_epochs"] == 4
 
 
 def test_a_file_wins_over_those_it_extends(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_circle_of_files_is_refused(tmp_path: Path) -> None:
         ("model.dpo.loss=dpo", "model.dpo.loss"),
         ("model.chain.critic.who=another", "goes with who=another"),
         ("model.chain.critic={who: another, base: /nowhere/critic}", "/nowhere/critic"),
-        ("data.passes=0", "data.passes must be at least 1"),
+        ("data.epochs_per_round=0", "data.epochs_per_round must be at least 1"),
         ("data.clips=/nowhere/at/all", "/nowhere/at/all"),
         ("data.benchmark=mmlu", "data.benchmark"),
         ("data.clip_count=null", "data.clip_count"),

@@ -273,7 +273,7 @@ IDENTITY = {
     "--model.prompts.preset=default": "model.prompts.preset world, not default",
     "--model.reference=previous": "model.reference base, not previous",
     "--data.frames=16": "data.frames 32, not 16",
-    "--data.frame_pixels=5000": "data.frame_pixels None, not 5000",
+    "--data.max_pixels=5000": "data.max_pixels None, not 5000",
 }
 
 
@@ -366,14 +366,14 @@ def test_what_may_change_is_applied_from_the_next_round_on_and_recorded(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     more = ["--model.optimizer.lr=0.01", "--model.optimizer.weight_decay=0.1", "--model.dpo.beta=0.2"]
-    fit(tmp_path, 2, "--ckpt_path=last", *more, "--data.passes=2")
+    fit(tmp_path, 2, "--ckpt_path=last", *more, "--data.epochs_per_round=2")
     assert "From round 2 on, model.dpo.beta 0.2 (was 1.0); model.optimizer.lr 0.01 (was 0.0005)" in caplog.text
     (group,) = checkpoint_of(run)["optimizer_states"][0]["param_groups"]
     assert (group["lr"], group["initial_lr"], group["weight_decay"]) == (0.01, 0.01, 0.1)
     (before,) = checkpoint_of(run, "round_00.ckpt")["optimizer_states"][0]["param_groups"]
     assert (before["lr"], before["weight_decay"]) == (0.0005, 0.0)
     entries = rounds_of(run)
-    names = ("model.optimizer.lr", "model.dpo.beta", "data.passes")
+    names = ("model.optimizer.lr", "model.dpo.beta", "data.epochs_per_round")
     assert [[entry["settings"][name] for name in names] for entry in entries[1:]] == [[0.0005, 1.0, 1], [0.01, 0.2, 2]]
     steps = [len(list(filter(None, (row[1] for row in losses_by_step(run)))))]
     assert steps == [checkpoint_of(run)["global_step"]]

@@ -25,7 +25,7 @@ from tests.test_run import DEMO, assert_same_run
 SMALL = [
     "--data.clip_count=6",
     "--data.benchmark_clips=2",
-    "--data.clips_per_pass=3",
+    "--data.micro_batch_clips=3",
     "--trainer.max_epochs=1",
     "--trainer.enable_progress_bar=false",
 ]

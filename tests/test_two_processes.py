@@ -25,7 +25,7 @@ LABELLED = 8
 # Five batches of clips, two of items, and steps of so few clips that a process is sometimes without any.
 SMALL = [
     "--data.clip_count=10",
-    f"--data.clips_per_pass={CLIPS_A_PASS}",
+    f"--data.micro_batch_clips={CLIPS_A_PASS}",
     "--data.pairs_per_step=4",
     "--data.benchmark_clips=3",
     "--trainer.max_epochs=2",

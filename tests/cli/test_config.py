@@ -59,7 +59,7 @@ def test_a_name_that_is_no_experiment_is_refused_with_those_that_are(tmp_path: P
 def test_a_run_whose_file_extends_nothing_builds_pairs_in_every_round(tmp_path: Path) -> None:
     """Lightning's own defaults would build them once, and measure the base on a part of the questions."""
     demo = yaml.safe_load((DEFAULTS.parent / "experiments" / "demo.yaml").read_text())
-    data = {"clips": "world", "clip_count": 4, "benchmark_clips": 8, "clips_per_chain": 1}
+    data = {"clips": "world", "clip_count": 4, "benchmark_clips": 8, "generation_batch_clips": 1}
     (tmp_path / "mine.yaml").write_text(json.dumps({"model": demo["model"], "data": data}))
     main(["fit", f"--config={tmp_path / 'mine.yaml'}", f"--runs={tmp_path}", "--trainer.max_epochs=2", "--threads=1"])
     run = tmp_path / "mine" / "version_0"

@@ -100,7 +100,7 @@ EQUAL = {
 
 
 def arguments(runs: Path, *more: str) -> list[str]:
-    small = ["--data.clip_count=4", "--data.benchmark_clips=2", "--data.clips_per_pass=2", "--data.pairs_per_step=4"]
+    small = ["--data.clip_count=4", "--data.benchmark_clips=2", "--data.micro_batch_clips=2", "--data.pairs_per_step=4"]
     return ["fit", f"--runs={runs}", *small, "--trainer.max_epochs=2", "--trainer.enable_progress_bar=false", *more]
 
 
@@ -298,7 +298,7 @@ def test_a_run_may_go_without_evaluation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("--data.clips_per_pass=1", "--data.clips_per_chain=4"), ("--model.reference=previous",)]
+    "more", [(), ("--data.micro_batch_clips=1", "--data.generation_batch_clips=4"), ("--model.reference=previous",)]
 )
 def test_the_first_loss_under_autocast_is_ln_2(more: tuple[str, ...], tmp_path: Path) -> None:
     """The reference is scored as the policy is. At the start both are the same model, whose loss is ln 2."""

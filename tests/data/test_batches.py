@@ -49,27 +49,27 @@ def read_nothing(clips: object) -> tuple[Frames | None, ...]:
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=30), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
 def test_every_pass_sees_every_pair_once_and_no_clip_is_cut(
-    sizes: list[int], pairs_per_step: int, passes: int, seed: int
+    sizes: list[int], pairs_per_step: int, epochs: int, seed: int
 ) -> None:
     groups = make_groups(sizes)
-    steps = plan_steps(groups, pairs_per_step, passes, seed)
+    steps = plan_steps(groups, pairs_per_step, epochs, seed)
     seen = Counter(group.clip.id for step in steps for group in step)
-    assert seen == {group.clip.id: passes for group in groups}
+    assert seen == {group.clip.id: epochs for group in groups}
     for step in steps:
         assert len(step) == 1 or sum(len(group.pairs) for group in step) <= pairs_per_step
 
 
 def test_order_hangs_on_the_seed_and_changes_with_the_pass() -> None:
     groups = make_groups([1] * 20)
-    first = plan_steps(groups, 20, passes=2, seed=0)
-    assert first == plan_steps(groups, 20, passes=2, seed=0)
-    assert first != plan_steps(groups, 20, passes=2, seed=1)
+    first = plan_steps(groups, 20, epochs=2, seed=0)
+    assert first == plan_steps(groups, 20, epochs=2, seed=0)
+    assert first != plan_steps(groups, 20, epochs=2, seed=1)
     assert first[0] != first[1]
 
 
 def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
     groups = make_groups([2, 1, 3])
-    step = StepDataset([groups], clips_per_pass=2, read=read_nothing)[0]  # type: ignore[arg-type]
+    step = StepDataset([groups], micro_batch_clips=2, read=read_nothing)[0]  # type: ignore[arg-type]
     assert [len(micro.clips) for micro in step.micro_batches] == [2, 1]
     assert [len(pairs) for micro in step.micro_batches for pairs in micro.pairs] == [2, 1, 3]
     assert step.pairs == 6
@@ -86,10 +86,10 @@ def test_items_of_a_clip_stay_together() -> None:
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 8), st.integers(1, 3), st.integers(1, 4))
 def test_processes_share_every_step_and_take_equally_many(
-    sizes: list[int], pairs_per_step: int, clips_per_pass: int, processes: int
+    sizes: list[int], pairs_per_step: int, micro_batch_clips: int, processes: int
 ) -> None:
-    steps = plan_steps(make_groups(sizes), pairs_per_step, passes=1, seed=0)
-    shares = [StepDataset(steps, clips_per_pass, read_nothing, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]
+    steps = plan_steps(make_groups(sizes), pairs_per_step, epochs=1, seed=0)
+    shares = [StepDataset(steps, micro_batch_clips, read_nothing, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]
     assert {len(share) for share in shares} == {len(steps)}
     for index, step in enumerate(steps):
         taken = [share[index] for share in shares]

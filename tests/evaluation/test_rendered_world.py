@@ -23,7 +23,7 @@ def validate(runs: Path, *more: str) -> Path:
     small = [
         "--name=demo",
         f"--data.benchmark_clips={CLIPS}",
-        "--data.clips_per_pass=2",
+        "--data.micro_batch_clips=2",
         "--trainer.enable_progress_bar=false",
     ]
     main(["validate", f"--config={DEMO}", f"--runs={runs}", *small, *more])

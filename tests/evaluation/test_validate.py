@@ -31,7 +31,7 @@ def arguments(
     configs = [f"--config={EVAL / name}.yaml" for name in names]
     roots = [f"--data.benchmark.{name}.root={root / name}" for name in names]
     short = [f"--data.benchmark.{name}.max_new_tokens=6" for name in names]
-    quiet = ["--name=demo", f"--runs={runs}", "--trainer.enable_progress_bar=false", "--data.clips_per_pass=4"]
+    quiet = ["--name=demo", f"--runs={runs}", "--trainer.enable_progress_bar=false", "--data.micro_batch_clips=4"]
     return [command, f"--config={DEMO}", *configs, *roots, *short, *quiet, *more]
 
 

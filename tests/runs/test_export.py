@@ -31,7 +31,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A round over a few clips, at a rate that changes what the model says."""
     runs = tmp_path_factory.mktemp("runs")
     small = ["--data.clip_count=8", "--data.benchmark=null", "--trainer.max_epochs=1", "--data.pairs_per_step=8"]
-    main(["fit", f"--config={DEMO}", f"--runs={runs}", *small, "--data.passes=3", "--model.optimizer.lr=1e-2"])
+    main(
+        ["fit", f"--config={DEMO}", f"--runs={runs}", *small, "--data.epochs_per_round=3", "--model.optimizer.lr=1e-2"]
+    )
     return runs / "demo" / "version_0"
 
 
@@ -112,15 +114,13 @@ def test_merging_a_run_over_four_bits_warns(run: Path, tmp_path: Path, capsys: p
     assert settings["unquantised"] == ["model.visual", "lm_head"]
 
 
-@pytest.mark.parametrize(
-    ("rotation", "frame_pixels"), [(None, None), (90, None), (180, None), (-90, None), (None, 4000)]
-)
+@pytest.mark.parametrize(("rotation", "max_pixels"), [(None, None), (90, None), (180, None), (-90, None), (None, 4000)])
 def test_the_script_sees_the_frames_that_savi_sees(
-    rotation: int | None, frame_pixels: int | None, tmp_path: Path
+    rotation: int | None, max_pixels: int | None, tmp_path: Path
 ) -> None:
     path = film(tmp_path / "clip.mp4", frames=50, fps=30, rotation=rotation)
-    ours = shrink(decode(path, 8), frame_pixels)
-    pixels, metadata = plain.frames_of(str(path), {"frames": 8, "frame_pixels": frame_pixels})
+    ours = shrink(decode(path, 8), max_pixels)
+    pixels, metadata = plain.frames_of(str(path), {"frames": 8, "max_pixels": max_pixels})
     assert torch.equal(pixels.permute(0, 2, 3, 1), ours.pixels)
     assert metadata.frames_indices == list(ours.indices)
     assert (metadata.fps, metadata.duration) == pytest.approx((ours.fps, ours.duration))

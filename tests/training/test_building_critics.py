@@ -15,10 +15,10 @@ MINE = [Clip("cat", Path("videos/cat.mp4"))]
 
 
 @pytest.mark.parametrize(
-    ("settings", "clips_per_chain", "said"),
+    ("settings", "generation_batch_clips", "said"),
     [
-        (CriticSettings("other_clip"), 1, "other_clip needs data.clips_per_chain of at least 2"),
-        (CriticSettings("shuffled"), 1, "shuffled needs data.clips_per_chain of at least 2"),
+        (CriticSettings("other_clip"), 1, "other_clip needs data.generation_batch_clips of at least 2"),
+        (CriticSettings("shuffled"), 1, "shuffled needs data.generation_batch_clips of at least 2"),
         (CriticSettings("truth"), 8, "it goes with data.clips=world"),
         (
             CriticSettings("another", "/nowhere/model"),
@@ -27,9 +27,11 @@ MINE = [Clip("cat", Path("videos/cat.mp4"))]
         ),
     ],
 )
-def test_a_critic_that_cannot_criticise_is_refused(settings: CriticSettings, clips_per_chain: int, said: str) -> None:
+def test_a_critic_that_cannot_criticise_is_refused(
+    settings: CriticSettings, generation_batch_clips: int, said: str
+) -> None:
     with pytest.raises(SaviError, match=said):
-        check_critic(settings, MINE, clips_per_chain, 32)
+        check_critic(settings, MINE, generation_batch_clips, 32)
 
 
 @pytest.mark.parametrize("who", ["itself", "text", "other_clip", "shuffled"])

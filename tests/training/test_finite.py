@@ -21,7 +21,7 @@ from tests.test_run import DEMO, assert_same_run
 SMALL = [
     "--data.clip_count=8",
     "--data.benchmark_clips=3",
-    "--data.clips_per_pass=4",
+    "--data.micro_batch_clips=4",
     "--data.pairs_per_step=8",
     "--trainer.max_epochs=2",
     "--trainer.enable_progress_bar=false",

@@ -27,7 +27,7 @@ class ChainTurn:
 
 
 CLIPS = 4
-"""That savi takes through the chain together, as data.clips_per_chain says in an experiment."""
+"""That savi takes through the chain together, as data.generation_batch_clips says in an experiment."""
 
 TURNS = (
     ChainTurn("question", 2, 64, 64),

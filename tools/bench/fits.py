@@ -9,7 +9,7 @@ QUESTIONS, PROMPT, RESPONSE = 6, 60, 100  # a clip's pairs; tokens of a prompt a
 BRANCH = 400  # tokens of the longest turn, its prompt with all that it quotes and its reply
 TURNS = 150 + 100 + 200 + 100  # tokens written one after the other: question, answer, critique, revision
 RANK = 16
-CHAIN = 8  # data.clips_per_chain
+CHAIN = 8  # data.generation_batch_clips
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ CARDS = (24, 40, 80)
 
 
 def most_clips(size: Size, nf4: bool, card: int) -> str:
-    """The largest data.clips_per_pass that leaves a tenth of the card free."""
+    """The largest data.micro_batch_clips that leaves a tenth of the card free."""
     fitting = [clips for clips in (1, 2, 4, 8, 16) if size.total(nf4, clips) < 0.9 * card]
     return str(max(fitting)) if fitting else "-"
 

@@ -82,13 +82,13 @@ def group_by_clip(pairs: Sequence[PreferencePair], clips: Iterable[Clip]) -> lis
     return [ClipPairs(by_id[clip], tuple(group)) for clip, group in groups.items()]
 
 
-def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, passes: int, seed: int) -> list[list[ClipPairs]]:
+def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, seed: int) -> list[list[ClipPairs]]:
     """Shuffle the clips anew for each pass, and fill steps with whole clips up to pairs_per_step pairs.
 
     A clip is never cut: its pairs share a prefix. One with more pairs than a step holds is a step of its own.
     """
     steps: list[list[ClipPairs]] = []
-    for index in range(passes):
+    for index in range(epochs):
         order = list(groups)
         random.Random(derive_seed(seed, "pass", index)).shuffle(order)
         step: list[ClipPairs] = []
@@ -133,13 +133,13 @@ class StepDataset(Dataset[OptimizerStep]):
     def __init__(
         self,
         steps: Sequence[Sequence[ClipPairs]],
-        clips_per_pass: int,
+        micro_batch_clips: int,
         read: FrameReader,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.steps = steps
-        self.clips_per_pass = clips_per_pass
+        self.micro_batch_clips = micro_batch_clips
         self.read = read
         self.rank = rank
         self.processes = processes
@@ -150,7 +150,7 @@ class StepDataset(Dataset[OptimizerStep]):
     def __getitem__(self, index: int) -> OptimizerStep:
         micro_batches = []
         step = self.steps[index]
-        for part in chunks(shard(step, self.rank, self.processes), self.clips_per_pass):
+        for part in chunks(shard(step, self.rank, self.processes), self.micro_batch_clips):
             clips = tuple(group.clip for group in part)
             micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
         return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
@@ -166,7 +166,7 @@ class ItemDataset(Dataset[ItemBatch]):
     def __init__(
         self,
         sets: Sequence[Sequence[Item]],
-        clips_per_pass: int,
+        batch_clips: int,
         read: FrameReader,
         is_answered: Callable[[Sequence[Item]], bool],
         rank: int = 0,
@@ -177,7 +177,7 @@ class ItemDataset(Dataset[ItemBatch]):
             by_clip: dict[Clip, list[Item]] = {}
             for item in items:
                 by_clip.setdefault(item.clip, []).append(item)
-            batches += chunks(list(by_clip.items()), clips_per_pass)
+            batches += chunks(list(by_clip.items()), batch_clips)
         missing = -len(batches) % processes if batches else processes
         self.batches = shard([*batches, *[()] * missing], rank, processes)
         self.read = read

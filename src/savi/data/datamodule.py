@@ -87,15 +87,15 @@ class ClipDataModule(LightningDataModule):
             them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the development set
             of the rendered world. None: readiness is estimated without labels.
         frames: Frames that are sampled from each clip. The default is the paper's.
-        frame_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
+        max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
             that read any size. None: frames as they are.
         decode_timeout: Most seconds that a video file may take to decode. After that it is left out, and reported.
         pairs_per_step: Pairs per optimizer step.
-        clips_per_pass: Clips that go through the model together in training. It changes memory and speed, not the
+        micro_batch_clips: Clips that go through the model together in training. It changes memory and speed, not the
             result.
-        clips_per_chain: Clips that go through the chain together, and through an evaluation. They take little memory,
-            and many make a GPU fast. None: as many as clips_per_pass.
-        passes: Times that a round goes through its pairs.
+        generation_batch_clips: Clips that go through the chain together, and through an evaluation. They take little
+            memory, and many make a GPU fast. None: as many as micro_batch_clips.
+        epochs_per_round: Times that a round goes through its pairs.
         workers: Processes that decode videos ahead of the model. 0: the model waits for each video.
         seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
         cache: Folder for rendered clips. None: savi's folder in the user's cache, ~/.cache/savi.
@@ -111,12 +111,12 @@ class ClipDataModule(LightningDataModule):
         benchmark_seed: int = 0,
         labelled: str | None = None,
         frames: int = 32,
-        frame_pixels: int | None = None,
+        max_pixels: int | None = None,
         decode_timeout: float = 60.0,
         pairs_per_step: int = 32,
-        clips_per_pass: int = 8,
-        clips_per_chain: int | None = None,
-        passes: int = 1,
+        micro_batch_clips: int = 8,
+        generation_batch_clips: int | None = None,
+        epochs_per_round: int = 1,
         workers: int = 0,
         seed: int = 0,
         cache: str | None = None,
@@ -126,11 +126,11 @@ class ClipDataModule(LightningDataModule):
             ("clip_count", clip_count),
             ("benchmark_clips", benchmark_clips),
             ("frames", frames),
-            ("frame_pixels", frame_pixels),
+            ("max_pixels", max_pixels),
             ("pairs_per_step", pairs_per_step),
-            ("clips_per_pass", clips_per_pass),
-            ("clips_per_chain", clips_per_chain),
-            ("passes", passes),
+            ("micro_batch_clips", micro_batch_clips),
+            ("generation_batch_clips", generation_batch_clips),
+            ("epochs_per_round", epochs_per_round),
         ):
             if value is not None:
                 check_number(f"data.{name}", value, least=1)
@@ -151,12 +151,12 @@ class ClipDataModule(LightningDataModule):
         self.benchmark_seed = benchmark_seed
         self.labelled_source = labelled
         self.frames = frames
-        self.frame_pixels = frame_pixels
+        self.max_pixels = max_pixels
         self.decode_timeout = decode_timeout
         self.pairs_per_step = pairs_per_step
-        self.clips_per_pass = clips_per_pass
-        self.clips_per_chain = clips_per_pass if clips_per_chain is None else clips_per_chain
-        self.passes = passes
+        self.micro_batch_clips = micro_batch_clips
+        self.generation_batch_clips = micro_batch_clips if generation_batch_clips is None else generation_batch_clips
+        self.epochs_per_round = epochs_per_round
         self.workers = workers
         self.seed = seed
         self.cache = Path(cache) if cache else _default_cache()
@@ -188,18 +188,18 @@ class ClipDataModule(LightningDataModule):
             raise RuntimeError("no self-critique callback has offered itself as the source of pairs")
         if self.trainer and _has_ended(self.trainer):
             # Lightning asks for the steps of a round before it looks whether there is one.
-            return self._loader(StepDataset([], self.clips_per_pass, self._reader(), *self._place))
+            return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
         pairs = self.pair_source.pairs(self.clips)
         seed = derive_seed(self.seed, "steps", self.pair_source.round)
-        steps = plan_steps(group_by_clip(pairs, self.clips), self.pairs_per_step, self.passes, seed)
-        return self._loader(StepDataset(steps, self.clips_per_pass, self._reader(), *self._place))
+        steps = plan_steps(group_by_clip(pairs, self.clips), self.pairs_per_step, self.epochs_per_round, seed)
+        return self._loader(StepDataset(steps, self.micro_batch_clips, self._reader(), *self._place))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
         sets = [opened.items for opened in self.opened.values()]
         if not sets:
             return []
         is_answered = self.answer_source.is_answered if self.answer_source else _never
-        return self._loader(ItemDataset(sets, self.clips_per_chain, self._reader(), is_answered, *self._place))
+        return self._loader(ItemDataset(sets, self.generation_batch_clips, self._reader(), is_answered, *self._place))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""
@@ -225,7 +225,7 @@ class ClipDataModule(LightningDataModule):
 
     def _reader(self) -> FrameReader:
         is_cached = self.pair_source.is_cached if self.pair_source else _never
-        return FrameReader(self.frames, self.decode_timeout, is_cached, self.frame_pixels)
+        return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels)
 
     def _training_clips(self) -> list[Clip]:
         if self.source != WORLD:

@@ -20,7 +20,7 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 LESS_MEMORY = (
     "the GPU's memory is full; in this order: model.base.nf4=true, model.base.gradient_checkpointing=true, "
-    "data.clips_per_pass=1, fewer data.clips_per_chain, a lower data.frame_pixels, fewer data.frames; "
+    "data.micro_batch_clips=1, fewer data.generation_batch_clips, a lower data.max_pixels, fewer data.frames; "
     "docs/models.md has sizes"
 )
 

@@ -19,11 +19,11 @@ Row = dict[str, Any]
 
 
 def grade_answers(
-    opened: OpenBenchmark, log: AnswerLog, frames: int, frame_pixels: int | None
+    opened: OpenBenchmark, log: AnswerLog, frames: int, max_pixels: int | None
 ) -> tuple[list[Row], dict[str, Any]]:
     """One row per item that was answered, as `savi score` takes and gives them, and the summary.
 
-    frames, frame_pixels: of each clip, which the summary tells.
+    frames, max_pixels: of each clip, which the summary tells.
     """
     answered = [(item, answer) for item in opened.items for answer in log.get([item]) or []]
     grader = Grader(opened.record, opened.settings.strict)
@@ -43,7 +43,7 @@ def grade_answers(
         "scorer": opened.scorer,
         "strict": opened.settings.strict,
     }
-    place = _measured_on(opened, [item for item, _ in answered], frames, frame_pixels)
+    place = _measured_on(opened, [item for item, _ in answered], frames, max_pixels)
     return rows, summary | {"measured_on": asdict(place)}
 
 
@@ -83,7 +83,7 @@ def _errors(items: Sequence[Item], rows: Sequence[Row]) -> dict[str, Any]:
     return {"errors": {kind: counts[kind] for kind in sorted(kinds)}}
 
 
-def _measured_on(opened: OpenBenchmark, items: Sequence[Item], frames: int, frame_pixels: int | None) -> MeasuredOn:
+def _measured_on(opened: OpenBenchmark, items: Sequence[Item], frames: int, max_pixels: int | None) -> MeasuredOn:
     return MeasuredOn(
         benchmark=opened.name,
         split=opened.split,
@@ -91,7 +91,7 @@ def _measured_on(opened: OpenBenchmark, items: Sequence[Item], frames: int, fram
         of=len(opened.items),
         clips=len({item.clip for item in items}),
         frames=frames,
-        frame_pixels=frame_pixels,
+        max_pixels=max_pixels,
         seed=opened.seed,
         scorer=opened.scorer + (", strict" if opened.settings.strict else ""),
         digest=digest_items((item.id, item.question, item.prompt, item.options, item.answer) for item in items),

@@ -12,7 +12,7 @@ from savi.video.shrink import shrink
 
 def ask(run: Run, video: Path, question: str) -> tuple[str, str]:
     """The greedy replies of base and aligned model. Raises SaviError, UndecodableClip before any model is loaded."""
-    frames = shrink(decode(video, run.data["frames"], run.data["decode_timeout"]), run.data["frame_pixels"])
+    frames = shrink(decode(video, run.data["frames"], run.data["decode_timeout"]), run.data["max_pixels"])
     lm = load_aligned(run)
     clip = Clip(video.stem, video)
     request = GenerateRequest(0, run.prompts.answer.format(question=question))

@@ -74,7 +74,7 @@ def _write_around(run: Run, folder: Path, base: dict[str, Any], *, merged: bool)
         "dtype": run.base.dtype,
         "prompt": run.prompts.answer,
         "frames": run.data["frames"],
-        "frame_pixels": run.data["frame_pixels"],
+        "max_pixels": run.data["max_pixels"],
         "max_new_tokens": run.reply.max_new_tokens,
         **base,
     }

@@ -55,8 +55,8 @@ def frames_of(path: str, settings: dict[str, Any]) -> tuple[torch.Tensor, VideoM
     chosen = [int(part / 2 + round(part * i)) for i in range(settings["frames"])]
     pixels = torch.from_numpy(np.stack([images[i] for i in chosen])).permute(0, 3, 1, 2)
     height, width = pixels.shape[2:]
-    if settings["frame_pixels"] and height * width > settings["frame_pixels"]:
-        scale = (settings["frame_pixels"] / (height * width)) ** 0.5
+    if settings["max_pixels"] and height * width > settings["max_pixels"]:
+        scale = (settings["max_pixels"] / (height * width)) ** 0.5
         size = max(1, int(height * scale)), max(1, int(width * scale))
         pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
     duration = len(images) / fps

@@ -21,7 +21,7 @@ from savi.training.resume import newest_config
 from savi.types import Sampling, SaviError
 
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
-DATA = ("clips", "clip_count", "frames", "frame_pixels", "decode_timeout")
+DATA = ("clips", "clip_count", "frames", "max_pixels", "decode_timeout")
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class BenchmarkAnswers(Callback):
         for name, opened in self.opened.items():
             for answers in all_gather(self.logs[name].all, "evaluating"):
                 self.logs[name].take(answers)
-            rows, summaries[name] = grade_answers(opened, self.logs[name], self._data.frames, self._data.frame_pixels)
+            rows, summaries[name] = grade_answers(opened, self.logs[name], self._data.frames, self._data.max_pixels)
             self._write(name, rows)
             # Only the miniatures understand the rendered world's prompts.
             summaries[name]["miniature"] = self._module.prompts.version.startswith(WORLD_PROMPTS.version)
@@ -144,8 +144,8 @@ class BenchmarkAnswers(Callback):
         parts = {
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "adapter": [adapter, asdict(module.lora_settings)],
-            "frames": [self._data.frames, self._data.frame_pixels],
-            "clips_per_chain": self._data.clips_per_chain,
+            "frames": [self._data.frames, self._data.max_pixels],
+            "clips_per_chain": self._data.generation_batch_clips,
             "scorer": opened.scorer,
             "sampling": asdict(greedy(opened)),
             "free_form": asdict(module.reply) if opened.asks_free_form else None,

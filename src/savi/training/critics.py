@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from savi.training.module import SelfAlignment
 
 
-def check_critic(settings: CriticSettings, clips: Sequence[Clip], clips_per_chain: int, frames: int) -> None:
+def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_batch_clips: int, frames: int) -> None:
     """Raises SaviError for a critic that can't criticise these clips, before a model is loaded. frames: of a clip."""
-    if settings.who in ("other_clip", "shuffled") and clips_per_chain < 2:
-        raise SaviError(f"model.chain.critic.who: {settings.who} needs data.clips_per_chain of at least 2")
+    if settings.who in ("other_clip", "shuffled") and generation_batch_clips < 2:
+        raise SaviError(f"model.chain.critic.who: {settings.who} needs data.generation_batch_clips of at least 2")
     if settings.who == "truth":
         Truth(clips)
     if settings.base:

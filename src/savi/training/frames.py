@@ -22,7 +22,7 @@ class FramesAhead:
         clips = [clip for batch in own_shard(batches) for clip in batch]
         self._missing = {clip for clip in clips if not (chain.model.is_cached(clip) and chain.critic.is_cached(clip))}
         paths = [clip.path for clip in clips if clip in self._missing]
-        self._decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.frame_pixels)
+        self._decoded = decode_ahead(paths, data.frames, data.decode_timeout, data.workers, data.max_pixels)
 
     def __call__(self, batch: Sequence[Clip]) -> list[Frames | UndecodableClip | None]:
         """The frames of the next batch, (clips,): None for a clip that isn't needed."""

@@ -52,7 +52,7 @@ class SelfAlignment(LightningModule):
         reply: Decoding of the free-form replies in evaluations. Greedy by default.
         keep: Where the prefixes of encoded clips are kept.
         frames: Frames per clip; the command line takes data.frames.
-        frame_pixels: Most pixels per frame; the command line takes data.frame_pixels.
+        max_pixels: Most pixels per frame; the command line takes data.max_pixels.
         seed: Seed of the chain, of the adapter's first weights and of dropout; the command line takes seed_everything.
     """
 
@@ -69,7 +69,7 @@ class SelfAlignment(LightningModule):
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         keep: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
         frames: int = 32,
-        frame_pixels: int | None = None,
+        max_pixels: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class SelfAlignment(LightningModule):
         self.reply = reply
         self.keep = keep
         self.frames = frames
-        self.sampled_as = f"{frames} frames, at most {frame_pixels} pixels"
+        self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
         self.seed = seed
         # One Lightning batch is one optimizer step, cut into passes of unlike size: the accumulation is our own.
         self.automatic_optimization = False

@@ -47,7 +47,7 @@ def _in_batches(
     measure: Callable[[Sequence[Clip], Sequence[Frames | None]], list[T]],
 ) -> list[T]:
     """The measurements of all batches in their order, without the clips that can't be decoded."""
-    batches = chunks(clips, data.clips_per_chain)
+    batches = chunks(clips, data.generation_batch_clips)
     read = FramesAhead(chain, data, batches)
 
     def work(batch: Sequence[Clip]) -> tuple[list[T], dict[Clip, str]]:

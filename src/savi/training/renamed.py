@@ -10,6 +10,11 @@ from savi.errors import SaviError
 
 RENAMED = {
     "model.optimiser": "model.optimizer",
+    "model.frame_pixels": "model.max_pixels",
+    "data.frame_pixels": "data.max_pixels",
+    "data.clips_per_pass": "data.micro_batch_clips",
+    "data.clips_per_chain": "data.generation_batch_clips",
+    "data.passes": "data.epochs_per_round",
 }
 """The earlier key of a setting, or of a group of settings, and its key now. Both are in the same group."""
 

@@ -64,7 +64,10 @@ class SelfCritique(Callback):
         self._data = datamodule
         if stage == "fit":
             check_critic(
-                self._module.chain_settings.critic, datamodule.clips, datamodule.clips_per_chain, datamodule.frames
+                self._module.chain_settings.critic,
+                datamodule.clips,
+                datamodule.generation_batch_clips,
+                datamodule.frames,
             )
             from_rank_zero(self._lock, "start")
             from_rank_zero(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
@@ -141,7 +144,7 @@ class SelfCritique(Callback):
         """
         trainer = self._trainer
         chain = self._chain(clips)
-        batches = chunks(clips[done:], self._data.clips_per_chain)
+        batches = chunks(clips[done:], self._data.generation_batch_clips)
         read = FramesAhead(chain, self._data, batches)
         hidden = done == len(clips) or not trainer.is_global_zero or trainer.progress_bar_callback is None
         with pair_building_bar(self.round, len(clips), done, disable=hidden) as bar:
@@ -183,13 +186,13 @@ class SelfCritique(Callback):
             "prompts": asdict(module.prompts),
             "chain": asdict(module.chain_settings),
             "filters": asdict(module.filter_settings),
-            "frames": [self._data.frames, self._data.frame_pixels],
+            "frames": [self._data.frames, self._data.max_pixels],
             "clips": [clip.id for clip in clips],
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
         if module.chain_settings.critic.who in ("other_clip", "shuffled"):  # critiques change hands within a batch
-            parts["clips_per_chain"] = self._data.clips_per_chain
+            parts["clips_per_chain"] = self._data.generation_batch_clips
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def _report(self, store: PairStore, clips: Sequence[Clip]) -> None:

@@ -78,12 +78,12 @@ KINDS: dict[str, Kind] = {
     "data.benchmark_seed": CHANGE,
     "data.labelled": CHANGE,  # read for the readiness check, before the first round
     "data.frames": ID,
-    "data.frame_pixels": ID,
+    "data.max_pixels": ID,
     "data.decode_timeout": CHANGE,
     "data.pairs_per_step": CHANGE,
-    "data.clips_per_pass": NONE,  # memory against time
-    "data.clips_per_chain": CHANGE,  # the controls hand critiques on within a batch
-    "data.passes": CHANGE,
+    "data.micro_batch_clips": NONE,  # memory against time
+    "data.generation_batch_clips": CHANGE,  # the controls hand critiques on within a batch
+    "data.epochs_per_round": CHANGE,
     "data.workers": NONE,
     "data.cache": NONE,
     "name": NONE,

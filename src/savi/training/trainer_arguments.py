@@ -172,7 +172,7 @@ def _plugins(value: Any) -> str | None:
 
 
 AVERAGING = "a round's adapter is saved and measured as it was trained, so an average would be measured nowhere"
-TUNING = "one batch is one optimizer step of savi's own; data.pairs_per_step and data.clips_per_pass are its sizes"
+TUNING = "one batch is one optimizer step of savi's own; data.pairs_per_step and data.micro_batch_clips are its sizes"
 CALLBACKS = {
     "StochasticWeightAveraging": AVERAGING,
     "WeightAveraging": AVERAGING,
