@@ -91,7 +91,7 @@ def _measured_on(opened: OpenBenchmark, items: Sequence[Item], frames: int, max_
         of=len(opened.items),
         clips=len({item.clip for item in items}),
         frames=frames,
-        max_pixels=max_pixels,
+        frame_pixels=max_pixels,
         seed=opened.seed,
         scorer=opened.scorer + (", strict" if opened.settings.strict else ""),
         digest=digest_items((item.id, item.question, item.prompt, item.options, item.answer) for item in items),
