@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 LAYERS = (
     ("errors",),
     ("types",),
+    ("inference",),
     ("files",),
     ("distributed",),
     ("video", "prompts", "objective"),
@@ -39,6 +41,9 @@ TRUTH_DOOR = ("savi.critique.truth", "savi.world.oracle")
 """The one module that may ask for the truth of a training clip, the ceiling's critic; and the one it may ask."""
 
 MAX_LINES = 300
+
+TYPED = {"types", "inference", "models", "critique"}
+"""Parts whose signatures don't say Any."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,23 @@ def _imports(tree: ast.AST, guarded: set[int], package: str) -> Iterator[Import]
                     yield Import(inside, "", id(node) in guarded)
                 else:
                     yield Import(source, alias.name, id(node) in guarded)
+
+
+def untyped(source: str) -> list[str]:
+    """Functions and fields whose annotations say Any. `*args`, `**kwargs` and JSON objects, dict[str, Any], may."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            annotations = [node.returns, *(argument.annotation for argument in arguments)]
+        elif isinstance(node, ast.ClassDef):
+            annotations = [field.annotation for field in node.body if isinstance(field, ast.AnnAssign)]
+        else:
+            continue
+        written = " ".join(ast.unparse(annotation) for annotation in annotations if annotation)
+        if re.search(r"\bAny\b", written.replace("dict[str, Any]", "")):
+            found.append(node.name)
+    return found
 
 
 def package_of(name: str, path: Path) -> str:
@@ -206,6 +228,25 @@ def test_the_package_stands_without_its_tests() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_no_module_is_long(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part(name) in TYPED])
+def test_no_signature_between_the_parts_says_any(name: str) -> None:
+    assert untyped(MODULES[name].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f(watched: Any) -> int: ...", ["f"]),
+        ("def f(*, a: list[Any]): ...", ["f"]),
+        ("class C:\n    def g(self) -> Any: ...", ["g"]),
+        ("class C:\n    watched: Any", ["C"]),
+        ("def f(*args: Any, **kwargs: Any) -> dict[str, Any]:\n    x: Any = 1", []),
+    ],
+)
+def test_the_check_sees_any(source: str, found: list[str]) -> None:
+    assert untyped(source) == found
 
 
 @pytest.mark.parametrize("name", [name for name, path in MODULES.items() if path.name == "__init__.py"])

@@ -16,9 +16,10 @@ import yaml
 from bitsandbytes.nn import Linear4bit
 
 from savi.cli import main
+from savi.inference import GenerateRequest, Reply
 from savi.models.session import VideoLMSession
 from savi.training.module import SelfAlignment
-from savi.types import GenerateRequest, Reply, Sampling
+from savi.types import Sampling
 from tests.video.footage import film
 from tools.tiny_models import MINIATURES
 

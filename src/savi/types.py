@@ -1,4 +1,4 @@
-"""The frozen records that flow between the parts of savi, and the protocols that join the parts.
+"""The frozen records that flow between the parts of savi.
 
 A clip goes in as a :class:`Clip`, is decoded to :class:`Frames`, encoded, taken through the critique chain
 (:class:`Trace`), and leaves as :class:`PreferencePair` records, which hold text and numbers, never tensors.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from savi.errors import SaviError as SaviError
 from savi.errors import SettingError, check_number
 
 if TYPE_CHECKING:
-    # It takes seconds to import, and what works without a model (`savi score`) goes without it.
+    # They take seconds to import, and what works without a model (`savi score`) does without them.
+    from numpy import ndarray
     from torch import Tensor
 
 Aspect = Literal["spatial", "temporal"]
@@ -101,13 +101,13 @@ class Frames:
                 f"pixels must be uint8 (frames, height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
             )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pixels leave a DataLoader's worker through a pipe: a container's shared memory is too small for clips."""
         others = (self.timestamps, self.indices, self.fps, self.duration, self.span, self.file)
         return _frames, (self.pixels.numpy(), *others)
 
 
-def _frames(pixels: Any, *others: Any) -> Frames:
+def _frames(pixels: ndarray, *others: Any) -> Frames:
     import torch
 
     return Frames(torch.from_numpy(pixels), *others)
@@ -145,79 +145,6 @@ class Sampling:
             raise SettingError("temperature", self.temperature, reason)
         check_number("top_p", self.top_p, above=0, most=1)
         check_number("max_new_tokens", self.max_new_tokens, least=1)
-
-
-@dataclass(frozen=True)
-class GenerateRequest:
-    """A prompt to be continued behind a clip. clip: index into the session's clips. seed: of the reply's draws."""
-
-    clip: int
-    prompt: str
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A generated reply.
-
-    logp: sum of the log-probabilities that its tokens (the end token too) have under the untempered model.
-    finished: whether the model ended it by itself, within the limit.
-    """
-
-    text: str
-    tokens: int
-    logp: float
-    finished: bool
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips."""
-
-    clip: int
-    prompt: str
-    responses: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ResponseScores:
-    """Log-probabilities of responses, the end token counted in, in the order of their requests.
-
-    logps: float32 (responses,), summed over tokens. lengths: int64 (responses,), tokens.
-    """
-
-    logps: Tensor
-    lengths: Tensor
-
-
-class Session(Protocol):
-    """A batch of clips that a model has encoded. All that is said about them is generated and scored here."""
-
-    @property
-    def clips(self) -> Sequence[Clip]: ...
-
-    @property
-    def frames(self) -> Sequence[Frames | None]:
-        """Of each clip, for another model to encode. None for a clip that the models have in their caches."""
-
-    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
-        """Continue every prompt. The replies come in the order of the requests."""
-
-    def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
-        """Log-probabilities of every response of every request, under the current adapter."""
-
-    def score_reference(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
-        """The same under the frozen reference."""
-
-
-class VideoModel(Protocol):
-    """What the critique chain asks of a model."""
-
-    def is_cached(self, clip: Clip) -> bool:
-        """Whether encode() can do without this clip's frames."""
-
-    def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Session:
-        """Encode each clip's frames and open a session on them. frames may be None for a clip that is cached."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
+from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.prompts.templates import Prompts
-from savi.types import Clip, Frames, GenerateRequest, Reply, ResponseScores, Sampling, ScoreRequest
+from savi.types import Clip, Frames, Sampling
 
 PROMPTS = Prompts(
     version="test-1",

@@ -23,7 +23,8 @@ from savi.critique.critics import (
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.critique.truth import Truth
-from savi.types import Clip, GenerateRequest, Reply, ResponseScores, Sampling, SaviError, ScoreRequest, Session
+from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest, Session
+from savi.types import Clip, Sampling, SaviError
 from savi.world.clips import training_clips
 from savi.world.questions import queries
 from savi.world.scenes import make_scene, scene_seed

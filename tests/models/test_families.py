@@ -18,6 +18,7 @@ from torch import Tensor
 from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
+from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.adapters import trainable_state
 from savi.models.families import FAMILIES
 from savi.models.generate import continue_branches
@@ -29,7 +30,7 @@ from savi.models.session import VideoLMSession
 from savi.models.tree import TokenizedRequest
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts
-from savi.types import Clip, Frames, GenerateRequest, Reply, ResponseScores, Sampling, ScoreRequest
+from savi.types import Clip, Frames, Sampling
 from tests.miniatures import build_lm, noise_clip, still_clip
 from tools.tiny_models import MINIATURES
 

@@ -9,13 +9,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from savi.models.generate import Continuation, _draw, continue_branches
+from savi.inference import GenerateRequest
+from savi.models.generate import Continuation, continue_branches, draw_tokens
 from savi.models.kv_cache import fill_kv_cache
 from savi.models.score import score_packed
 from savi.models.session import VideoLMSession
 from savi.models.tree import TokenizedRequest
 from savi.models.video_lm import VideoLM
-from savi.types import GenerateRequest, Sampling
+from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
@@ -166,7 +167,7 @@ def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:
     logits = torch.zeros(1000, lm.model.get_output_embeddings().weight.shape[0])
     logits[:, list(lm.chat.banned_ids)] = 50.0
     uniforms = torch.rand(1000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    drawn = _draw(logits, uniforms, Sampling(temperature=1.0), torch.tensor(lm.chat.banned_ids))
+    drawn = draw_tokens(logits, uniforms, Sampling(temperature=1.0), torch.tensor(lm.chat.banned_ids))
     assert not set(drawn.tolist()) & set(lm.chat.banned_ids)
     assert lm.processor.tokenizer.eos_token_id not in lm.chat.banned_ids
 
@@ -175,9 +176,9 @@ def test_draws_follow_the_distribution() -> None:
     logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(40_000, -1)
     uniforms = torch.rand(40_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     none = torch.tensor([], dtype=torch.int64)
-    shares = torch.bincount(_draw(logits, uniforms, Sampling(temperature=1.0), none), minlength=4) / 40_000
+    shares = torch.bincount(draw_tokens(logits, uniforms, Sampling(temperature=1.0), none), minlength=4) / 40_000
     torch.testing.assert_close(shares, torch.tensor([0.5, 0.3, 0.15, 0.05]), atol=0.01, rtol=0)
     # The nucleus of 0.7 holds the first two tokens, renormalised: 5/8 and 3/8.
-    nucleus = _draw(logits, uniforms, Sampling(temperature=1.0, top_p=0.7), none)
+    nucleus = draw_tokens(logits, uniforms, Sampling(temperature=1.0, top_p=0.7), none)
     shares = torch.bincount(nucleus, minlength=4) / 40_000
     torch.testing.assert_close(shares, torch.tensor([0.625, 0.375, 0.0, 0.0]), atol=0.01, rtol=0)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from savi.inference import ScoreRequest
 from savi.models.families import FAMILIES
 from savi.models.load import BaseSettings, load_base
-from savi.types import SaviError, ScoreRequest
+from savi.types import SaviError
 from tests.miniatures import build_lm, noise_clip
 from tests.test_cli import DEMO, complaint
 from tools.tiny_models import MINIATURES

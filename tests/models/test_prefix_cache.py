@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from savi.inference import ScoreRequest
 from savi.models import prefix_cache
 from savi.models.prefix_cache import PrefixCacheSettings, encoder_key
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, SaviError, ScoreRequest, identify
+from savi.types import Clip, SaviError, identify
 from tests.miniatures import build_lm, noise_clip
 
 PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]

@@ -10,8 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from savi.inference import ResponseScores, ScoreRequest
 from savi.models.video_lm import VideoLM
-from savi.types import ResponseScores, ScoreRequest
 from tests.miniatures import build_lm, noise_clip
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]

@@ -12,11 +12,12 @@ import pytest
 import torch
 import transformers as hf
 
+from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.family import Family
 from savi.models.load import BaseSettings, load_base, load_family, read_config
 from savi.models.video_lm import VideoLM
-from savi.types import SaviError, ScoreRequest
+from savi.types import SaviError
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import build_qwen3_vl
 from tools.tiny_models.llava import VICUNA_TEMPLATE, llama_tokenizer

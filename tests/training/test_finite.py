@@ -13,8 +13,9 @@ from lightning import Callback, LightningModule, Trainer
 
 from savi.cli.main import main
 from savi.errors import NonFiniteError
-from savi.models.generate import _draw
-from savi.types import GenerateRequest, Sampling, ScoreRequest
+from savi.inference import GenerateRequest, ScoreRequest
+from savi.models.generate import draw_tokens
+from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
 from tests.test_run import DEMO, assert_same_run
 
@@ -142,7 +143,7 @@ def test_a_base_whose_numbers_overflow_is_named_before_any_round(
 def test_a_draw_from_broken_logits_is_an_index_that_exists(sampling: Sampling, value: float) -> None:
     logits = torch.full((3, 7), value)
     uniforms = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
-    drawn = _draw(logits, uniforms, sampling, torch.tensor([0, 6]))
+    drawn = draw_tokens(logits, uniforms, sampling, torch.tensor([0, 6]))
     assert ((drawn >= 0) & (drawn < 7)).all()
 
 

@@ -11,13 +11,14 @@ from torch import Tensor
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.batches import MicroBatch, OptimizerStep
+from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.training.optim import OptimizerSettings
-from savi.types import PreferencePair, SaviError, ScoreRequest
+from savi.types import PreferencePair, SaviError
 from tests.miniatures import noise_clip
 
 CLIPS = [noise_clip(index, *size) for index, size in enumerate([(64, 64), (40, 90), (64, 64), (90, 40)])]

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from savi.inference import GenerateRequest
 from savi.models.attention import TREE_ATTENTION
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Frames, GenerateRequest, Sampling
+from savi.types import Clip, Frames, Sampling
 from tools.bench.meters import Meter
 from tools.bench.workload import QUESTIONS, letters
 

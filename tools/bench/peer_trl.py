@@ -16,11 +16,12 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
+from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings
 from savi.models.family import Family
 from savi.models.load import load_base
 from savi.models.video_lm import VideoLM
-from savi.types import Frames, ScoreRequest
+from savi.types import Frames
 from tools.bench.meters import Meter
 from tools.bench.workload import Shape, settings
 

@@ -1,4 +1,4 @@
-"""A DPO step of savi, as its LightningModule takes it: packed scores, the loss, one backward pass, AdamW."""
+"""A DPO step from the parts that savi's LightningModule uses: packed scores, the loss, one backward pass, AdamW."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from savi.inference import ScoreRequest
 from savi.models.tree import build_tree
 from savi.models.video_lm import VideoLM
-from savi.objective.dpo import DPOSettings, preference_loss
-from savi.types import Clip, Frames, ScoreRequest
+from savi.objective.dpo import DPOSettings, loss_of_scores
+from savi.types import Clip, Frames
 from tools.bench.meters import Meter
 from tools.bench.workload import Shape
 
@@ -37,18 +38,7 @@ def take(
     """One optimizer step on a clip's pairs; the loss before it."""
     optimizer.zero_grad()
     scores = lm.encode([clip], [frames]).score(requests)
-    chosen, rejected = scores.logps.view(-1, 2).unbind(1)
-    chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
-    losses = preference_loss(
-        policy_chosen_logps=chosen,
-        policy_rejected_logps=rejected,
-        reference_chosen_logps=reference_logps[:, 0],
-        reference_rejected_logps=reference_logps[:, 1],
-        chosen_lengths=chosen_lengths,
-        rejected_lengths=rejected_lengths,
-        settings=DPOSettings(beta=0.1),
-    )
-    loss = losses.losses.mean()
+    loss = loss_of_scores(scores, reference_logps, DPOSettings(beta=0.1)).losses.mean()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -57,7 +47,7 @@ def take(
 def train(
     lm: VideoLM, clip: Clip, frames: Frames, steps: Sequence[Sequence[ScoreRequest]], lr: float, meter: Meter
 ) -> list[float]:
-    """The loss of each step, over one clip that is kept and pairs whose reference is, as they are in a round."""
+    """The loss of each step, over one cached clip and pairs with known reference scores, as in a round."""
     optimizer = adamw(lm, lr)
     references = [reference(lm, clip, frames, requests) for requests in steps]
     losses = []
@@ -68,7 +58,7 @@ def train(
 
 
 def prepare(lm: VideoLM, clip: Clip, frames: Frames, requests: Sequence[ScoreRequest], meter: Meter) -> None:
-    """What a step finds done once a round: the pass of the vision tower and the pass of the reference."""
+    """What is done once per round, before the steps: the pass of the vision tower and the pass of the reference."""
     unseen = replace(clip, id=f"{clip.id}, unseen")
     with meter:
         reference(lm, unseen, frames, requests)

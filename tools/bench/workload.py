@@ -11,11 +11,12 @@ from typing import Any, Literal
 import torch
 import transformers as hf
 
+from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Frames, ScoreRequest
+from savi.types import Clip, Frames
 from tools.tiny_models.parts import qwen_tokenizer
 from tools.tiny_models.qwen import CHAT_TEMPLATE, VISUAL_TOKENS
 

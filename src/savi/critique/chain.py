@@ -24,26 +24,11 @@ from savi.critique.filters import (
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
 from savi.critique.turns import ANSWER, TURNS, Asked, TurnSpec
+from savi.inference import GenerateRequest, Reply, ScoreRequest, Session, VideoModel
 from savi.prompts.markup import Unparsable
 from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
-from savi.types import (
-    Aspect,
-    Clip,
-    Frames,
-    GenerateRequest,
-    PreferencePair,
-    Reply,
-    Sampling,
-    ScoreRequest,
-    Session,
-    Trace,
-    Turn,
-    TurnName,
-    VideoModel,
-    derive_seed,
-    readable,
-)
+from savi.types import Aspect, Clip, Frames, PreferencePair, Sampling, Trace, Turn, TurnName, derive_seed, readable
 
 PAIR = "pair"
 """The outcome of a question that became a pair."""

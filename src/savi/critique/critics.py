@@ -13,17 +13,8 @@ from typing import Literal, Protocol
 
 import torch
 
-from savi.types import (
-    Clip,
-    Frames,
-    GenerateRequest,
-    Reply,
-    Sampling,
-    SaviError,
-    ScoreRequest,
-    Session,
-    VideoModel,
-)
+from savi.inference import GenerateRequest, Reply, ScoreRequest, Session, VideoModel
+from savi.types import Clip, Frames, Sampling, SaviError
 
 NOTHING = Reply("", 0, 0.0, finished=True)
 """No critique at all: it can't be parsed, so its question leaves the chain and is counted."""

@@ -23,9 +23,10 @@ from savi.critique.filters import (
     words,
 )
 from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
+from savi.inference import Reply, Session
 from savi.prompts.answers import parse_answer, parse_revision
 from savi.prompts.markup import Unparsable
-from savi.types import Clip, Frames, Labelled, Reply, Sampling, Session, Trace, TurnName, derive_seed
+from savi.types import Clip, Frames, Labelled, Sampling, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}
 REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE, IMPLAUSIBLE}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from savi.critique.critics import NOTHING, AnswerToCritique
-from savi.types import Clip, Reply, Sampling, Session
+from savi.inference import Reply, Session
+from savi.types import Clip, Sampling
 from savi.world.oracle import scene_of_clip, true_critique
 
 

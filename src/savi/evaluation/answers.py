@@ -11,8 +11,9 @@ from typing import Any
 from savi.evaluation.benchmarks.items import Benchmark, Item
 from savi.evaluation.settings import OpenBenchmark
 from savi.files import write_text
+from savi.inference import GenerateRequest, ScoreRequest, Session
 from savi.prompts.templates import Prompts
-from savi.types import GenerateRequest, Sampling, ScoreRequest, Session
+from savi.types import Sampling
 
 
 @dataclass(frozen=True)

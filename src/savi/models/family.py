@@ -139,7 +139,7 @@ def decoder_inputs(model: PreTrainedModel, decoder: PreTrainedModel, inputs: dic
     """
     given: DecoderArguments = {}
 
-    def intercept(_: nn.Module, __: tuple[Any, ...], arguments: DecoderArguments) -> None:
+    def intercept(_: nn.Module, __: tuple[object, ...], arguments: DecoderArguments) -> None:
         given.update(arguments)
         raise _InterceptedError
 

@@ -1,9 +1,8 @@
 """Generation that branches from encoded clips: a clip's key-value cache is filled once, and all turns start from it.
 
-The branches of a clip stand behind its prefix as they do when they are scored: in one row, under a tree mask, at
-explicit positions. So the prefix is never copied, and the log-probability a token is sampled with is the one it is
-scored with. Every branch draws from a random stream of its own, so that a reply depends on its seed and not on its
-neighbors in the batch.
+The branches of a clip follow its prefix as they do when they are scored: in one row, under a tree mask, at explicit
+positions. So the prefix is never copied, and a token is sampled with the log-probability that it is scored with. Every
+branch draws from a random stream of its own, so that a reply depends on its seed and not on its neighbors in the batch.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def continue_branches(
     for step in range(limit):
         logits = model.get_output_embeddings()(hidden).float()
         alive = growth.alive
-        tokens = _draw(logits, uniforms[alive, step], sampling, banned_ids)
+        tokens = draw_tokens(logits, uniforms[alive, step], sampling, banned_ids)
         ids[alive, step] = tokens
         logps[alive] += logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
         done = torch.isin(tokens, ends).tolist()
@@ -192,8 +191,12 @@ class _Growth:
         return hidden
 
 
-def _draw(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor) -> Tensor:
-    """Token ids (rows,): the best one at temperature 0, else the one at a row's uniform in the nucleus' CDF."""
+def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor) -> Tensor:
+    """Draw one token per row: the best one at temperature 0, else the one at the row's uniform in the nucleus' CDF.
+
+    logits: float (rows, vocabulary), untempered. uniforms: float64 (rows,), from 0 up to 1. banned_ids: int64, tokens
+    that are never drawn. Gives token ids, int64 (rows,).
+    """
     logits = logits.index_fill(-1, banned_ids, -torch.inf)
     if sampling.temperature == 0:
         return logits.argmax(-1)

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
+from savi.inference import ResponseScores
 from savi.models.family import ClipPrefix, Family
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.objective.logps import segment_logps
-from savi.types import ResponseScores
 
 
 def score_packed(

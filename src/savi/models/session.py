@@ -13,13 +13,14 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from savi.errors import NonFiniteError
+from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.chat import Chat
 from savi.models.family import ClipPrefix, clips_at_once
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import KVCache, fill_kv_cache
 from savi.models.score import score_packed
 from savi.models.tree import TokenizedRequest
-from savi.types import Clip, Frames, GenerateRequest, Reply, ResponseScores, Sampling, ScoreRequest
+from savi.types import Clip, Frames, Sampling
 
 Reference = Literal["base", "previous"]
 """base: the model with its adapter off. previous: the adapter as it stands when the pairs are built, that is, at the
@@ -28,7 +29,7 @@ end of the round before; its log-probabilities are kept with the pairs, so that 
 
 @dataclass
 class VideoLMSession:
-    """Clips whose prefixes are encoded (implements :class:`savi.types.Session`). `VideoLM.encode` opens one.
+    """Clips whose prefixes are encoded (implements :class:`savi.inference.Session`). `VideoLM.encode` opens one.
 
     The prefixes depend on frozen weights only. Keys and values depend on the adapter too: they are computed when
     something is first generated, and a session must not be used for generation after a step of the optimizer.

@@ -10,17 +10,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from savi.errors import SaviError
+from savi.inference import ResponseScores, ScoreRequest
 from savi.models.chat import Chat
 from savi.models.load import LoadedBase
 from savi.models.prefix import encode_prefix
 from savi.models.prefix_cache import PrefixCache, PrefixCacheSettings, encoder_key
 from savi.models.score import score_plain
 from savi.models.session import Reference, VideoLMSession
-from savi.types import Clip, Frames, ResponseScores, ScoreRequest
+from savi.types import Clip, Frames
 
 
 class VideoLM:
-    """Encodes clips for one adapted model (implements :class:`savi.types.VideoModel`).
+    """Encodes clips for one adapted model (implements :class:`savi.inference.VideoModel`).
 
     peft_model: the base with its LoRA adapter. reference: which frozen model score_reference stands for.
     prefix_cache: where the prefixes of clips already encoded are kept. sampled_as: how their frames are sampled, in

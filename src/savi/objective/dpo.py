@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from savi.errors import SaviError, check_number
+from savi.inference import ResponseScores
 
 LOSSES = ("sigmoid", "ipo", "hinge", "sft")
 
@@ -106,6 +107,24 @@ def preference_loss(
         nll=nll.detach(),
         chosen_lengths=chosen_lengths,
         rejected_lengths=rejected_lengths,
+    )
+
+
+def loss_of_scores(scores: ResponseScores, reference_logps: Tensor, settings: DPOSettings) -> PreferenceLosses:
+    """The loss of pairs whose responses were scored in turn: the chosen one, then the rejected one of each pair.
+
+    reference_logps: float (pairs, 2), those of chosen and rejected under the frozen reference.
+    """
+    chosen, rejected = scores.logps.view(-1, 2).unbind(1)
+    chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
+    return preference_loss(
+        policy_chosen_logps=chosen,
+        policy_rejected_logps=rejected,
+        reference_chosen_logps=reference_logps[:, 0],
+        reference_rejected_logps=reference_logps[:, 1],
+        chosen_lengths=chosen_lengths,
+        rejected_lengths=rejected_lengths,
+        settings=settings,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from savi.inference import GenerateRequest
 from savi.runs.read import Run, load_aligned
-from savi.types import Clip, GenerateRequest
+from savi.types import Clip
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 

@@ -18,12 +18,13 @@ from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimizerStep
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
+from savi.inference import ResponseScores, ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
-from savi.objective.dpo import DPOSettings, preference_loss, reward_metrics
+from savi.objective.dpo import DPOSettings, loss_of_scores, reward_metrics
 from savi.prompts.templates import PromptSettings
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
@@ -33,7 +34,7 @@ from savi.training.optim import OptimizerSettings, apply_settings, build_optimiz
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
-from savi.types import PreferencePair, ResponseScores, Sampling, SaviError, ScoreRequest, derive_seed
+from savi.types import PreferencePair, Sampling, SaviError, derive_seed
 
 
 class SelfAlignment(LightningModule):
@@ -223,20 +224,10 @@ class SelfAlignment(LightningModule):
 
     def _metrics(self, pairs: Sequence[PreferencePair], scores: ResponseScores) -> dict[str, Tensor]:
         """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
-        chosen, rejected = scores.logps.view(-1, 2).unbind(1)
-        chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
         reference = torch.tensor(
             [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs], device=self.device
         ).view(-1, 2)
-        losses = preference_loss(
-            policy_chosen_logps=chosen,
-            policy_rejected_logps=rejected,
-            reference_chosen_logps=reference[:, 0],
-            reference_rejected_logps=reference[:, 1],
-            chosen_lengths=chosen_lengths,
-            rejected_lengths=rejected_lengths,
-            settings=self.dpo_settings,
-        )
+        losses = loss_of_scores(scores, reference, self.dpo_settings)
         return {"loss": losses.losses, **reward_metrics(losses)}
 
     def validation_step(self, batch: ItemBatch, batch_index: int) -> None:

@@ -1,0 +1,89 @@
+"""What is asked of a model and what it gives: requests, replies, scores, and the protocols of model and session.
+
+The critique chain and the evaluation know a model by these alone; `savi.models` has the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from savi.types import Clip, Frames, Sampling
+
+if TYPE_CHECKING:
+    # It takes seconds to import, and what works without a model (`savi score`) does without it.
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """A prompt to be continued behind a clip. clip: index into the session's clips. seed: of the reply's draws."""
+
+    clip: int
+    prompt: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A generated reply.
+
+    logp: sum of the log-probabilities that its tokens (the end token too) have under the untempered model.
+    finished: whether the model ended it by itself, within the limit.
+    """
+
+    text: str
+    tokens: int
+    logp: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips."""
+
+    clip: int
+    prompt: str
+    responses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResponseScores:
+    """Log-probabilities of responses, the end token counted in, in the order of their requests.
+
+    logps: float32 (responses,), summed over tokens. lengths: int64 (responses,), tokens.
+    """
+
+    logps: Tensor
+    lengths: Tensor
+
+
+class Session(Protocol):
+    """A batch of clips that a model has encoded. All that is said about them is generated and scored here."""
+
+    @property
+    def clips(self) -> Sequence[Clip]: ...
+
+    @property
+    def frames(self) -> Sequence[Frames | None]:
+        """Of each clip, for another model to encode. None for a clip that the models have in their caches."""
+
+    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
+        """Continue every prompt. The replies come in the order of the requests."""
+
+    def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
+        """Log-probabilities of every response of every request, under the current adapter."""
+
+    def score_reference(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
+        """The same under the frozen reference."""
+
+
+class VideoModel(Protocol):
+    """What the critique chain asks of a model."""
+
+    def is_cached(self, clip: Clip) -> bool:
+        """Whether encode() can do without this clip's frames."""
+
+    def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> Session:
+        """Encode each clip's frames and open a session on them. frames may be None for a clip that is cached."""
