@@ -175,7 +175,7 @@ class Trace:
 class PreferencePair:
     """(chosen, rejected) = (revision, first answer) for one question of one clip (VideoSAVi, section 3).
 
-    Other methods pair other responses, see `savi.critique.chain.ChainSettings`; critique: "" where nobody criticised.
+    Other methods pair other responses, see `savi.critique.chain.ChainSettings`; critique: "" where nobody criticized.
 
     prompt: the user text both responses reply to, after the clip. reference_*_logp: summed over the response's
     tokens and the end token, under the frozen reference. seed: the clip's, from (run, round, clip).

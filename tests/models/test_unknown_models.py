@@ -71,15 +71,15 @@ def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -
     questions = [ScoreRequest(1, "what is it?", ("a cat", "no")), ScoreRequest(0, "where", ("on the mat",))]
     ours, plain = lm.encode(clips, frames).score(questions).logps, lm.score_one_by_one(frames, questions).logps
     torch.testing.assert_close(ours, plain, atol=1e-4, rtol=0)
-    assert lm.family.unquantised[-1] == "lm_head"
-    assert "model.multi_modal_projector" in lm.family.unquantised
+    assert lm.family.unquantized[-1] == "lm_head"
+    assert "model.multi_modal_projector" in lm.family.unquantized
     assert lm.family.decoder == "model.language_model"
 
 
 def test_an_unknown_family_whose_decoder_takes_more_is_refused(tmp_path: Path) -> None:
     """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost without a word."""
     base = load_base(BaseSettings(path=str(build_qwen3_vl(tmp_path))))
-    unknown = replace(base, family=Family("qwen3_vl", base.family.unquantised))
+    unknown = replace(base, family=Family("qwen3_vl", base.family.unquantized))
     lm = VideoLM(unknown, attach_lora(base.model, unknown.family, LoraSettings(r=4, alpha=8)))
     clip, frames = noise_clip(0)
     with pytest.raises(SaviError, match=r"takes deepstack_visual_embeds, visual_pos_masks too"):

@@ -1,4 +1,4 @@
-"""`make bench`: savi beside TRL and transformers, in one run, to tools/bench/results.json and the terminal."""
+"""`make bench`: savi next to TRL and transformers, in one run, to tools/bench/results.json and the terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def main() -> None:
     _quiet()
     started = time.monotonic()
     if options.device == "cpu":
-        torch.set_num_threads(1)  # a second one, on a shared machine, would time the neighbours
+        torch.set_num_threads(1)  # a second one, on a shared machine, would time the neighbors
     results: dict[str, Any] = {"machine": _machine(options), "workload": _workload(options)}
     with TemporaryDirectory() as folder:
         model = build(SHAPES[options.shape], Path(folder) / "model", options.device)

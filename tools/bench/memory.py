@@ -20,7 +20,7 @@ def measure(side: str, shape: str, visual_tokens: int, checkpointing: bool, devi
     """MiB above the resident model, after its start. side: savi or trl."""
     options = [side, shape, str(visual_tokens), str(int(checkpointing)), device]
     command = [sys.executable, "-m", "tools.bench.memory", *options]
-    # What is freed goes back at once: the high-water mark must not hang on what the allocator holds on to.
+    # Freed memory goes back at once: the high-water mark must not depend on what the allocator still holds.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, env=environment)
     if done.returncode:

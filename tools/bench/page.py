@@ -120,8 +120,8 @@ def draw() -> None:
     branches = pack_trees([tree], [prefix], prefix).mask[0, 0].int() * 2
     causal = torch.cat([torch.ones(prefix, prefix).tril(), torch.zeros(prefix, len(tree))], dim=1)
     figure, axes = plt.subplots(figsize=(7, 6.2), layout="constrained")
-    colours = mpl.colors.ListedColormap(["#f4f4f2", "#4c72b0", "#dd8452"])
-    axes.imshow(torch.cat([causal, branches]), cmap=colours, interpolation="nearest")
+    colors = mpl.colors.ListedColormap(["#f4f4f2", "#4c72b0", "#dd8452"])
+    axes.imshow(torch.cat([causal, branches]), cmap=colors, interpolation="nearest")
     edges, names = [0, prefix], ["the clip"]
     for number in (1, 2):
         for name, length in (("question", prompt), ("chosen", len(response) - 1), ("rejected", len(response) - 1)):

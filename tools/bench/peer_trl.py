@@ -123,7 +123,7 @@ def train(
         trainer = _Recorded(
             model=base.model,
             args=_arguments(output, shape, lm, len(steps), len(steps[0]), lr, checkpointing),
-            # Tokenised by TRL as text, and not used: the collator below makes the batches.
+            # Tokenized by TRL as text, and not used: the collator below makes the batches.
             train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(questions)),
             processing_class=lm.processor,
             peft_config=_lora(base.family),

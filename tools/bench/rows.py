@@ -32,7 +32,7 @@ class Bench:
         self.peers = peers
 
     def step(self, tokens: int, checkpointing: bool, response: int = RESPONSE) -> dict[str, Any]:
-        """An optimizer step on one clip's six pairs. TRL's blocks stand between ours: a busy minute hits both.
+        """An optimizer step on one clip's six pairs. TRL's blocks alternate with ours: a busy minute slows both.
 
         response: tokens of a response; with others than usual, TRL's video way is timed alone.
         """

@@ -1,4 +1,4 @@
-"""Attention over a clip with its branches: causal in the prefix, a tree in what hangs behind it.
+"""Attention over a clip with its branches: causal in the prefix, a tree in the branches behind it.
 
 One dense mask over a whole row would spend most of its work on the prefix's upper half, which no token sees, and would
 cost the decoder its grouped-query path. So the prefix goes through the causal kernel, which needs no mask, and only the
@@ -62,7 +62,7 @@ def _repeated(
 def _folded(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float, scaling: float | None
 ) -> Tensor:
-    """The queries that share a key-value head stand below each other, so that no key is copied for them."""
+    """The queries that share a key-value head become rows of one matrix, so that no key is copied for them."""
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
     folded = query.reshape(batch, key.shape[1], groups * length, width)

@@ -24,7 +24,7 @@ class Qwen3VL(Family):
         return deep
 
     def decoder_extras(self, prefixes: Sequence[ClipPrefix], width: int) -> DecoderArguments:
-        # Zeros stand at the prefix's text tokens, so that the whole prefix may be named as visual.
+        # The features of the prefix's text tokens are zeros, so the whole prefix can be marked as visual.
         lengths = torch.tensor([len(prefix) for prefix in prefixes])
         device = prefixes[0].embeds.device
         layers = torch.cat([prefix.deep for prefix in prefixes if prefix.deep is not None], dim=1)
@@ -38,49 +38,49 @@ RECORDS = (
     # M-RoPE on three axes, temporal positions in frames, visual tokens in one run.
     Family(
         model_type="qwen2_vl",
-        unquantised=("model.visual", "lm_head"),
+        unquantized=("model.visual", "lm_head"),
         required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
     ),
     # M-RoPE on three axes, temporal positions in seconds, visual tokens in one run.
     Family(
         model_type="qwen2_5_vl",
-        unquantised=("model.visual", "lm_head"),
+        unquantized=("model.visual", "lm_head"),
         required=frozenset({"mm_token_type_ids", "second_per_grid_ts", "video_grid_thw"}),
     ),
     # A time before each pair of frames.
     Qwen3VL(
         model_type="qwen3_vl",
-        unquantised=("model.visual", "lm_head"),
+        unquantized=("model.visual", "lm_head"),
         required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
         least_frames=2,
     ),
     # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.
     Family(
         model_type="internvl",
-        unquantised=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
+        unquantized=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
         visual="image_token",
     ),
     # Frames of one size, pooled, in one run of visual tokens with a newline feature at its end.
     Family(
         model_type="llava_onevision",
-        unquantised=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
+        unquantized=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
     ),
     # Frames cropped to one size, pooled, in one run of visual tokens; a Llama or Mistral decoder.
     Family(
         model_type="llava_next_video",
-        unquantised=("model.vision_tower", "model.multi_modal_projector", "model.vision_resampler", "lm_head"),
+        unquantized=("model.vision_tower", "model.multi_modal_projector", "model.vision_resampler", "lm_head"),
     ),
     # SmolVLM2: frames as images of one size, each behind its time, a sentence about the video before them.
     Family(
         model_type="smolvlm",
-        unquantised=("model.vision_model", "model.connector", "lm_head"),
+        unquantized=("model.vision_model", "model.connector", "lm_head"),
         decoder="model.text_model",
         visual="image_token",
     ),
     # VideoLLaMA3: each frame behind its time; patches that hardly change from the frame before are left out.
     Family(
         model_type="video_llama_3",
-        unquantised=("model.vision_model", "model.projector", "lm_head"),
+        unquantized=("model.vision_model", "model.projector", "lm_head"),
         required=frozenset({"video_grid_thw", "video_merge_sizes", "video_compression_mask"}),
     ),
 )

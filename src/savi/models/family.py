@@ -20,24 +20,30 @@ class ClipPrefix:
     """Everything before a clip's branches: the start of the chat, then all up to the clip's last visual token.
 
     It depends on frozen weights only, so it can be cached as long as the clip is the same.
-
-    embeds: (prefix, width) in the model's dtype. positions: int64 (axes, prefix); 3 axes for M-RoPE, 1 otherwise.
-    next_position: position, on every axis, of the first token behind the prefix. deep: (layers, prefix, width), what
-    the first decoder layers' outputs are raised by (DeepStack), None for a family without. tail: text that the
-    processor writes behind the last visual token. It is read with each prompt, as a tokenizer may join the two.
     """
 
     embeds: Tensor
+    """(prefix, hidden size), in the model's dtype."""
+
     positions: Tensor
+    """int64 (axes, prefix); 3 axes for M-RoPE, 1 otherwise."""
+
     next_position: int
+    """Position, on every axis, of the first token behind the prefix."""
+
     deep: Tensor | None = None
+    """Features that are added to the outputs of the first decoder layers (DeepStack): (layers, prefix, hidden size).
+    None for a family without."""
+
     tail: str = ""
+    """Text that the processor writes behind the last visual token. It is read with each prompt, as a tokenizer may join
+    the two."""
 
     def __len__(self) -> int:
         return self.embeds.shape[0]
 
     def to(self, device: torch.device) -> ClipPrefix:
-        """The same on a device."""
+        """The same prefix on a device."""
         deep = None if self.deep is None else self.deep.to(device)
         return replace(self, embeds=self.embeds.to(device), positions=self.positions.to(device), deep=deep)
 
@@ -65,7 +71,7 @@ class Family:
     model_type: str
     """`model_type` in its checkpoints' config.json."""
 
-    unquantised: tuple[str, ...]
+    unquantized: tuple[str, ...]
     """Modules, by the start of their names, that stay in full precision under NF4: all but the decoder."""
 
     decoder: str = "model.language_model"

@@ -45,7 +45,7 @@ def continue_branches(
 ) -> list[Continuation]:
     """Continue prompts behind their clips' prefixes until an end token or the limit.
 
-    clips: index into the prefixes, one a branch. banned_ids: int64, tokens never sampled (special tokens, which would
+    clips: index into the prefixes, one per branch. banned_ids: int64, tokens never sampled (special tokens, which would
     break the next turn's prompt). Branches that are done leave the batch, and clips with them.
     Raises RuntimeError for a model in training mode.
     """
@@ -86,7 +86,7 @@ class _Growth:
     """The branches that are still being written, in slots behind their clips.
 
     slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. visible: bool (clips, slots, keys), what
-    its next token sees. positions: int64 (clips, slots), where that token stands.
+    its next token sees. positions: int64 (clips, slots), of that token.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class _Growth:
         return hidden[self.cells]
 
     def drop(self, done: Sequence[bool]) -> None:
-        """Let go of branches that are done, one bool for each that was alive, and of slots and clips that are idle."""
+        """Remove branches that are done, and slots and clips without one. done: one bool per branch that was alive."""
         ended = torch.tensor([branch for branch, is_end in zip(self.alive_list, done, strict=True) if is_end])
         self.slots[torch.isin(self.slots, ended)] = -1
         counts = (self.slots >= 0).sum(1)
@@ -165,7 +165,7 @@ class _Growth:
         self._find_alive()
 
     def _keep_clips(self, clips: Tensor) -> None:
-        """Go on with some clips in a cache of their own: the next turn finds the prefixes as they were."""
+        """Continue with some of the clips, in a cache of their own: the next turn needs the prefixes as they are."""
         index = clips.to(self.device)
         self.cache = Cache(layers=[GrowingLayer(layer.keys[index], layer.values[index]) for layer in self.cache.layers])
 
@@ -203,8 +203,8 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids
     probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True, stable=True)
     cumulative = probabilities.double().cumsum(-1)
     # The nucleus is the shortest head that holds top_p; its last token is the one that crosses the line.
-    # Logits that are no numbers have none; the index must exist all the same, or a GPU would fail with it. The reply's
-    # log-probability tells of them, once, when it is whole.
+    # NaN logits have no nucleus. The index must exist even so, or a GPU would fail with it. The log-probability of the
+    # whole reply shows that they were NaN.
     nucleus = (((cumulative - probabilities) < sampling.top_p).sum(-1, keepdim=True) - 1).clamp(min=0)
     threshold = uniforms.to(cumulative)[:, None] * cumulative.gather(-1, nucleus)
     chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(max=nucleus)

@@ -37,8 +37,8 @@ def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: st
         "test has compared its packed scores with plain ones, and LoRA takes only layers with the usual names",
         stacklevel=2,
     )
-    unquantised = (*(name for name in around if name != decoder), "lm_head")
-    family = Family(model_type, unquantised, decoder)
+    unquantized = (*(name for name in around if name != decoder), "lm_head")
+    family = Family(model_type, unquantized, decoder)
     # A few frames tell which token the processor writes: some write a video as images.
     tried = torch.arange(8 * 64 * 64 * 3).remainder(251).to(torch.uint8).view(8, 64, 64, 3)
     seconds = tuple(index / 4 for index in range(8))

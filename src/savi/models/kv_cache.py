@@ -1,4 +1,4 @@
-"""A clip's keys and values: filled once, and grown by whatever branches from the clip."""
+"""The keys and values of clips: computed once, then extended by everything that branches from the clips."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOM = 256
 class GrowingLayer(DynamicLayer):
     """One layer's keys and values, (clips, heads, tokens, head_dim), in buffers with room behind them.
 
-    A token that is appended doesn't copy what stands before it, as it does in transformers' own dynamic layer.
+    Appending a token doesn't copy the tokens before it, as transformers' own dynamic layer does.
     """
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
@@ -60,7 +60,7 @@ class KVCache:
 
     @property
     def width(self) -> int:
-        """Columns that the prefixes take; behind them stand the branches of the turn."""
+        """Columns of the prefixes. The branches of the turn follow them."""
         return max(self.lengths)
 
     def rewind(self) -> None:

@@ -81,7 +81,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=list(family.unquantised),
+            llm_int8_skip_modules=list(family.unquantized),
         )
     try:
         model = AutoModelForImageTextToText.from_pretrained(path, **options)
@@ -128,7 +128,7 @@ def _at_home(path: str) -> str:
 def fingerprint(model: PreTrainedModel) -> str:
     """What tells one base from another: its type, and a digest of its first embeddings.
 
-    Taken in bfloat16, so that a base is the same whichever precision it is loaded in; those are not quantised.
+    Taken in bfloat16, so that a base is the same whichever precision it is loaded in; they are never quantized.
     """
     embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
     digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)

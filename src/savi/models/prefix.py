@@ -11,16 +11,16 @@ from savi.types import Frames, SaviError
 
 CACHED = {"inputs_embeds", "position_ids"}
 IDLE = {"attention_mask", "cache_position"}
-"""What says nothing of a row that is read alone and from its start: that nothing is padded, and where it starts."""
+"""Inputs that carry no information for a row that is read alone and from its start."""
 
 
 def encode_prefix(
     model: PreTrainedModel, processor: ProcessorMixin, family: Family, chat: str, frames: Frames
 ) -> ClipPrefix:
-    """Encode a clip. chat: a text with the video's placeholder and, behind it, what every prompt has.
+    """Encode a clip. chat: a chat about it without a prompt, see :meth:`savi.models.chat.Chat.text`.
 
-    Raises SaviError for a model whose decoder is handed more than a prefix keeps, and for a tokenizer that doesn't
-    give back the text behind the clip: its prompts could not be told from what the processor wrote.
+    Raises SaviError for a model whose decoder takes inputs that a prefix does not hold, and for a tokenizer that does
+    not give back the text behind the clip: that text could not be told from what the processor wrote.
     """
     inputs = family.video_inputs(processor, chat, frames)
     ids = inputs["input_ids"][0]
@@ -44,7 +44,7 @@ def encode_prefix(
 
 
 def _check_cached(given: DecoderArguments, family: Family) -> None:
-    """What is handed to the decoder and not kept would be missing from packed rows without a word."""
+    """Refuse inputs of the decoder that a prefix does not hold: packed rows would silently lack them."""
     lost = {name for name, value in given.items() if isinstance(value, Tensor | list | tuple | dict)} - CACHED - IDLE
     mask = given.get("attention_mask")
     if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):

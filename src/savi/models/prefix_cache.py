@@ -37,9 +37,9 @@ class PrefixCacheSettings:
 class PrefixCache:
     """Prefixes by clip, as long as the clip's file is the one that they were read from.
 
-    A file that was replaced, even by one of the same size and date, is another one; a file that is gone is not.
-    When the memory is full it takes no more, and never lets go: clips come round in a cycle, where the least recently
-    used one is the next one needed. encoder: digest of what a prefix depends on besides its file, see
+    A replaced file is another file, even with the same size and date; a file that is gone is not. When the memory is
+    full, no more prefixes are added and none is removed: each round takes the clips in a cycle, and the least recently
+    used prefix is the next one needed. encoder: digest of what a prefix depends on besides its file, see
     :func:`encoder_key`.
     """
 
@@ -59,7 +59,7 @@ class PrefixCache:
         return self._in_memory(clip, file) is not None or self._on_disk(clip, file) is not None
 
     def get(self, clip: Clip) -> ClipPrefix | None:
-        """The clip's prefix, in main memory; None if it isn't kept. Raises SaviError for a file that can't be read."""
+        """The clip's prefix, in main memory; None if it is not there. Raises SaviError for an unreadable file."""
         file = identify(clip.path)
         prefix = self._in_memory(clip, file)
         if prefix is None and (place := self._on_disk(clip, file)):
@@ -93,7 +93,7 @@ class PrefixCache:
         return place if place and place.is_file() else None
 
     def _place(self, clip: Clip, file: FileIdentity | None) -> Path | None:
-        """Where the prefix of a clip belongs that was read from this file."""
+        """The path on disk of the prefix of a clip that was read from this file."""
         if self._folder is None or file is None:
             return None
         span = clip.span if isinstance(clip, Excerpt) else None
@@ -105,7 +105,7 @@ def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Famil
     """A digest of what a prefix depends on besides its file: weights around the decoder, processor, sampling of frames,
     and the version of transformers, whose code makes a prefix of them.
 
-    Of each parameter the first values are taken, which differ between any two trainings.
+    It takes the first values of each parameter, which differ between any two trainings.
     """
     parts = [transformers.__version__, sampled_as, processor.to_dict()]
     digest = hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode())
@@ -119,7 +119,7 @@ def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Famil
 
 
 def _write(prefix: ClipPrefix, place: Path) -> None:
-    """Under another name first: a run that is cut off leaves no half of a file."""
+    """Write a file whole or not at all. Runs may share the folder, so its first name has the number of the process."""
     tensors = {"embeds": prefix.embeds, "positions": prefix.positions}
     if prefix.deep is not None:
         tensors["deep"] = prefix.deep

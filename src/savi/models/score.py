@@ -21,7 +21,7 @@ def score_packed(
     prefixes: Sequence[ClipPrefix],
     requests: Sequence[Sequence[TokenizedRequest]],
 ) -> ResponseScores:
-    """Score every response of every clip in one pass, a row a clip: prefix, then the tree of its branches.
+    """Score every response of every clip in one pass, one row per clip: its prefix, then the tree of its branches.
 
     There is no cache in it, so it is exact under gradient checkpointing too. Logits are computed at response
     positions only. The responses come in the order of the clips, their requests, and the requests' responses.

@@ -23,8 +23,8 @@ from savi.models.tree import TokenizedRequest
 from savi.types import Clip, Frames, Sampling
 
 Reference = Literal["base", "previous"]
-"""base: the model with its adapter off. previous: the adapter as it stands when the pairs are built, that is, at the
-end of the round before; its log-probabilities are kept with the pairs, so that no copy of it is needed."""
+"""base: the model with its adapter off. previous: the adapter at the time when the pairs are built, that
+is, at the end of the round before. Its log-probabilities are stored with the pairs, so no copy of it is needed."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class VideoLMSession:
         """
         order, by_clip = self._by_clip(requests)
         clips = [index for index, group in enumerate(by_clip) if group]
-        # With gradients the memory is for the caller to choose: what is asked for is kept for one backward pass.
+        # With gradients the caller decides on the memory: all requests stay in memory for one backward pass.
         at_once = len(clips) if torch.is_grad_enabled() else clips_at_once(self.prefixes)
         parts = [
             score_packed(self.model, self.chat.family, [self.prefixes[i] for i in some], [by_clip[i] for i in some])
@@ -100,7 +100,7 @@ class VideoLMSession:
             return self.score(requests)
 
     def tokenize(self, request: ScoreRequest) -> TokenizedRequest:
-        """The token ids of a request, as they stand behind the prefix of its clip."""
+        """The token ids of a request behind the prefix of its clip: int tuples, the end token last in each response."""
         return TokenizedRequest(
             self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]),
             tuple(self.chat.response_ids(response) for response in request.responses),

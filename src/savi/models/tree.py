@@ -1,6 +1,6 @@
 """The layout of a clip with its branches: one prefix, the prompts behind it, the responses behind each prompt.
 
-Packed into one row, every token sees its ancestors only (the tree mask) and stands at the position it would have in
+Packed into one row, every token sees its ancestors only (the tree mask) and has the position that it would have in
 a row of its own, so that one pass over the prefix serves all branches (Wang and Hegde 2024, for text).
 """
 

@@ -23,7 +23,7 @@ from savi.types import Clip, Frames
 class VideoLM:
     """Encodes clips for one adapted model (implements :class:`savi.inference.VideoModel`).
 
-    peft_model: the base with its LoRA adapter. reference: which frozen model score_reference stands for.
+    peft_model: the base with its LoRA adapter. reference: the frozen model that score_reference scores with.
     prefix_cache: where the prefixes of clips already encoded are kept. sampled_as: how their frames are sampled, in
     words: a prefix of frames that were sampled otherwise is not taken.
     """

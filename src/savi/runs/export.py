@@ -39,7 +39,7 @@ def export_adapter(run: Run, folder: Path) -> list[str]:
     config.base_model_name_or_path = base
     config.inference_mode = True
     config.save_pretrained(str(folder))
-    _write_around(run, folder, {"base": base, "nf4": run.base.nf4, "unquantised": family.unquantised}, merged=False)
+    _write_around(run, folder, {"base": base, "nf4": run.base.nf4, "unquantised": family.unquantized}, merged=False)
     return []
 
 
