@@ -18,7 +18,7 @@ SMALL = [
     "--data.clip_count=8",
     "--data.benchmark=null",
     "--data.labelled=null",
-    "--model.keep.folder=null",
+    "--model.prefix_cache.folder=null",
     "--trainer.max_epochs=1",
     "--trainer.enable_progress_bar=false",
 ]

@@ -11,7 +11,6 @@ import shutil
 import struct
 import time
 from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from savi.training import checkpoint_files
 from savi.training.checkpoint_files import newest_checkpoint
 from savi.training.metrics_file import read_rows
 from savi.training.module import SelfAlignment
-from savi.training.renamed import RENAMED, RENAMED_VALUES
+from savi.training.renamed import RENAMED, earlier_names
 from savi.training.self_critique import SelfCritique
 from savi.world import BASE
 from tests.real_videos import real_videos
@@ -267,7 +266,7 @@ IDENTITY = {
     "--model.lora.r=4": "model.lora.r 8, not 4",
     "--model.lora.alpha=64": "model.lora.alpha 16, not 64",
     "--model.optimizer.name=paged_adamw_8bit": "model.optimizer.name adamw, not paged_adamw_8bit",
-    "--model.chain.critic.who=text": "model.chain.critic.who itself, not text",
+    "--model.chain.critic.kind=text": "model.chain.critic.kind self, not text",
     "--model.chain.answer.temperature=0.5": "model.chain.answer.temperature 1.0, not 0.5",
     "--model.filters.max_repeats=4": "model.filters.max_repeats 3, not 4",
     "--model.prompts.preset=default": "model.prompts.preset world, not default",
@@ -293,6 +292,7 @@ def test_a_run_with_earlier_names_of_settings_is_resumed_to_the_same_end(
     run = tmp_path / "demo" / "version_0"
     shutil.copytree(half, run)
     with_earlier_names(run)
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["chain"]["critic"]["who"] == "itself"
     line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last", "--model.optimizer.name=paged_adamw_8bit"), capsys)
     assert "was begun with model.optimizer.name adamw, not paged_adamw_8bit" in line
     savi("validate", tmp_path, "--ckpt_path=last")
@@ -304,27 +304,19 @@ def test_a_run_with_earlier_names_of_settings_is_resumed_to_the_same_end(
 
 def with_earlier_names(run: Path) -> None:
     """Write the settings of a run's folder as versions before the renaming did."""
-    config = yaml.safe_load((run / "config.yaml").read_text())
-    for old, new in RENAMED.items():
-        *groups, name = new.split(".")
-        group = reduce(lambda outer, part: outer[part], groups, config)
-        if name in group:
-            group[old.rpartition(".")[2]] = earlier_value(new, group.pop(name))
-    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    config = run / "config.yaml"
+    config.write_text(yaml.safe_dump(earlier_names(yaml.safe_load(config.read_text()), "")))
     for path in (run / "checkpoints").glob("*.ckpt"):
         content = checkpoint_of(run, path.name)
-        settings = content["settings"].items()
-        content["settings"] = {earlier_key(key): earlier_value(key, value) for key, value in settings}
+        content["settings"] = {
+            earlier_key(key): earlier_names(value, key) for key, value in content["settings"].items()
+        }
         torch.save(content, path)
 
 
 def earlier_key(key: str) -> str:
     pairs = ((old, new) for old, new in RENAMED.items() if f"{key}.".startswith(f"{new}."))
     return next((old + key.removeprefix(new) for old, new in pairs), key)
-
-
-def earlier_value(key: str, value: Any) -> Any:
-    return next((old for old, now in RENAMED_VALUES.get(key, {}).items() if now == value), value)
 
 
 def test_the_settings_of_an_older_run_are_those_of_its_config(

@@ -32,7 +32,7 @@ from tests.test_cli import DEMO, complaint
         ("model.filters.length_slack=-1", "must be at least 0, not -1"),
         ("model.optimizer.lr=0", "must be above 0, not 0.0"),
         ("model.optimizer.warmup_steps=-1", "must be at least 0, not -1"),
-        ("model.keep.mib=-1", "must be at least 0, not -1.0"),
+        ("model.prefix_cache.mib=-1", "must be at least 0, not -1.0"),
         ("data.clip_count=0", "must be at least 1, not 0"),
         ("data.benchmark_clips=0", "must be at least 1, not 0"),
         ("data.decode_timeout=0", "must be above 0 and at most 86400.0, not 0.0"),

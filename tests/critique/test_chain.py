@@ -175,7 +175,7 @@ def test_no_more_questions_are_kept_than_asked_for() -> None:
 
 def test_random_direction_turns_about_half_of_the_pairs_and_scores_them_as_turned() -> None:
     model = ScriptedModel(sensible)
-    results = run(model, clips=100, questions_per_aspect=1, direction="random")
+    results = run(model, clips=100, questions_per_aspect=1, preference="random")
     pairs = [pair for result in results for pair in result.pairs]
     turned = sum(pair.chosen == "red" for pair in pairs)
     assert 70 < turned < 130

@@ -118,7 +118,7 @@ def test_two_samples_need_no_critic() -> None:
         return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
 
     model = ScriptedModel(script)
-    results = run(model, questions_per_aspect=1, second="sample")
+    results = run(model, questions_per_aspect=1, chosen_source="sample")
     assert outcomes(results) == ["pair", "unchanged revision"]
     (pair,) = results[0].pairs
     assert (pair.chosen, pair.rejected, pair.critique) == ("blue", "red", "")
@@ -158,7 +158,7 @@ def test_the_judges_word_turns_the_pair() -> None:
     def script(clip: int, prompt: str) -> str:
         return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
 
-    (result,) = run(Judge(script), questions_per_aspect=1, second="sample", direction="judge")
+    (result,) = run(Judge(script), questions_per_aspect=1, chosen_source="sample", preference="judge")
     assert [(pair.chosen, pair.rejected) for pair in result.pairs] == [("red", "blue"), ("red", "blue")]
     assert [pair.reference_chosen_logp for pair in result.pairs] == [-7.0, -7.0]
 
@@ -199,7 +199,7 @@ def test_there_is_no_truth_of_other_clips(path: str) -> None:
     [
         ({"aspects": ()}, "one or both of spatial, temporal"),
         ({"aspects": ("spatial", "spatial")}, "one or both of spatial, temporal"),
-        ({"second": "sample", "critic": CriticSettings("text")}, "nobody criticises"),
+        ({"chosen_source": "sample", "critic": CriticSettings("text")}, "nobody criticizes"),
     ],
 )
 def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> None:
@@ -207,10 +207,10 @@ def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> No
         ChainSettings(**values)
 
 
-@pytest.mark.parametrize(("who", "base"), [("another", ""), ("text", "x")])
-def test_a_second_checkpoint_goes_with_another_critic_only(who: Any, base: str) -> None:
-    with pytest.raises(SaviError, match="goes with who=another"):
-        CriticSettings(who, base)
+@pytest.mark.parametrize(("kind", "base"), [("another", ""), ("text", "x")])
+def test_a_second_checkpoint_goes_with_another_critic_only(kind: Any, base: str) -> None:
+    with pytest.raises(SaviError, match="goes with kind=another"):
+        CriticSettings(kind, base)
 
 
 def test_frames_of_an_empty_film_are_frames() -> None:

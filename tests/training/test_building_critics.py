@@ -34,6 +34,6 @@ def test_a_critic_that_cannot_criticise_is_refused(
         check_critic(settings, MINE, generation_batch_clips, 32)
 
 
-@pytest.mark.parametrize("who", ["itself", "text", "other_clip", "shuffled"])
-def test_others_are_not(who: Any) -> None:
-    check_critic(CriticSettings(who), MINE, 2, 32)
+@pytest.mark.parametrize("kind", ["self", "text", "other_clip", "shuffled"])
+def test_others_are_not(kind: Any) -> None:
+    check_critic(CriticSettings(kind), MINE, 2, 32)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import asdict
+
 import pytest
 
+from savi.critique.critics import CriticSettings
+from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
-from savi.training.renamed import RENAMED, current_key, current_settings, rename
+from savi.training.renamed import RENAMED, current_key, current_settings, earlier_names, rename
 from savi.training.settings_kinds import KINDS
 
 
@@ -42,3 +48,27 @@ def test_the_settings_of_a_checkpoint_are_renamed() -> None:
         "model.optimizer.lr": 0.1,
         "model.lora.r": 8,
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "digest"),
+    [
+        (ChainSettings(), "949404a0cd4b8749"),
+        (ChainSettings(preference="random", critic=CriticSettings("shuffled")), "fe1d1cd12b5f3965"),
+        (ChainSettings(chosen_source="sample", preference="judge"), "7d60c94e8c59f79f"),
+    ],
+)
+def test_the_digest_of_a_rounds_settings_is_that_of_earlier_versions(settings: ChainSettings, digest: str) -> None:
+    """As version faa567d made it. With another digest, a round that it began could not be resumed."""
+    text = json.dumps(earlier_names(asdict(settings), "model.chain"), sort_keys=True)
+    assert hashlib.blake2b(text.encode(), digest_size=8).hexdigest() == digest
+
+
+def test_words_of_values_are_renamed_both_ways() -> None:
+    found: dict[str, str] = {}
+    old = {"chain": {"second": "sample", "critic": {"who": "itself", "base": ""}}}
+    new = {"chain": {"chosen_source": "sample", "critic": {"kind": "self", "base": ""}}}
+    assert rename(old, found, "model") == new
+    assert found["model.chain.critic.kind itself"] == "model.chain.critic.kind self"
+    assert earlier_names(new, "model") == old
+    assert current_settings({"model.chain.critic.who": "itself"}) == {"model.chain.critic.kind": "self"}

@@ -74,12 +74,12 @@ class CritiqueChain:
         session = self.model.encode(clips, frames)
         seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
         threads = self._ask(session, seeds)
-        for turn in TURNS[self.settings.second]:
+        for turn in TURNS[self.settings.chosen_source]:
             self._take(turn, session, [thread for thread in threads if thread.refused is None], seeds)
         for thread in threads:
             if thread.refused is None:
                 thread.refused = refuse_pair(
-                    thread.replies["answer"], thread.replies[self.settings.second], self.filters
+                    thread.replies["answer"], thread.replies[self.settings.chosen_source], self.filters
                 )
         return self._results(session, seeds, threads)
 
@@ -201,15 +201,15 @@ class CritiqueChain:
             ScoreRequest(
                 thread.clip,
                 self._prompt(ANSWER, thread),
-                (thread.replies[self.settings.second], thread.replies["answer"]),
+                (thread.replies[self.settings.chosen_source], thread.replies["answer"]),
             )
             for thread in threads
         ]
         turned = [False] * len(threads)
-        if self.settings.direction == "random":
+        if self.settings.preference == "random":
             drawn = [random.Random(derive_seed(seeds[thread.clip], thread.key)).random() for thread in threads]
             turned = [chance < 0.5 for chance in drawn]
-        elif self.settings.direction == "judge":
+        elif self.settings.preference == "judge":
             turned = [preferred == 1 for preferred in prefer_by_text(self.model, requests)]
         return [
             replace(request, responses=request.responses[::-1]) if turn else request

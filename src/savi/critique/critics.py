@@ -27,8 +27,8 @@ EMPTY_FRAMES, EMPTY_SIDE, EMPTY_FPS = 32, 112, 8.0
 class CriticSettings:
     """The critic of the answers. Whoever it is, the model itself revises them, with the clip in view."""
 
-    who: Literal["itself", "another", "text", "other_clip", "shuffled", "truth"] = "itself"
-    """`itself` is the method. `another` is a second checkpoint, `text` the model with an empty film, so that it judges
+    kind: Literal["self", "another", "text", "other_clip", "shuffled", "truth"] = "self"
+    """`self` is the method. `another` is a second checkpoint, `text` the model with an empty film, so that it judges
     by text alone. `other_clip`, the model with the batch's next clip, and `shuffled`, the model's own critiques handed
     on to the next clip's questions, are controls. `truth` is the rendered world's own truth: a ceiling for experiments
     on it, no self-alignment."""
@@ -37,8 +37,8 @@ class CriticSettings:
     """Folder or hub name of the second checkpoint. For the critic `another`, and for no other."""
 
     def __post_init__(self) -> None:
-        if (self.who == "another") != bool(self.base):
-            raise SaviError("model.chain.critic.base: a second checkpoint goes with who=another, and only with it")
+        if (self.kind == "another") != bool(self.base):
+            raise SaviError("model.chain.critic.base: a second checkpoint goes with kind=another, and only with it")
 
 
 @dataclass(frozen=True)

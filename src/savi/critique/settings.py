@@ -24,11 +24,11 @@ class ChainSettings:
     aspects: tuple[Aspect, ...] = ASPECTS
     """The subjects of the questions. `temporal` alone gives temporal preferences only, as in TPO (Li et al. 2025)."""
 
-    second: Literal["revision", "sample"] = "revision"
+    chosen_source: Literal["revision", "sample"] = "revision"
     """The response that is paired with the first answer: its revision, or another sample that nobody criticizes."""
 
-    direction: Literal["second", "random", "judge"] = "second"
-    """The preferred response of a pair. `second` is the method: the second response is preferred over the first answer.
+    preference: Literal["second", "random", "judge"] = "second"
+    """The preferred response of a pair. `second`, the method, prefers that of chosen_source over the first answer.
     `random` draws it, a control that must not learn anything. `judge` asks a judge who never sees the clip, as in
     LLaVA-Hound-DPO (Zhang et al. 2024)."""
 
@@ -52,5 +52,5 @@ class ChainSettings:
             check_number(f"model.chain.{name}", getattr(self, name), least=1)
         if not self.aspects or len(set(self.aspects)) < len(self.aspects):
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
-        if self.second == "sample" and self.critic != CriticSettings():
-            raise SaviError("model.chain.critic: with second=sample nobody criticises")
+        if self.chosen_source == "sample" and self.critic != CriticSettings():
+            raise SaviError("model.chain.critic: with chosen_source=sample nobody criticizes")

@@ -46,4 +46,4 @@ CRITIQUE_AND_REVISE = (
 ANSWER_TWICE = (ANSWER, TurnSpec("sample", "answer", parse_answer))
 
 TURNS = {"revision": CRITIQUE_AND_REVISE, "sample": ANSWER_TWICE}
-"""By what stands against the first answer, `model.chain.second`."""
+"""By the response that is paired with the first answer, `model.chain.chosen_source`."""

@@ -31,7 +31,7 @@ class PrefixCacheSettings:
     """Folder that keeps prefixes on disk as well, for all rounds and for later runs. None: main memory only."""
 
     def __post_init__(self) -> None:
-        check_number("model.keep.mib", self.mib, least=0)
+        check_number("model.prefix_cache.mib", self.mib, least=0)
 
 
 class PrefixCache:
@@ -52,7 +52,9 @@ class PrefixCache:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise SaviError(f"model.keep.folder: {settings.folder} can't be made: {error.strerror}") from None
+                raise SaviError(
+                    f"model.prefix_cache.folder: {settings.folder} can't be made: {error.strerror}"
+                ) from None
 
     def __contains__(self, clip: Clip) -> bool:
         file = identify(clip.path)
@@ -130,7 +132,7 @@ def _write(prefix: ClipPrefix, place: Path) -> None:
         unfinished.replace(place)
     except (SafetensorError, OSError) as error:
         unfinished.unlink(missing_ok=True)
-        raise SaviError(f"model.keep.folder: {place} can't be written ({error})") from error
+        raise SaviError(f"model.prefix_cache.folder: {place} can't be written ({error})") from error
 
 
 def _read(file: Path) -> ClipPrefix:
@@ -139,7 +141,7 @@ def _read(file: Path) -> ClipPrefix:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
             said = opened.metadata()
     except (SafetensorError, OSError) as error:
-        raise SaviError(f"model.keep.folder: {file} can't be read ({error}): delete it") from None
+        raise SaviError(f"model.prefix_cache.folder: {file} can't be read ({error}): delete it") from None
     return ClipPrefix(
         embeds=tensors["embeds"],
         positions=tensors["positions"],

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_batch_clips: int, frames: int) -> None:
     """Raises SaviError for a critic that can't criticise these clips, before a model is loaded. frames: of a clip."""
-    if settings.who in ("other_clip", "shuffled") and generation_batch_clips < 2:
-        raise SaviError(f"model.chain.critic.who: {settings.who} needs data.generation_batch_clips of at least 2")
-    if settings.who == "truth":
+    if settings.kind in ("other_clip", "shuffled") and generation_batch_clips < 2:
+        raise SaviError(f"model.chain.critic.kind: {settings.kind} needs data.generation_batch_clips of at least 2")
+    if settings.kind == "truth":
         Truth(clips)
     if settings.base:
         try:
@@ -35,7 +35,7 @@ def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_bat
 def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
     """A second checkpoint is loaded in the precision of the first, and goes where that one is."""
     settings, model = module.chain_settings.critic, module.video_lm
-    match settings.who:
+    match settings.kind:
         case "truth":
             rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
             return Truth(clips)
@@ -45,7 +45,9 @@ def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
             )
             adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
             adapted.to(model.device)
-            return Another(VideoLM(loaded, adapted.eval(), prefix_cache=module.keep, sampled_as=module.sampled_as))
+            return Another(
+                VideoLM(loaded, adapted.eval(), prefix_cache=module.prefix_cache, sampled_as=module.sampled_as)
+            )
         case "text":
             return TextReader(model)
         case "other_clip":

@@ -51,7 +51,7 @@ class SelfAlignment(LightningModule):
         reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
             the model at the end of the round before.
         reply: Decoding of the free-form replies in evaluations. Greedy by default.
-        keep: Where the prefixes of encoded clips are kept.
+        prefix_cache: Where the prefixes of encoded clips are kept.
         frames: Frames per clip; the command line takes data.frames.
         max_pixels: Most pixels per frame; the command line takes data.max_pixels.
         seed: Seed of the chain, of the adapter's first weights and of dropout; the command line takes seed_everything.
@@ -68,7 +68,7 @@ class SelfAlignment(LightningModule):
         prompts: PromptSettings,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
-        keep: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
+        prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
         frames: int = 32,
         max_pixels: int | None = None,
         seed: int = 0,
@@ -83,7 +83,7 @@ class SelfAlignment(LightningModule):
         self.prompts = prompts.build()
         self.reference: Reference = reference
         self.reply = reply
-        self.keep = keep
+        self.prefix_cache = prefix_cache
         self.frames = frames
         self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
         self.seed = seed
@@ -107,7 +107,7 @@ class SelfAlignment(LightningModule):
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
         self.base_weights = loaded.weights
-        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.keep, self.sampled_as)
+        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
         # Lightning asks for callbacks before it prepares data or loads a model.

@@ -15,10 +15,14 @@ RENAMED = {
     "data.clips_per_pass": "data.micro_batch_clips",
     "data.clips_per_chain": "data.generation_batch_clips",
     "data.passes": "data.epochs_per_round",
+    "model.chain.second": "model.chain.chosen_source",
+    "model.chain.direction": "model.chain.preference",
+    "model.chain.critic.who": "model.chain.critic.kind",
+    "model.keep": "model.prefix_cache",
 }
 """The earlier key of a setting, or of a group of settings, and its key now. Both are in the same group."""
 
-RENAMED_VALUES: dict[str, dict[str, str]] = {}
+RENAMED_VALUES = {"model.chain.critic.kind": {"itself": "self"}}
 """By key, the earlier words for a setting's values, and those of now."""
 
 REFERENCE = re.compile(r"(?<=\$\{)[A-Za-z_][\w.]*(?=\})")
@@ -73,3 +77,16 @@ def rename(settings: Any, found: dict[str, str] | None = None, place: str = "") 
                 raise SaviError(f"{key} and {now} are the same setting; take {now} alone")
         renamed[name] = rename(value, found, now)
     return renamed
+
+
+def earlier_names(settings: Any, place: str) -> Any:
+    """Nested settings under the names that they had first: what digests are made of, so that a renaming changes none.
+
+    place: the key of the group that `settings` are of.
+    """
+    if not isinstance(settings, Mapping):
+        words = {now: old for old, now in RENAMED_VALUES.get(place, {}).items()}
+        return words.get(settings, settings) if isinstance(settings, str) else settings
+    names = {new: old.rpartition(".")[2] for old, new in RENAMED.items()}
+    keys = {name: f"{place}.{name}" if place else str(name) for name in settings}
+    return {names.get(key, name): earlier_names(settings[name], key) for name, key in keys.items()}

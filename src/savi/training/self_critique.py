@@ -27,6 +27,7 @@ from savi.training.frames import FramesAhead
 from savi.training.launching import stop_on_sigterm
 from savi.training.progress import pair_building_bar
 from savi.training.readiness import check_readiness
+from savi.training.renamed import earlier_names
 from savi.training.resume import check_clips
 from savi.training.run_folder import lock_run, run_folder, unlock_run
 from savi.types import Clip, Frames, PreferencePair, SaviError
@@ -170,7 +171,7 @@ class SelfCritique(Callback):
     def _check_readiness(self, clips: Sequence[Clip]) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
         settings = self._module.chain_settings
-        if settings.second != "revision" or settings.critic.who == "truth":
+        if settings.chosen_source != "revision" or settings.critic.kind == "truth":
             return
         readiness = check_readiness(self._chain(clips), self._data, clips)
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
@@ -184,14 +185,14 @@ class SelfCritique(Callback):
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "reference": module.reference,
             "prompts": asdict(module.prompts),
-            "chain": asdict(module.chain_settings),
+            "chain": earlier_names(asdict(module.chain_settings), "model.chain"),
             "filters": asdict(module.filter_settings),
             "frames": [self._data.frames, self._data.max_pixels],
             "clips": [clip.id for clip in clips],
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
-        if module.chain_settings.critic.who in ("other_clip", "shuffled"):  # critiques change hands within a batch
+        if module.chain_settings.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
             parts["clips_per_chain"] = self._data.generation_batch_clips
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 

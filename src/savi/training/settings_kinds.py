@@ -42,9 +42,9 @@ KINDS: dict[str, Kind] = {
     "model.chain.questions_per_aspect": ID,
     "model.chain.question_replies": ID,
     "model.chain.aspects": ID,
-    "model.chain.second": ID,
-    "model.chain.direction": ID,
-    "model.chain.critic.who": ID,
+    "model.chain.chosen_source": ID,
+    "model.chain.preference": ID,
+    "model.chain.critic.kind": ID,
     "model.chain.critic.base": ID,
     "model.chain.question.temperature": ID,
     "model.chain.question.top_p": ID,
@@ -68,8 +68,8 @@ KINDS: dict[str, Kind] = {
     "model.reply.temperature": CHANGE,
     "model.reply.top_p": CHANGE,
     "model.reply.max_new_tokens": CHANGE,
-    "model.keep.mib": NONE,
-    "model.keep.folder": NONE,
+    "model.prefix_cache.mib": NONE,
+    "model.prefix_cache.folder": NONE,
     "data.clips": ID,  # by content
     "data.clip_count": ID,  # by content
     "data.benchmark": CHANGE,
