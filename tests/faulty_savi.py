@@ -18,7 +18,7 @@ import torch
 from savi.cli import main
 from savi.cli.train import SaviCLI
 from savi.critique.chain import CritiqueChain
-from savi.training import watch
+from savi.distributed import watch
 from savi.training.module import SelfAlignment
 from savi.types import SaviError
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from savi.cli import main
+from savi.critique import builder
 from savi.critique.chain import CritiqueChain
-from savi.training import readiness
 from savi.training.module import SelfAlignment
 from savi.video.process import DecodeProcess
 
@@ -46,8 +46,8 @@ def time_calls(owner: Any, name: str) -> None:
 if __name__ == "__main__":
     DecodeProcess.collect = collect_slowly  # type: ignore[method-assign]
     for owner, name in (
-        (readiness, "rehearse"),
-        (readiness, "examine"),
+        (builder, "rehearse"),
+        (builder, "examine"),
         (CritiqueChain, "run"),
         (SelfAlignment, "training_step"),
         (SelfAlignment, "validation_step"),

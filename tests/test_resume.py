@@ -471,7 +471,7 @@ def test_a_kill_before_the_first_step_leaves_the_metrics(
     def killed(*_: Any) -> None:
         raise Kill
 
-    monkeypatch.setattr(SelfCritique, "pairs", killed)
+    monkeypatch.setattr(SelfCritique, "build_round", killed)
     with pytest.raises(Kill):
         fit(tmp_path, 2, "--ckpt_path=last")
     assert (run / "metrics.csv").read_bytes() == before

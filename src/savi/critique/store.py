@@ -200,6 +200,15 @@ def built_clips(folder: Path, round: int) -> tuple[list[str], bool]:
     return ids, progress.complete
 
 
+def undecodable_clips(folder: Path, round: int) -> dict[str, str]:
+    """Why clips of a round could not be decoded, by clip id; {} without such a round."""
+    path = folder / "pairs" / f"round_{round:02d}.progress.json"
+    if not path.exists() or not _read_progress(path).filters.get(UNDECODABLE):
+        return {}
+    records = (record for _, record in json_records(folder / "traces" / f"round_{round:02d}.jsonl"))
+    return {record["clip"]: record["rejected"] for record in records if record["rejected"] is not None}
+
+
 def _read_progress(path: Path) -> Progress:
     try:
         return Progress(**json.loads(path.read_text(encoding="utf-8")))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from types import MappingProxyType
 
 from torch.utils.data import Dataset
 
-from savi.distributed.sharding import shard
+from savi.critique.clip_files import CHANGED
+from savi.distributed.sharding import chunks, shard
 from savi.evaluation.benchmarks.items import Item
+from savi.files import content_digest
 from savi.types import Clip, Excerpt, Frames, PreferencePair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,6 @@ def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, se
     return steps
 
 
-def chunks(sequence: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Consecutive pieces of at most `size`."""
-    return [sequence[start : start + size] for start in range(0, len(sequence), size)]
-
-
 class FrameReader:
     """Decodes the clips that the model hasn't cached; usable in a worker process of a DataLoader."""
 
@@ -128,7 +123,11 @@ class FrameReader:
 
 
 class StepDataset(Dataset[OptimizerStep]):
-    """The optimizer steps of a round, in order. Every process takes all of them, each with its share of the clips."""
+    """The optimizer steps of a round, in order. Every process takes all of them, each with its share of the clips.
+
+    contents: digests of the clips' files as the round began, by clip id. A file that has another one now is not learnt
+    from: its pairs are about what was in it before.
+    """
 
     def __init__(
         self,
@@ -137,8 +136,10 @@ class StepDataset(Dataset[OptimizerStep]):
         read: FrameReader,
         rank: int = 0,
         processes: int = 1,
+        contents: Mapping[str, str | None] = MappingProxyType({}),
     ) -> None:
         self.steps = steps
+        self.contents = dict(contents)
         self.micro_batch_clips = micro_batch_clips
         self.read = read
         self.rank = rank
@@ -152,8 +153,13 @@ class StepDataset(Dataset[OptimizerStep]):
         step = self.steps[index]
         for part in chunks(shard(step, self.rank, self.processes), self.micro_batch_clips):
             clips = tuple(group.clip for group in part)
-            micro_batches.append(MicroBatch(clips, self.read(clips), tuple(group.pairs for group in part)))
+            frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
+            micro_batches.append(MicroBatch(clips, frames, tuple(group.pairs for group in part)))
         return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
+
+    def _changed(self, clip: Clip) -> UndecodableClip | None:
+        before, now = self.contents.get(clip.id), content_digest(clip.path)
+        return UndecodableClip(clip.path, CHANGED) if before and now and before != now else None
 
 
 class ItemDataset(Dataset[ItemBatch]):

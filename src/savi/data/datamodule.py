@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
+from savi.critique.builder import BuiltRound
 from savi.data.batches import (
     FrameReader,
     ItemBatch,
@@ -28,8 +29,9 @@ from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Item, Options
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
-from savi.types import Clip, Frames, Labelled, PreferencePair, derive_seed
+from savi.types import Clip, Frames, Labelled, derive_seed
 from savi.video.decode import UndecodableClip
+from savi.video.prefetch import decode_ahead
 from savi.world.benchmark import HeldOutSet, held_out
 from savi.world.clips import training_clips
 
@@ -47,17 +49,12 @@ MOST_SECONDS = 86_400.0
 class PairSource(Protocol):
     """Whoever makes a round's pairs: the model's self-critique callback."""
 
-    def pairs(self, clips: Sequence[Clip]) -> Sequence[PreferencePair]:
+    def build_round(self, clips: Sequence[Clip]) -> BuiltRound:
         """The pairs of the current round, built now or read back."""
         ...
 
     def is_cached(self, clip: Clip) -> bool:
         """Whether the model needs this clip's frames no more."""
-        ...
-
-    @property
-    def round(self) -> int:
-        """The current round, from 0."""
         ...
 
 
@@ -189,10 +186,10 @@ class ClipDataModule(LightningDataModule):
         if self.trainer and _has_ended(self.trainer):
             # Lightning asks for the steps of a round before it looks whether there is one.
             return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
-        pairs = self.pair_source.pairs(self.clips)
-        seed = derive_seed(self.seed, "steps", self.pair_source.round)
-        steps = plan_steps(group_by_clip(pairs, self.clips), self.pairs_per_step, self.epochs_per_round, seed)
-        return self._loader(StepDataset(steps, self.micro_batch_clips, self._reader(), *self._place))
+        built = self.pair_source.build_round(self.clips)
+        seed = derive_seed(self.seed, "steps", built.round)
+        steps = plan_steps(group_by_clip(built.pairs, self.clips), self.pairs_per_step, self.epochs_per_round, seed)
+        return self._loader(StepDataset(steps, self.micro_batch_clips, self._reader(), *self._place, built.contents))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:
         sets = [opened.items for opened in self.opened.values()]
@@ -208,6 +205,10 @@ class ClipDataModule(LightningDataModule):
     def read_frames(self, clips: Sequence[Clip]) -> Sequence[Frames | UndecodableClip | None]:
         """Decode clips here and now."""
         return self._reader()(clips)
+
+    def decode_ahead(self, paths: Iterable[Path]) -> Iterator[Frames | UndecodableClip]:
+        """Frames of files in their order, or why one has none, decoded by the workers ahead of their use."""
+        return decode_ahead(paths, self.frames, self.decode_timeout, self.workers, self.max_pixels)
 
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
         return DataLoader(

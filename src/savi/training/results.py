@@ -62,7 +62,7 @@ class RunResults(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
         critic = _critic(trainer)
-        counts = critic.counts
+        counts = critic.built.counts
         taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
@@ -70,7 +70,7 @@ class RunResults(Callback):
             logger.log_metrics({"pairs/total": float(counts["pairs"]), **made, **taken}, step=trainer.global_step)
         boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        log_pairs(boards, critic.round, critic.built, data.clips, data.frames)
+        log_pairs(boards, critic.round, critic.built.pairs, data.clips, data.frames)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
@@ -116,8 +116,8 @@ class RunResults(Callback):
             critic = _critic(trainer)
             entry = {
                 "round": trainer.current_epoch + 1,
-                "pairs": critic.counts["pairs"],
-                "filters": {name: critic.counts[name] for name in FILTERS if name in critic.counts},
+                "pairs": len(critic.built.pairs),
+                "filters": {name: critic.built.counts[name] for name in FILTERS if name in critic.built.counts},
                 "steps": {"taken": _steps(trainer), "planned": len(trainer.train_dataloader)},  # type: ignore[arg-type]
                 "settings": round_settings(trainer),
                 "seconds": {

@@ -13,25 +13,22 @@ from typing import IO, TYPE_CHECKING, Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
+from savi.critique.builder import BuiltRound, PairBuilder
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
-from savi.critique.store import ClipResult, PairStore, check_key
-from savi.data.batches import chunks
-from savi.distributed.collectives import from_rank_zero, shard_and_gather
+from savi.critique.store import check_key
+from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
-from savi.training.frames import FramesAhead
 from savi.training.launching import stop_on_sigterm
 from savi.training.progress import pair_building_bar
-from savi.training.readiness import check_readiness
 from savi.training.renamed import earlier_names
 from savi.training.resume import check_clips
 from savi.training.run_folder import lock_run, run_folder, unlock_run
-from savi.types import Clip, Frames, PreferencePair, SaviError
-from savi.video.decode import UndecodableClip
+from savi.types import Clip, SaviError, readable
 
 if TYPE_CHECKING:
     from savi.training.module import SelfAlignment
@@ -49,12 +46,10 @@ class SelfCritique(Callback):
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.counts: dict[str, int] = {}
-        """Of the round that was built last, as PairStore.counts."""
-        self.built: list[PreferencePair] = []
+        """What building the last round took."""
+        self._built: BuiltRound | None = None
         self._finished = 0
         self._critic: Critic | None = None
-        self._store: PairStore | None = None
         self._locked: IO[str] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -101,10 +96,17 @@ class SelfCritique(Callback):
     def round(self) -> int:
         return self._trainer.current_epoch
 
+    @property
+    def built(self) -> BuiltRound:
+        """The round that was built last."""
+        if self._built is None:
+            raise RuntimeError("no round has been built yet")
+        return self._built
+
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
 
-    def pairs(self, clips: Sequence[Clip]) -> Sequence[PreferencePair]:
+    def build_round(self, clips: Sequence[Clip]) -> BuiltRound:
         """The pairs of this round, in every process: what is on disk already, and the clips that are still to be done.
 
         Raises SaviError when no clip could be decoded, or the filters left nothing.
@@ -112,48 +114,40 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        done = from_rank_zero(partial(self._take_up, clips), "building")
+        builder = self._builder(clips)
+        for clip in builder.files.changed[:LISTED]:
+            name = readable(str(clip.path))
+            rank_zero_info(f"Changed since the round before, so its pairs are about the new file: {name}")
         was_training = self._module.training
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
-            if self.round == 0 and done == 0:
-                self._check_readiness(clips)
-            self._build(clips, done)
+            if self.round == 0 and builder.done == 0:
+                self._check_readiness(builder)
+            self._build(builder)
         self._module.train(was_training)
+        self._built = built = builder.close()
         self.seconds = time.monotonic() - started
-        self.built, self.counts = from_rank_zero(partial(self._close, clips), "building")
-        return self.built
+        self._report(built, clips)
+        return built
 
-    def _take_up(self, clips: Sequence[Clip]) -> int:
-        """Open the round's store, in the first process alone. How many clips are done."""
-        self._store = PairStore(run_folder(self._trainer), self.round, self._key(clips))
-        return self._store.clips_done
+    def _builder(self, clips: Sequence[Clip]) -> PairBuilder:
+        return PairBuilder(
+            self._chain(clips),
+            self._data.decode_ahead,
+            clips,
+            self._data.generation_batch_clips,
+            run_folder(self._trainer),
+            self._key(clips),
+        )
 
-    def _close(self, clips: Sequence[Clip]) -> tuple[list[PreferencePair], dict[str, int]]:
-        if self._store is None:
-            raise RuntimeError("no round has been taken up in this process")
-        if not self._store.complete:
-            self._store.finish()
-        self._report(self._store, clips)
-        return self._store.pairs(), self._store.counts()
-
-    def _build(self, clips: Sequence[Clip], done: int) -> None:
-        """Take the clips behind the first `done` through the chain, a batch a process, and commit them in their order.
-
-        The batches are those of a single process, so that the pairs are the same.
-        """
-        trainer = self._trainer
-        chain = self._chain(clips)
-        batches = chunks(clips[done:], self._data.generation_batch_clips)
-        read = FramesAhead(chain, self._data, batches)
-        hidden = done == len(clips) or not trainer.is_global_zero or trainer.progress_bar_callback is None
-        with pair_building_bar(self.round, len(clips), done, disable=hidden) as bar:
-            for results in shard_and_gather(batches, lambda batch: _run_batch(chain, batch, read(batch)), "building"):
-                if self._store is not None:
-                    self._store.commit(results)
-                    bar.set_postfix(pairs=self._store.counts()["pairs"], refresh=False)
-                    bar.update(len(results))
+    def _build(self, builder: PairBuilder) -> None:
+        total, done = len(builder.clips), builder.done
+        hidden = done == total or not self._trainer.is_global_zero or self._trainer.progress_bar_callback is None
+        with pair_building_bar(self.round, total, done, disable=hidden) as bar:
+            for clips in builder.build():
+                bar.set_postfix(pairs=builder.pairs_built, refresh=False)
+                bar.update(clips)
 
     def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
         module = self._module
@@ -168,12 +162,14 @@ class SelfCritique(Callback):
             critic=critic,
         )
 
-    def _check_readiness(self, clips: Sequence[Clip]) -> None:
+    def _check_readiness(self, builder: PairBuilder) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
         settings = self._module.chain_settings
         if settings.chosen_source != "revision" or settings.critic.kind == "truth":
             return
-        readiness = check_readiness(self._chain(clips), self._data, clips)
+        readiness = builder.check_readiness(self._data.labelled)
+        for video, reason in builder.files.failures.items():
+            rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
         rank_zero_info(readiness.line())
 
@@ -196,30 +192,16 @@ class SelfCritique(Callback):
             parts["clips_per_chain"] = self._data.generation_batch_clips
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
-    def _report(self, store: PairStore, clips: Sequence[Clip]) -> None:
-        rejected = store.rejected()
-        if self.round == 0:  # the same clips every round; the run's end lists them once more
-            for video, reason in list(rejected.items())[:LISTED]:
+    def _report(self, built: BuiltRound, clips: Sequence[Clip]) -> None:
+        if built.round == 0:  # the same clips every round; the run's end lists them once more
+            for video, reason in list(built.rejected.items())[:LISTED]:
                 rank_zero_info(f"Left out: {video}: {reason}")
-        if len(rejected) == len(clips):
-            raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {store.traces_path}")
-        counts = store.counts()
-        taken = ", ".join(f"{name} {counts[name]}" for name in FILTERS if counts.get(name)) or "none"
-        if not counts["pairs"]:
+        if len(built.rejected) == len(clips):
+            raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {built.traces}")
+        taken = ", ".join(f"{name} {built.counts[name]}" for name in FILTERS if built.counts.get(name)) or "none"
+        if not built.pairs:
             raise SaviError(
-                f"round {self.round + 1} has no pair to learn from, the filters took them all ({taken}); "
-                f"every turn is in {store.traces_path}"
+                f"round {built.round + 1} has no pair to learn from, the filters took them all ({taken}); "
+                f"every turn is in {built.traces}"
             )
-        rank_zero_info(f"Round {self.round + 1}: {counts['pairs']} pairs; what the filters took: {taken}")
-
-
-def _run_batch(
-    chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | UndecodableClip | None]
-) -> list[ClipResult]:
-    """Results in the order of the clips; one that can't be decoded is rejected, the others go through the chain."""
-    good = [(c, f) for c, f in zip(clips, frames, strict=True) if not isinstance(f, UndecodableClip)]
-    done = iter(chain.run([c for c, _ in good], [f for _, f in good]) if good else [])
-    return [
-        ClipResult(clip, rejected=frame.reason) if isinstance(frame, UndecodableClip) else next(done)
-        for clip, frame in zip(clips, frames, strict=True)
-    ]
+        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; what the filters took: {taken}")

@@ -1,0 +1,137 @@
+"""A round's preference pairs, built by the model of that round from unlabelled clips (VideoSAVi, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from savi.critique.chain import CritiqueChain
+from savi.critique.clip_files import ClipFiles, inspect_clips
+from savi.critique.frames import Decode, FramesAhead
+from savi.critique.readiness import Examination, Readiness, examine, rehearse, summarise
+from savi.critique.store import ClipResult, PairStore, undecodable_clips
+from savi.distributed.collectives import from_rank_zero, shard_and_gather
+from savi.distributed.sharding import chunks
+from savi.types import Clip, Frames, Labelled, PreferencePair
+
+T = TypeVar("T")
+
+REHEARSED = 32
+"""Clips of those to learn from that the readiness check takes."""
+
+
+@dataclass(frozen=True)
+class BuiltRound:
+    """A round's pairs in the order of the clips, and what became of the rest.
+
+    round: from 0. counts: as PairStore.counts. rejected: video file to the reason why it could not be decoded. traces:
+    the file with every turn. contents: digests of the clips' files as the round began, by clip id.
+    """
+
+    round: int
+    pairs: list[PreferencePair]
+    counts: dict[str, int]
+    rejected: dict[str, str]
+    traces: Path
+    contents: Mapping[str, str | None]
+
+
+class PairBuilder:
+    """Takes a round's clips through the critique chain, batch by batch, and keeps what comes out.
+
+    1. It opens the round's store. Clips whose pairs a killed run has left there are done already.
+    2. `check_readiness` measures on a sample whether the model's criticism is worth learning. It is optional.
+    3. `build` decodes the other clips, asks the chain for their pairs, and commits them in the order of the clips.
+    4. `close` gives the round's pairs.
+
+    All processes have one and call the same methods. They share the batches, which are those of a single process, so
+    that the pairs are the same. The first process alone has the store.
+    """
+
+    def __init__(
+        self,
+        chain: CritiqueChain,
+        decode: Decode,
+        clips: Sequence[Clip],
+        batch_clips: int,
+        run: Path,
+        key: str,
+    ) -> None:
+        """chain: with the model of this round. batch_clips: clips that go through it together. run: its folder. key:
+        of everything that the pairs depend on. Raises SaviError for a round that was begun with another one."""
+        self.chain = chain
+        self.decode = decode
+        self.clips = clips
+        self.batch_clips = batch_clips
+        self._store: PairStore | None = None
+        self.done, self.files = from_rank_zero(partial(self._open, run, key), "building")
+
+    def _open(self, run: Path, key: str) -> tuple[int, ClipFiles]:
+        self._store = PairStore(run, self.chain.round, key)
+        done = self._store.clips_done
+        return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.chain.round - 1))
+
+    def check_readiness(self, labelled: Sequence[Labelled]) -> Readiness:
+        """Measure the model's criticism on the first clips, and on labelled questions where there are any."""
+        asked = list(dict.fromkeys(one.clip for one in labelled))
+
+        def examine_clips(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Examination]:
+            return examine(self.chain, clips, frames, [one for one in labelled if one.clip in clips])
+
+        rehearsed = self._in_batches(self.clips[:REHEARSED], partial(rehearse, self.chain), "readiness")
+        rehearsals = [one for _, measured, _ in rehearsed for one in measured]
+        examined = self._in_batches(asked, examine_clips, "readiness")
+        return summarise(rehearsals, [one for _, measured, _ in examined for one in measured])
+
+    def build(self) -> Iterator[int]:
+        """Build the pairs of all clips that aren't done. Yields after each batch how many of its clips are done now."""
+        for batch, results, bad in self._in_batches(self.clips[self.done :], self.chain.run, "building"):
+            of_good = iter(results)
+            if self._store is not None:
+                self._store.commit(
+                    [ClipResult(clip, rejected=bad[clip]) if clip in bad else next(of_good) for clip in batch]
+                )
+            self.done += len(batch)
+            yield len(batch)
+
+    @property
+    def pairs_built(self) -> int:
+        """Pairs so far, in the first process; 0 in the others."""
+        return self._store.counts()["pairs"] if self._store is not None else 0
+
+    def close(self) -> BuiltRound:
+        """The round's pairs, in all processes, once all clips are done."""
+        return from_rank_zero(self._close, "building")
+
+    def _close(self) -> BuiltRound:
+        if self._store is None:
+            raise RuntimeError("the first process has no store")
+        if not self._store.complete:
+            self._store.finish()
+        store = self._store
+        return BuiltRound(
+            round=self.chain.round,
+            pairs=store.pairs(),
+            counts=store.counts(),
+            rejected=store.rejected(),
+            traces=store.traces_path,
+            contents=self.files.contents,
+        )
+
+    def _in_batches(
+        self, clips: Sequence[Clip], run: Callable[[Sequence[Clip], Sequence[Frames | None]], list[T]], stage: str
+    ) -> Iterator[tuple[Sequence[Clip], list[T], Mapping[Clip, str]]]:
+        """Each batch in its order: its clips, what `run` gives for those with frames, and why the others have none."""
+        batches = chunks(clips, self.batch_clips)
+        read = FramesAhead(self.chain, self.decode, batches, self.files)
+
+        def work(batch: Sequence[Clip]) -> tuple[list[T], dict[Clip, str]]:
+            good, bad = read(batch)
+            return run(list(good), list(good.values())) if good else [], bad
+
+        for batch, (results, bad) in zip(batches, shard_and_gather(batches, work, stage), strict=True):
+            self.files.failures.update((clip.id, reason) for clip, reason in bad.items())
+            yield batch, results, bad
