@@ -32,7 +32,8 @@ def arguments(
     roots = [f"--data.benchmark.{name}.root={root / name}" for name in names]
     short = [f"--data.benchmark.{name}.max_new_tokens=6" for name in names]
     quiet = ["--name=demo", f"--runs={runs}", "--trainer.enable_progress_bar=false", "--data.micro_batch_clips=4"]
-    return [command, f"--config={DEMO}", *configs, *roots, *short, *quiet, *more]
+    replies = "--data.benchmark_scorer=reply"  # the demo's own choice is the likelihood of options
+    return [command, f"--config={DEMO}", *configs, *roots, *short, *quiet, replies, *more]
 
 
 def rows(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -104,18 +105,31 @@ def test_a_models_row_stands_with_the_papers_two(evaluation: Path) -> None:
     assert "| 77.0 | - | 52.0 |" in markdown("mine", summaries)
 
 
-def test_the_samples_experiment_shows_what_a_miniature_knows(
-    samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", [("samples",), ("mvbench", "egoschema", "mlvu")])
+def test_the_demo_shows_on_the_samples_what_a_miniature_knows(
+    names: tuple[str, ...],
+    samples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """As `make validate BENCH=samples` runs it: the folder of the benchmarks comes from the environment."""
+    """As `make validate EXP=demo BENCH=...` runs it: the folder of the benchmarks comes from the environment."""
     monkeypatch.setenv("SAVI_BENCHMARKS", str(samples))
+    configs = [f"--config={EVAL / name}.yaml" for name in names]
     quiet = [f"--runs={tmp_path}", "--name=demo", "--trainer.enable_progress_bar=false"]
-    main(["validate", f"--config={DEMO}", f"--config={EVAL / 'samples.yaml'}", *quiet])
+    main(["validate", f"--config={DEMO}", *configs, *quiet])
     (entry,) = json.loads((tmp_path / "demo" / "base" / "results.json").read_text())["rounds"]
-    assert entry["benchmarks"].keys() == {"mvbench", "nextqa", "tempcompass"}
+    expected = ("mvbench", "nextqa", "tempcompass") if names == ("samples",) else names
+    assert tuple(entry["benchmarks"]) == expected
     for summary in entry["benchmarks"].values():
+        assert summary["scorer"] == "likelihood"
         assert summary["accuracy"] > 0.3
         assert summary["unread"] == 0
+    said = capsys.readouterr().out
+    assert "Validated: the base of demo, world, before any training." in said
+    assert "earnt from" not in said
+    assert "paper" not in said
+    assert "unread" not in said
 
 
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(

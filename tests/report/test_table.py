@@ -185,8 +185,10 @@ def test_an_older_runs_results_give_the_same_table(tmp_path: Path) -> None:
 def test_a_validation_says_what_it_validated(tmp_path: Path) -> None:
     results = make_results(2)
     console = Console(file=io.StringIO(), width=100)
-    print_validation({**results, "rounds": results["rounds"][2:]}, tmp_path, console)
+    last = results["rounds"][2] | {"checkpoint": "runs/demo/version_0/checkpoints/last.ckpt"}
+    print_validation({**results, "rounds": [last]}, tmp_path, console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert row(lines, "Rendered world") == ["Rendered world", "50.0 %"]
-    assert lines[-1] == "Validated: round 2 of demo. Where to look:"
+    checkpoint = "runs/demo/version_0/checkpoints/last.ckpt"
+    assert lines[-1] == f"Validated: round 2 of demo, from {checkpoint}. Where to look:"
     assert not any("Learnt from" in line for line in lines)

@@ -26,9 +26,9 @@ from savi.data.labelled import read_labelled
 from savi.data.rendering import WorldClips, render
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
-from savi.evaluation.benchmarks.items import Item, Options
+from savi.evaluation.benchmarks.items import Item, Options, Scorer
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_settings, open_benchmarks
+from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks, open_benchmarks
 from savi.types import Clip, Frames, Labelled, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -75,6 +75,9 @@ class ClipDataModule(LightningDataModule):
         clip_count: Number of clips to use, the first ones. None: all of them. `world` has no end and needs a number.
         benchmark: Benchmarks to measure, by name: {mvbench: {root: FOLDER}, world: {}}. `world` alone is the held-out
             set of the rendered world. None: no evaluation.
+        benchmark_scorer: How answers are scored if a benchmark's own settings don't say: `reply` reads the model's
+            written reply, `likelihood` takes the likeliest option. None: `likelihood` for the rendered world, `reply`
+            for the others.
         benchmark_set: Held-out set of the rendered world. `dev` is for choices, `test` for reported figures. Four sets
             test generalization: `forms` words the questions otherwise, `looks` has unseen colors, sizes and
             backgrounds, `outside` both, `compositional` has questions of two steps.
@@ -103,6 +106,7 @@ class ClipDataModule(LightningDataModule):
         clips: str = WORLD,
         clip_count: int | None = None,
         benchmark: dict[str, BenchmarkSettings] | str | None = WORLD,
+        benchmark_scorer: Scorer | None = None,
         benchmark_set: HeldOutSet = "test",
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
@@ -137,10 +141,7 @@ class ClipDataModule(LightningDataModule):
             raise SaviError("data.clips must name a folder, a glob, a manifest or a file, or be `world`")
         if clips == WORLD and clip_count is None:
             raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
-        if isinstance(benchmark, str):
-            benchmark = {benchmark: BenchmarkSettings()}
-        self.benchmarks = dict(benchmark or {})
-        check_settings(self.benchmarks)
+        self.benchmarks = check_benchmarks(benchmark, benchmark_scorer)
         self.source = clips
         self.clip_count = clip_count
         self.benchmark_set: HeldOutSet = benchmark_set

@@ -34,8 +34,7 @@ class BenchmarkSettings:
 
     scorer: Scorer | None = None
     """`reply` reads the model's written reply as lmms-eval does. `likelihood` takes the option with the highest
-    log-probability after the run's own answer prompt. None: `likelihood` for the rendered world, `reply` for the
-    others."""
+    log-probability after the run's own answer prompt. None: data.benchmark_scorer."""
 
     strict: bool = False
     """Count an unreadable reply as wrong. The default draws an option at random, as lmms-eval does."""
@@ -50,8 +49,14 @@ class BenchmarkSettings:
     """Most tokens of a reply. None: the benchmark's own limit."""
 
 
-def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:
-    """Raises SaviError for what is wrong without looking at a file."""
+def check_benchmarks(
+    given: Mapping[str, BenchmarkSettings] | str | None, scorer: Scorer | None
+) -> dict[str, BenchmarkSettings]:
+    """The benchmarks by name, or the one named alone; `scorer` counts for those that don't name theirs.
+
+    Raises SaviError for what is wrong without looking at a file.
+    """
+    benchmarks = {given: BenchmarkSettings()} if isinstance(given, str) else given or {}
     for name, settings in benchmarks.items():
         key = f"data.benchmark.{name}"
         if name not in BENCHMARKS:
@@ -71,6 +76,7 @@ def check_settings(benchmarks: Mapping[str, BenchmarkSettings]) -> None:
             value = getattr(settings, field)
             if value is not None:
                 check_number(f"{key}.{field}", value, least=1)
+    return {name: replace(settings, scorer=settings.scorer or scorer) for name, settings in benchmarks.items()}
 
 
 @dataclass(frozen=True)

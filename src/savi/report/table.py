@@ -52,7 +52,7 @@ def print_validation(results: Mapping[str, Any], run: Path, console: Console | N
     """Print what `savi validate` measured, and where to look. run: the folder that it wrote."""
     console = console or Console()
     _print_measurements(results, console)
-    _say(console, f"Validated: {heading(results['rounds'][-1])} of {results['run']['name']}. Where to look:")
+    _say(console, f"Validated: {_validated(results['rounds'][-1], results['run'])}. Where to look:")
     _print_places(run, console)
 
 
@@ -186,6 +186,15 @@ def _total(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _color(gain: float) -> str:
     return "green" if gain > 0 else "red" if gain < 0 else "dim"
+
+
+def _validated(entry: Entry, run: Mapping[str, Any]) -> str:
+    """Which model an evaluation measured, and the file that it is in."""
+    if not entry["round"]:
+        return f"the base of {run['name']}, {run['base']}, before any training"
+    place = entry.get("checkpoint")  # none for a model that was trained in this process
+    parts = [f"{heading(entry)} of {run['name']}", untrained(entry), f"from {place}" if place else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def _learnt_from(rounds: Sequence[Entry]) -> str:

@@ -134,10 +134,10 @@ class RunResults(Callback):
         self._write(trainer, self.rounds)
 
     def _write_validation(self, trainer: Trainer, measured: dict[str, Any]) -> None:
-        """What this evaluation measured, behind the base where the fit measured it on the same items."""
+        """What this evaluation measured, of which checkpoint, behind the base if the fit measured the same items."""
         seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
         reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
-        entry = {**reached, "benchmarks": measured, "seconds": seconds}
+        entry = {**reached, "checkpoint": trainer.ckpt_path, "benchmarks": measured, "seconds": seconds}
         base = [keep_comparable(one, measured) for one in self.rounds[:1] if one["round"] < entry["round"]]
         self._write(trainer, [*(one for one in base if one["benchmarks"]), entry])
 

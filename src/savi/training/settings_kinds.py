@@ -73,6 +73,7 @@ KINDS: dict[str, Kind] = {
     "data.clips": ID,  # by content
     "data.clip_count": ID,  # by content
     "data.benchmark": CHANGE,
+    "data.benchmark_scorer": CHANGE,
     "data.benchmark_set": CHANGE,
     "data.benchmark_clips": CHANGE,
     "data.benchmark_seed": CHANGE,
