@@ -129,7 +129,7 @@ def test_a_validation_on_the_same_set_stands_next_to_the_base(
 
 
 def test_an_evaluation_of_a_part_says_of_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = call(tmp_path, "--trainer.limit_val_batches=1", "--data.micro_batch_clips=2", "--trainer.max_epochs=1")
+    run = call(tmp_path, "--trainer.limit_val_batches=0.5", "--data.micro_batch_clips=2", "--trainer.max_epochs=1")
     places = [entry["benchmarks"]["world"]["measured_on"] for entry in rounds_of(run)]
     assert [(place["items"], place["of"], place["clips"]) for place in places] == [(6, 12, 2)] * 2
     assert "6 of 12 questions on 2 clips" in capsys.readouterr().out
