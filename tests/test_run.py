@@ -113,6 +113,8 @@ def test_a_run_leaves_everything_it_promises(run: Path) -> None:
         "pairs/total",
     ):
         assert any(row[name] for row in rows), name
+    assert any(row["filters/unchanged_revision"] for row in rows)
+    assert [name for name in rows[0] if " " in name] == []
 
 
 def test_a_rounds_pairs_are_in_the_metrics_before_its_first_step(run: Path) -> None:

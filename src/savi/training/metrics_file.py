@@ -19,6 +19,11 @@ METRICS = ExperimentWriter.NAME_METRICS_FILE
 """Name of the file in a run's folder."""
 
 
+def metric_name(name: str) -> str:
+    """A metric's name without blanks, at which queries and expressions of dashboards end a name."""
+    return name.replace(" ", "_")
+
+
 class ResumableCSVLogger(CSVLogger):
     """A CSVLogger that appends to the file of the run that it resumes. Lightning's deletes it.
 
@@ -60,12 +65,16 @@ class ResumableCSVLogger(CSVLogger):
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file; [] where there is none. A last line that a kill has cut off is left out."""
+    """The rows of a metrics file; [] where there is none. A last line that a kill has cut off is left out.
+
+    Names are without blanks, which those of older runs have.
+    """
     if not path.is_file():
         return []
     text = path.read_bytes().decode("utf-8", "replace")
     rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    return [row for row in rows if (row.get("step") or "").isdigit()]
+    whole = (row for row in rows if (row.get("step") or "").isdigit())
+    return [{metric_name(name): value for name, value in row.items() if name} for row in whole]
 
 
 class _Rows(ExperimentWriter):

@@ -19,6 +19,7 @@ from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_earlier_pairs, log_pairs
 from savi.training.loggers import RunWandbLogger
+from savi.training.metrics_file import metric_name
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
 from savi.training.starts import round_settings
@@ -63,7 +64,7 @@ class RunResults(Callback):
         self._training_started = time.monotonic()
         critic = _critic(trainer)
         counts = critic.built.counts
-        taken = {f"filters/{name}": float(counts.get(name, 0)) for name in FILTERS}
+        taken = {metric_name(f"filters/{name}"): float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
         for logger in trainer.loggers:
@@ -179,9 +180,11 @@ def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
     for name, summary in measured.items():
         shares = {key: summary[key] for key in ("accuracy", "free_form_accuracy", "malformed") if key in summary}
         counts = {"unread": summary["unread"], "fallbacks": summary["fallbacks"]}
-        counts |= {f"errors/{kind.replace(' ', '_')}": count for kind, count in summary.get("errors", {}).items()}
+        counts |= {f"errors/{kind}": count for kind, count in summary.get("errors", {}).items()}
         values = {**shares, **summary["by_task"], **counts}
-        metrics |= {f"val/{name}/{key}": float(value) for key, value in values.items() if value is not None}
+        metrics |= {
+            metric_name(f"val/{name}/{key}"): float(value) for key, value in values.items() if value is not None
+        }
     first = next(iter(measured.values()))["accuracy"]
     return metrics if first is None else {"val/accuracy": first, **metrics}
 
