@@ -12,17 +12,17 @@ import torch
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import (
     EMPTY,
-    Another,
     AnswerToCritique,
     CriticSettings,
-    OfOtherClip,
-    Shuffled,
-    TextReader,
+    OtherClipCritic,
+    OtherModelCritic,
+    ShuffledCritic,
+    TextOnlyCritic,
     prefer_by_text,
 )
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
-from savi.critique.truth import Truth
+from savi.critique.truth import TruthCritic
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest, Session
 from savi.types import Clip, Sampling, SaviError
 from savi.world.clips import training_clips
@@ -57,7 +57,7 @@ def texts(replies: Sequence[Reply]) -> list[str]:
 
 
 def test_another_clips_frames_are_those_of_the_batchs_next_clip() -> None:
-    critic = OfOtherClip(Watcher())
+    critic = OtherClipCritic(Watcher())
     assert texts(critic.critique(session(3), answers(0, 1, 2, 2), GREEDY)) == [
         "clip_1 p0",
         "clip_2 p1",
@@ -68,15 +68,15 @@ def test_another_clips_frames_are_those_of_the_batchs_next_clip() -> None:
 
 
 def test_shuffled_critiques_go_to_the_next_clip_that_has_a_question() -> None:
-    critic = Shuffled(Watcher())
+    critic = ShuffledCritic(Watcher())
     # Clip 1 has no question left: 0 hands to 2, and 2 to 0.
     assert texts(critic.critique(session(3), answers(0, 0, 2), GREEDY)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
     assert texts(critic.critique(session(3), answers(1, 1), GREEDY)) == ["", ""]
 
 
-def test_the_text_reader_has_an_empty_film_before_it() -> None:
+def test_the_critic_by_text_alone_sees_an_empty_video() -> None:
     model = Watcher()
-    critic = TextReader(model)
+    critic = TextOnlyCritic(model)
     assert texts(critic.critique(session(2), answers(0, 1), GREEDY)) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
     assert critic.is_cached(Clip("never seen", Path("x.mp4")))
 
@@ -84,8 +84,8 @@ def test_the_text_reader_has_an_empty_film_before_it() -> None:
 def test_another_model_encodes_the_clips_itself() -> None:
     model = Watcher()
     batch = session(2)
-    assert texts(Another(model).critique(batch, answers(1), GREEDY)) == ["clip_1 p0"]
-    view = Another(model).view(batch)
+    assert texts(OtherModelCritic(model).critique(batch, answers(1), GREEDY)) == ["clip_1 p0"]
+    view = OtherModelCritic(model).view(batch)
     assert isinstance(view, ScriptedSession)
     assert (view.model, view.clips, view.frames) == (model, batch.clips, batch.frames)
     assert len(model.calls) == 1
@@ -128,7 +128,7 @@ def test_two_samples_need_no_critic() -> None:
 
 
 class Judge(ScriptedModel):
-    """Before an empty film it likes short answers a token: "red" at -1 over 2 tokens, others at -4 over 4."""
+    """Before an empty video it likes short answers a token: "red" at -1 over 2 tokens, others at -4 over 4."""
 
     def score_reference(self, clips: Sequence[Clip], requests: Sequence[ScoreRequest]) -> ResponseScores:
         responses = [response for request in requests for response in request.responses]
@@ -140,7 +140,7 @@ class Judge(ScriptedModel):
         return ResponseScores(torch.tensor(logps), torch.tensor(lengths))
 
 
-def test_the_judge_prefers_what_is_likelier_a_token_before_an_empty_film() -> None:
+def test_the_judge_prefers_what_is_likelier_per_token_with_an_empty_video() -> None:
     judge = Judge(sensible)
     # -1 / 2 = -0.5 a token for "red", -4 / 4 = -1 for the others.
     asked = [
@@ -181,7 +181,7 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
         AnswerToCritique("which way does the white object move ?", "left", GenerateRequest(1, "p")),
     ]
     claim = query.claim.format(query.answer)
-    assert texts(Truth(clips).critique(Watcher().encode(clips, [None] * 2), asked, GREEDY)) == [
+    assert texts(TruthCritic(clips).critique(Watcher().encode(clips, [None] * 2), asked, GREEDY)) == [
         f"{claim} , so {wrong} is wrong",
         f"{claim} , so {query.answer} is correct",
         "",
@@ -191,7 +191,7 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["videos/cat.mp4", "test-v3-0/clip_00001.mp4", "train-v3-x/clip_00001.mp4"])
 def test_there_is_no_truth_of_other_clips(path: str) -> None:
     with pytest.raises(SaviError, match=r"data\.clips=world"):
-        Truth([Clip("clip_00001", Path(path))])
+        TruthCritic([Clip("clip_00001", Path(path))])
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,6 @@ def test_a_second_checkpoint_goes_with_another_critic_only(kind: Any, base: str)
         CriticSettings(kind, base)
 
 
-def test_frames_of_an_empty_film_are_frames() -> None:
-    seen = [frames for frames in TextReader(Watcher()).view(session(2)).frames if frames]
+def test_frames_of_an_empty_video_are_frames() -> None:
+    seen = [frames for frames in TextOnlyCritic(Watcher()).view(session(2)).frames if frames]
     assert [(frames.pixels.shape, frames.pixels.max().item()) for frames in seen] == [((32, 112, 112, 3), 0)] * 2

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from savi.critique.chain import CritiqueChain
-from savi.critique.critics import Critic, Shuffled, TextReader
+from savi.critique.critics import Critic, ShuffledCritic, TextOnlyCritic
 from savi.critique.filters import FilterSettings
 from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
 from savi.critique.settings import ChainSettings
@@ -134,7 +134,7 @@ def readiness(model: VideoLM, filmed: tuple[list[Clip], list[Frames]], critic: C
 def test_the_good_base_is_told_from_those_with_a_weak_critic(filmed: tuple[list[Clip], list[Frames]]) -> None:
     good = world_model()
     assert readiness(good, filmed).concerns() == []
-    for weak in (readiness(good, filmed, TextReader(good)), readiness(world_model(noise=0.3), filmed)):
+    for weak in (readiness(good, filmed, TextOnlyCritic(good)), readiness(world_model(noise=0.3), filmed)):
         assert "two critiques of one answer disagree" in weak.concerns()
 
 
@@ -147,7 +147,7 @@ def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
     clips = list(dict.fromkeys(one.clip for one in labelled))
     frames = [decode(clip.path) for clip in clips]
     gained = []
-    for critic in (None, Shuffled(model)):
+    for critic in (None, ShuffledCritic(model)):
         chain = CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic)
         measured = summarise(rehearse(chain, *filmed), examine(chain, clips, frames, labelled))
         assert measured.greedy is not None

@@ -1,7 +1,7 @@
 """The critique chain: question, answer, critique, revision, all branching from a clip that is encoded once.
 
-VideoSAVi, section 3: for each clip the model asks, answers, criticises its answer against the clip and revises it;
-the revision is then preferred over the first answer. What the method is compared with differs in who criticises
+VideoSAVi, section 3: for each clip the model asks, answers, criticizes its answer against the clip and revises it;
+the revision is then preferred over the first answer. What the method is compared with differs in who criticizes
 (`savi.critique.critics`), in what stands beside the first answer, or in which of the two is preferred.
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from savi.critique.critics import AnswerToCritique, Critic, Itself, prefer_by_text
+from savi.critique.critics import AnswerToCritique, Critic, SelfCritic, prefer_by_text
 from savi.critique.filters import (
     UNPARSABLE,
     FilterSettings,
@@ -62,7 +62,7 @@ class CritiqueChain:
     ) -> None:
         """critic: the model itself by default."""
         self.model = model
-        self.critic = critic or Itself(model)
+        self.critic = critic or SelfCritic(model)
         self.prompts = prompts
         self.settings = settings
         self.filters = filters

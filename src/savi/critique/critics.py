@@ -1,4 +1,4 @@
-"""Who criticises the answers: the model itself (VideoSAVi, section 3), and whoever it is compared with.
+"""The critics of the answers: the model itself (VideoSAVi, section 3), and those that it is compared with.
 
 Each is a strategy over a whole batch. Besides the model itself there are another model, a reader who never sees the
 clip, two controls whose critiques belong to other clips, and (in `savi.critique.truth`) the critic who knows the truth.
@@ -19,7 +19,7 @@ from savi.types import Clip, Frames, Sampling, SaviError
 NOTHING = Reply("", 0, 0.0, finished=True)
 """No critique at all: it can't be parsed, so its question leaves the chain and is counted."""
 
-EMPTY = Clip("an empty film", Path("an empty film"))
+EMPTY = Clip("an empty video", Path("an empty video"))
 EMPTY_FRAMES, EMPTY_SIDE, EMPTY_FPS = 32, 112, 8.0
 
 
@@ -28,7 +28,7 @@ class CriticSettings:
     """The critic of the answers. Whoever it is, the model itself revises them, with the clip in view."""
 
     kind: Literal["self", "another", "text", "other_clip", "shuffled", "truth"] = "self"
-    """`self` is the method. `another` is a second checkpoint, `text` the model with an empty film, so that it judges
+    """`self` is the method. `another` is a second checkpoint, `text` the model with an empty video, so that it judges
     by text alone. `other_clip`, the model with the batch's next clip, and `shuffled`, the model's own critiques handed
     on to the next clip's questions, are controls. `truth` is the rendered world's own truth: a ceiling for experiments
     on it, no self-alignment."""
@@ -62,8 +62,8 @@ class Critic(Protocol):
         ...
 
 
-class Itself:
-    """The model that answered, with the same clip before it."""
+class SelfCritic:
+    """The model that answered, with the same clip in view."""
 
     def __init__(self, model: VideoModel) -> None:
         self.model = model
@@ -79,25 +79,25 @@ class Itself:
         return session
 
 
-class Another(Itself):
+class OtherModelCritic(SelfCritic):
     """A second model, which encodes the clips itself."""
 
     def view(self, session: Session) -> Session:
         return self.model.encode(session.clips, session.frames)
 
 
-class TextReader(Itself):
-    """A model that reads question and answer and never sees the clip: the film before it is empty."""
+class TextOnlyCritic(SelfCritic):
+    """A model that reads question and answer and never sees the clip: it sees an empty video instead."""
 
     def is_cached(self, clip: Clip) -> bool:
         return True
 
     def view(self, session: Session) -> Session:
-        return encode_empty_films(self.model, len(session.clips))
+        return encode_empty_videos(self.model, len(session.clips))
 
 
-class OfOtherClip(Itself):
-    """The model with the batch's next clip before it: a control. A clip that is alone in its batch gets NOTHING."""
+class OtherClipCritic(SelfCritic):
+    """The model with the batch's next clip in view: a control. A clip that is alone in its batch gets NOTHING."""
 
     def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
         count = len(session.clips)
@@ -107,7 +107,7 @@ class OfOtherClip(Itself):
         return session.generate(requests, sampling)
 
 
-class Shuffled(Itself):
+class ShuffledCritic(SelfCritic):
     """The model's own critiques, each handed on to a question of the next clip: a control."""
 
     def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
@@ -123,8 +123,8 @@ class Shuffled(Itself):
         return handed
 
 
-def encode_empty_films(model: VideoModel, count: int) -> Session:
-    """A session on `count` empty films."""
+def encode_empty_videos(model: VideoModel, count: int) -> Session:
+    """A session on `count` empty videos."""
     frames = Frames(
         pixels=torch.zeros(EMPTY_FRAMES, EMPTY_SIDE, EMPTY_SIDE, 3, dtype=torch.uint8),
         timestamps=tuple(index / EMPTY_FPS for index in range(EMPTY_FRAMES)),
@@ -139,11 +139,11 @@ def prefer_by_text(model: VideoModel, requests: Sequence[ScoreRequest]) -> list[
     """Index of the response of each request that a judge prefers who reads the text and never sees the clip.
 
     After LLaVA-Hound-DPO (Zhang et al. 2024), where a language model ranks sampled answers. Here the judge is the
-    frozen reference before an empty film. It prefers the response with the higher mean log-probability of a token.
+    frozen reference with an empty video in view. It prefers the response with the higher log-probability per token.
     """
     if not requests:
         return []
-    session = encode_empty_films(model, 1 + max(request.clip for request in requests))
+    session = encode_empty_videos(model, 1 + max(request.clip for request in requests))
     scores = session.score_reference(requests)
     means = iter((scores.logps / scores.lengths).tolist())
     ranked = [[next(means) for _ in request.responses] for request in requests]

@@ -119,7 +119,7 @@ class Readiness:
 
 
 def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Rehearsal]:
-    """Take a batch of clips through the chain, and criticise again what came to a revision."""
+    """Take a batch of clips through the chain, and criticize again what came to a revision."""
     traces = [(index, trace) for index, result in enumerate(chain.run(clips, frames)) for trace in result.traces]
     revised = [(index, trace) for index, trace in traces if trace.outcome in REVISED]
     rehearsals = [Rehearsal(malformed=True) for _, trace in traces if trace.outcome in MALFORMED]

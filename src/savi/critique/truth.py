@@ -10,8 +10,8 @@ from savi.types import Clip, Sampling
 from savi.world.oracle import scene_of_clip, true_critique
 
 
-class Truth:
-    """Criticises with the rendered world's own evidence. A question that has no true answer gets NOTHING.
+class TruthCritic:
+    """Criticizes with the rendered world's own evidence. A question that has no true answer gets NOTHING.
 
     Raises SaviError for clips that are not the world's.
     """

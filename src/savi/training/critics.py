@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch.utilities import rank_zero_info
 
-from savi.critique.critics import Another, Critic, CriticSettings, Itself, OfOtherClip, Shuffled, TextReader
-from savi.critique.truth import Truth
+from savi.critique.critics import (
+    Critic,
+    CriticSettings,
+    OtherClipCritic,
+    OtherModelCritic,
+    SelfCritic,
+    ShuffledCritic,
+    TextOnlyCritic,
+)
+from savi.critique.truth import TruthCritic
 from savi.models.adapters import attach_lora
 from savi.models.load import BaseSettings, load_base, load_family
 from savi.models.video_lm import VideoLM
@@ -20,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_batch_clips: int, frames: int) -> None:
-    """Raises SaviError for a critic that can't criticise these clips, before a model is loaded. frames: of a clip."""
+    """Raises SaviError for a critic that can't criticize these clips, before a model is loaded. frames: of a clip."""
     if settings.kind in ("other_clip", "shuffled") and generation_batch_clips < 2:
         raise SaviError(f"model.chain.critic.kind: {settings.kind} needs data.generation_batch_clips of at least 2")
     if settings.kind == "truth":
-        Truth(clips)
+        TruthCritic(clips)
     if settings.base:
         try:
             load_family(BaseSettings(path=settings.base), frames)
@@ -38,20 +46,20 @@ def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
     match settings.kind:
         case "truth":
             rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
-            return Truth(clips)
+            return TruthCritic(clips)
         case "another":
             loaded = load_base(
                 replace(module.base_settings, path=settings.base, gradient_checkpointing=False), module.frames
             )
             adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
             adapted.to(model.device)
-            return Another(
+            return OtherModelCritic(
                 VideoLM(loaded, adapted.eval(), prefix_cache=module.prefix_cache, sampled_as=module.sampled_as)
             )
         case "text":
-            return TextReader(model)
+            return TextOnlyCritic(model)
         case "other_clip":
-            return OfOtherClip(model)
+            return OtherClipCritic(model)
         case "shuffled":
-            return Shuffled(model)
-    return Itself(model)
+            return ShuffledCritic(model)
+    return SelfCritic(model)
