@@ -52,6 +52,9 @@ HELP = {
 }
 """The help of Lightning's options that take less, or more, than Lightning says."""
 
+COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "overfit_batches")
+"""Arguments of Trainer that are a number of batches or a share of them."""
+
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
 
@@ -67,8 +70,13 @@ class SaviArgumentParser(LightningArgumentParser):
             return super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
         skip = {name for name in signature(Trainer.__init__).parameters if name not in FREE | CHECKED.keys()} - {"self"}
         added = self.add_class_arguments(
-            Trainer, nested_key, fail_untyped=False, instantiate=False, sub_configs=True, skip=skip
+            Trainer, nested_key, fail_untyped=False, instantiate=False, sub_configs=True, skip=skip | {*COUNT_OR_SHARE}
         )
+        for name in COUNT_OR_SHARE:
+            # typing.Union keeps the order of its first use in the process: a number 1 may be read as the share 1.0.
+            default = signature(Trainer.__init__).parameters[name].default
+            text = "Batches: a number (`1`), or a share of all (`1.0`)."
+            self.add_argument(f"--{nested_key}.{name}", type=int | float | None, default=default, help=text)
         for name in TRAINER_ARGUMENTS:
             self.add_hidden(f"{nested_key}.{name}", partial(_check_argument, name))
         return added
