@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from savi.inference import ScoreRequest
+from savi.models.chat import Chat
 from savi.models.families import FAMILIES
 from savi.models.load import BaseSettings, load_base
+from savi.models.prefix import encode_prefix
 from savi.types import SaviError
 from tests.miniatures import build_lm, noise_clip
 from tests.test_cli import DEMO, complaint
@@ -39,3 +41,20 @@ def test_fewer_are_refused_before_the_weights_are_read(tmp_path: Path, capsys: p
         ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={folder}", *given], capsys
     )
     assert "data.frames must be at least 2" in line
+
+
+def test_a_version_of_transformers_that_misplaces_frames_in_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("savi.models.load.version", {"transformers": "5.17.0"}.__getitem__)
+    with pytest.raises(SaviError, match=r"needs transformers 5\.18 or higher: 5\.17\.0 doesn't encode clips"):
+        load_base(BaseSettings(path="world"))
+
+
+def test_frames_within_a_second_have_times_of_their_own() -> None:
+    """32 frames at 8 a second are 16 pairs 0.25 s apart, and the base counts 4 positions per second: one per pair."""
+    loaded = load_base(BaseSettings(path="world"))
+    _, frames = noise_clip(0, frames=32)
+    text = Chat(loaded.model, loaded.processor, loaded.family).text("")
+    with torch.no_grad():
+        times = encode_prefix(loaded.model, loaded.processor, loaded.family, text, frames).positions[0]
+    visual = times[times.argmax() - 15 * (times == times.max()).sum() :]
+    assert (visual - visual[0]).tolist() == [pair for pair in range(16) for _ in range(len(visual) // 16)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -70,24 +69,11 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_a_run_is_asked_from_python_as_the_readme_says(
-    run: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    readme = (DEMO.parents[1] / "README.md").read_text()
-    code = readme.partition("```python\n")[2].partition("```")[0]
-    assert 2 <= len(code.strip().splitlines()) <= 4
-    replies = asked(run, video, capsys)
-    code = code.replace("lightning_logs/demo/version_0", str(run)).replace("clip.mp4", str(video))
-    exec(re.sub(r"what happens first \?", QUESTION, code), {})  # noqa: S102 (the page's own lines)
-    assert capsys.readouterr().out.splitlines() == [replies["base"], replies["aligned"]]
-    assert replies["base"] != replies["aligned"]
-
-
 def test_an_adapter_answers_without_savi_as_it_does_with_it(
     run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replies = asked(run, video, capsys)
-    assert replies["base"] != replies["aligned"]
+    assert replies["base"] != replies["aligned"], "the rate is high enough to change the answer"
     main(["export", str(run), f"--to={tmp_path}"])
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["peft_type"] == "LORA"

@@ -46,6 +46,7 @@ RECORDS = (
         model_type="qwen2_5_vl",
         unquantized=("model.visual", "lm_head"),
         required=frozenset({"mm_token_type_ids", "second_per_grid_ts", "video_grid_thw"}),
+        least_transformers="5.18",  # 5.17 cuts the seconds between frames to whole ones: most clips have 0
     ),
     # A time before each pair of frames.
     Qwen3VL(

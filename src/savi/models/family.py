@@ -86,6 +86,9 @@ class Family:
     least_frames: int = 1
     """Fewest frames that the processor takes."""
 
+    least_transformers: str = ""
+    """Lowest version of transformers that encodes the clips of this family as they should be."""
+
     @property
     def lora_targets(self) -> str:
         """Regular expression over module names: the linear layers of the decoder, never the vision tower's."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from bitsandbytes.nn import Linear4bit
+from packaging.version import Version
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -112,6 +114,11 @@ def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str,
         raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
     chat = _video_chat(processor, settings.path)
     family = FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
+    if family.least_transformers and Version(version("transformers")) < Version(family.least_transformers):
+        raise SaviError(
+            f"model.base.path: {settings.path} needs transformers {family.least_transformers} or higher: "
+            f"{version('transformers')} doesn't encode clips for models of type {family.model_type} as it should"
+        )
     if frames is not None and frames < family.least_frames:
         raise SaviError(
             f"data.frames must be at least {family.least_frames} for models of type {family.model_type} "

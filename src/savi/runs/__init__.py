@@ -1,5 +1,0 @@
-"""What becomes of a run: asked from Python or the command line, and exported."""
-
-from savi.runs.ask import AlignedModel, load_run
-
-__all__ = ["AlignedModel", "load_run"]
