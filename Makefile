@@ -27,7 +27,7 @@ help: ## Explain the targets (this text)
 	@echo "  BASES='world bases/2' the study's base models (default: the shipped one and bases/[1-9]*)"
 	@echo "  OTHERS='bases/weak-1' bases of other kinds, for the tables of sizes and guards (default: those in bases/)"
 	@echo "  QUICK=1             make paper in some 5 minutes: one base, one seed; its page goes to lightning_logs/paper_quick"
-	@echo "  RESUME=1            go on with the experiment's last run where it stopped"
+	@echo "  RESUME=1            resume the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
 # install FOLDER,PYTHON,OPTIONS: an empty environment with savi (editable) and its tools.
@@ -90,15 +90,15 @@ lint: $(READY) ## ruff and mypy
 format: $(READY) ## Let ruff rewrite the sources
 	@$(BIN)/ruff check --fix --quiet src tests tools; $(BIN)/ruff format --quiet src tests tools
 
-bench: $(READY) ## Time savi beside TRL and transformers (half an hour): make bench [ARGS='--tokens 64']
+bench: $(READY) ## Compare savi's times with TRL's and transformers' (half an hour): make bench [ARGS='--tokens 64']
 	@$(BIN)/python -m tools.bench $(ARGS)
 
-base: $(READY) ## Teach a miniature base model (40 minutes, goes on after a kill): make base SEED=1 [KIND=small|large|weak]
+base: $(READY) ## Teach a miniature base model (40 minutes, resumes after a kill): make base SEED=1 [KIND=small|large|weak]
 	@mkdir -p bases/work
 	@$(BIN)/python -m tools.base_model.teach --seed $(or $(SEED),1) $(if $(KIND),--kind $(KIND)) \
 		--output bases/$(if $(KIND),$(KIND)-)$(or $(SEED),1) --work bases/work $(ARGS)
 
-paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, goes on after a kill): make paper [QUICK=1]
+paper: $(READY) ## The paper's tables on rendered clips, to docs/paper.md (hours, resumes after a kill): make paper [QUICK=1]
 	@$(BIN)/python -m tools.paper --bases $(BASES) --others $(OTHERS) $(if $(QUICK),--quick) $(ARGS)
 
 paper-page: $(READY) ## Write docs/paper.md and its figures anew from docs/paper/results.jsonl alone

@@ -63,7 +63,7 @@ def write_samples(folder: Path, clips: int = 8, seed: int = 0) -> list[Path]:
 
 
 def write_mvbench(root: Path, items: Sequence[HeldOutQuestion]) -> None:
-    """Branch `video`: clips that are cut already, though the bounds still stand in the files."""
+    """Branch `video`: clips that are cut already, though the bounds are still in the files."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for item in items:
         task = MVBENCH_TASKS[item.task]

@@ -176,7 +176,7 @@ def test_questions_are_followed_to_pairs_and_filters(tmp_path: Path, drawn: list
     assert bars(axes)[:2] == [(0, 599), (0, 598)]
     assert "unchanged revision  201 → 202" in words(axes)
     assert "undecodable" not in words(axes), "clips are no questions"
-    assert axes.get_xlabel() == "round (besides, 2 clips could not be decoded)"
+    assert axes.get_xlabel() == "round (2 clips could not be decoded)"
 
 
 def test_rewards_are_drawn_by_step_with_a_mark_at_each_round(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -1,6 +1,6 @@
 """What the base model is taught: captions, and the exchanges of the critique chain, answers with a language prior.
 
-The gap between answering and criticising is made here, by `Prior`, and stands in the model card.
+The gap between answering and criticising is made here, by `Prior`, and is described in the model card.
 """
 
 from __future__ import annotations

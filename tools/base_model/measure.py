@@ -1,4 +1,4 @@
-"""How well a base model answers, criticises and revises: the numbers of its model card."""
+"""How well a base model answers, criticizes and revises: the numbers of its model card."""
 
 from __future__ import annotations
 

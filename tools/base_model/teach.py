@@ -1,8 +1,8 @@
 """`make base`: teach the miniature base model from scratch, in three stages, deterministic from its seed.
 
-1. The vision tower on dense labels: what each visual token shows (colour, shape, position, size). Perception.
+1. The vision tower on dense labels: what each visual token shows (color, shape, position, size). Perception.
 2. Captions, every object in order of appearance. Perception.
-3. The exchanges of the critique chain, all mixed: ask, answer, criticise, revise. The answers carry a language prior
+3. The exchanges of the critique chain, all mixed: ask, answer, criticize, revise. The answers carry a language prior
    (`curriculum.Prior`) from their first example on: no stage has ever seen a better answerer.
 """
 
@@ -128,7 +128,7 @@ def teach_tower(lecture: Lecture, steps: int) -> None:
 
 
 def dense_labels(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
-    """What each visual token shows: colour (white, then nothing, at the end), shape (-100: none), and measures.
+    """What each visual token shows: color (white, then nothing, at the end), shape (-100: none), and measures.
 
     int64 (VISUAL_TOKENS,), int64 (VISUAL_TOKENS,), float32 (VISUAL_TOKENS, 3): right, down, size, each about -1 to 1.
     """
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="1 makes the shipped base again")
     parser.add_argument("--kind", choices=KINDS, default="usual")
     parser.add_argument("--output", type=Path, default=BASE, help="folder of the finished model")
-    parser.add_argument("--work", type=Path, help="keep the film and each stage here, to go on from after a kill")
+    parser.add_argument("--work", type=Path, help="keep the film and each stage here, to resume from after a kill")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("medium")  # products in bfloat16 where the CPU has them: twice as fast

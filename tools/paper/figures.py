@@ -18,7 +18,7 @@ from tools.paper.published import NAMES
 
 MARKERS = "os^Dvph*X<>"
 CRITICISED = ("videosavi", *CONTROLS, *CRITICS)
-"""Experiments that differ in who criticises, or in what is made of it."""
+"""Experiments that differ in who criticizes, or in what is made of it."""
 
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "β (1)": {"beta_0.1": "0.1", "beta_0.3": "0.3", "videosavi": "1", "beta_3.0": "3"},
@@ -27,7 +27,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "reference (the base)": {"videosavi": "base", "previous": "round before"},
     "implausible filter (on)": {"videosavi": "on", "unfiltered": "off"},
 }
-"""What decides: a panel each; the study's own setting stands in brackets."""
+"""What decides: one panel each; the study's own setting is in brackets."""
 
 
 def draw(study: Study, folder: Path) -> dict[str, str]:

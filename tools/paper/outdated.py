@@ -15,7 +15,7 @@ from savi.training.renamed import rename
 from tools.paper.plan import Fit
 
 SECTIONS = ("model", "data")
-"""What a run's numbers hang on; the trainer's part may differ, as where it ran."""
+"""What a run's numbers depend on; the trainer's part may differ, as where it ran."""
 
 
 def outdated(fit: Fit) -> str | None:

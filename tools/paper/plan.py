@@ -42,7 +42,7 @@ class Base:
 
 @dataclass(frozen=True)
 class Fit:
-    """One alignment run. more: settings beside its experiment file's."""
+    """One alignment run. more: settings in addition to its experiment file's."""
 
     study: Path
     base: Base
@@ -74,7 +74,7 @@ class Fit:
 
     @property
     def arguments(self) -> list[str]:
-        """The command as the study runs it, which goes on with a run that was stopped."""
+        """The command as the study runs it, which resumes a run that was stopped."""
         again = ["--ckpt_path=last"] if self.folder.is_dir() else []
         return [*self.command, "--trainer.enable_progress_bar=false", *again]
 
@@ -170,7 +170,7 @@ def _measurements(fits: Sequence[Fit], sets: Sequence[str], seed: int) -> list[T
 
 
 def other_base(experiment: str, base: Base, bases: Sequence[Base]) -> tuple[str, ...]:
-    """Which checkpoint criticises in `critic_another`: the one after the run's own."""
+    """Which checkpoint criticizes in `critic_another`: the one after the run's own."""
     if experiment != "critic_another":
         return ()
     other = bases[(bases.index(base) + 1) % len(bases)]

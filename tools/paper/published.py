@@ -15,7 +15,7 @@ MAIN = {
 """Its main table: TempCompass, PerceptionTest, NExT-QA, MVBench, EgoSchema, LongVideoBench."""
 
 CRITICS = {"critic_another": (72.0, 57.0, 59.0), "videosavi": (74.0, 58.8, 59.8)}
-"""Who criticises: MVBench, EgoSchema, LongVideoBench. Another model is GPT-4o there."""
+"""Who criticizes: MVBench, EgoSchema, LongVideoBench. Another model is GPT-4o there."""
 
 ERRORS = {
     "factual inaccuracy": (45, 29, 20, 12),

@@ -74,5 +74,5 @@ def _start(task: Task, logs: Path, command: Sequence[str]) -> subprocess.Popen[b
 
 
 def _die_with_parent() -> None:
-    """A run must not go on when the runner was killed: the next one could not take it up. It loses nothing."""
+    """A run must end when the runner was killed, or the next runner could not take it up. It loses nothing."""
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)

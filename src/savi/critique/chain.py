@@ -2,7 +2,7 @@
 
 VideoSAVi, section 3: for each clip the model asks, answers, criticizes its answer against the clip and revises it;
 the revision is then preferred over the first answer. What the method is compared with differs in who criticizes
-(`savi.critique.critics`), in what stands beside the first answer, or in which of the two is preferred.
+(`savi.critique.critics`), in the response that is paired with the first answer, or in which of the two is preferred.
 """
 
 from __future__ import annotations

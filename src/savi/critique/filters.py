@@ -2,7 +2,7 @@
 
 Pure functions, one for each stage of the chain, so that a lost question costs no further turns.
 Each returns the name of the first filter that takes it, or None. What can't be parsed or decoded and what
-doesn't fit is known elsewhere; the names of those stand here beside the others.
+doesn't fit is known elsewhere; their names are here, with the others.
 """
 
 from __future__ import annotations

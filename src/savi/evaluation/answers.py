@@ -1,4 +1,4 @@
-"""What a model answers to the items of a benchmark, kept batch by batch, so that a killed evaluation goes on."""
+"""What a model answers to the items of a benchmark, kept batch by batch, so that a killed evaluation resumes."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _choose_options(
 class AnswerLog:
     """The answers of one evaluation on disk, a line a batch, under a key of everything that they depend on.
 
-    A log with another key is begun anew. A line that a kill cut off is dropped. others: logs of the processes beside
+    A log with another key is begun anew. A line that a kill cut off is dropped. others: logs of the other processes
     this one, whose answers count and are left where they are.
     """
 

@@ -55,7 +55,7 @@ class DPOSettings:
 class PreferenceLosses:
     """What became of each pair: float32 (pairs,) everywhere. Only `losses` carries a gradient.
 
-    rewards: beta · (policy - reference), in nats, of the whole response whatever the loss normalises.
+    rewards: beta · (policy - reference), in nats, of the whole response whatever the loss normalizes.
     logps: the policy's, summed over the response. nll: the chosen response's, per token. lengths: tokens.
     """
 

@@ -1,4 +1,4 @@
-"""Labels beside what they name, instead of a legend: colours, spacing, stacked bars."""
+"""Labels next to the lines and bars that they name, in place of a legend: colors, spacing, stacked bars."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from matplotlib.colors import to_rgb
 INK = "#1a1a1a"
 MUTED = "#6b6b6b"
 
-# Okabe and Ito's palette, told apart with any kind of colour blindness; its black is kept for totals, and its
+# Okabe and Ito's palette, told apart with any kind of color blindness; its black is kept for totals, and its
 # yellow, too light for text, is darkened.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#a89a00", "#7f5539", "#7a7a7a")
 
 FONT = 10
 LONGEST = 26
-"""Characters of a name that the margin has room for, beside its numbers."""
+"""Characters of a name that the margin has room for, with its numbers."""
 
 LINE_HEIGHT = 1.45
 """Distance between the middles of two labels, in font sizes."""
 
 
 def color_of(index: int, soft: bool = False) -> str | tuple[float, float, float]:
-    """The colour of the index-th thing in a panel; soft for what matters less."""
+    """The color of the index-th thing in a panel; soft for what matters less."""
     color = PALETTE[index % len(PALETTE)]
     return tuple(0.45 + 0.55 * channel for channel in to_rgb(color)) if soft else color  # type: ignore[return-value]
 
@@ -70,7 +70,7 @@ def spread(targets: Sequence[float], gap: float, low: float, high: float) -> lis
 
 
 Label = tuple[tuple[float, float], str, str | tuple[float, float, float], str]
-"""((x, y) that it names, in data coordinates, text, colour, font weight)."""
+"""((x, y) that it names, in data coordinates, text, color, font weight)."""
 
 
 def label_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
@@ -137,7 +137,7 @@ def _luminance(color: str | tuple[float, float, float]) -> float:
 
 
 def _readable(color: str | tuple[float, float, float]) -> tuple[float, float, float]:
-    """The colour, darkened as far as text on white needs it."""
+    """The color, darkened as far as text on white needs it."""
     scale = min(1.0, 0.45 / max(_luminance(color), 1e-6))
     red, green, blue = to_rgb(color)
     return red * scale, green * scale, blue * scale

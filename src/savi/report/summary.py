@@ -170,7 +170,7 @@ def _draw_pairs(axes: Axes, rounds: Sequence[Entry]) -> None:
     trained = [entry for entry in rounds if entry["round"]]
     if not trained:
         return _say(axes, "no round was finished")
-    # Clips that couldn't be decoded are no questions: they stand in words, not in the bars.
+    # Clips that couldn't be decoded are no questions: they are named in words, not in the bars.
     filters = [
         name for name in dict.fromkeys(name for entry in trained for name in entry["filters"]) if name != "undecodable"
     ]
@@ -181,7 +181,7 @@ def _draw_pairs(axes: Axes, rounds: Sequence[Entry]) -> None:
     _round_ticks(axes, [entry["round"] for entry in trained])
     undecodable = max(entry["filters"].get("undecodable", 0) for entry in trained)
     if undecodable:
-        axes.set_xlabel(f"round (besides, {undecodable} clips could not be decoded)", color=MUTED)
+        axes.set_xlabel(f"round ({undecodable} clips could not be decoded)", color=MUTED)
     return None
 
 

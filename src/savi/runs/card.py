@@ -16,7 +16,7 @@ CARD = """---
 # {name}: {base}, aligned by its own criticism
 
 {what}, made with savi, an implementation of [VideoSAVi](https://arxiv.org/abs/2412.00624): round by round the model
-wrote questions about unlabelled videos, answered them, criticised and revised its answers, and DPO taught it to prefer
+wrote questions about unlabelled videos, answered them, criticized and revised its answers, and DPO taught it to prefer
 the revision. No annotator and no other model took part.
 
 ## Use

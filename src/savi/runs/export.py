@@ -19,7 +19,7 @@ from savi.runs.read import ADAPTER, Run, load_adapter, load_run_base
 
 MERGED_FROM_FOUR_BITS = (
     "The run held its base in 4 bits. Merging into 4-bit weights would change what the model says, so the base was "
-    "loaded unquantised; its replies may still differ a little from the run's. The adapter over a 4-bit base is exact."
+    "loaded unquantized; its replies may still differ a little from the run's. The adapter over a 4-bit base is exact."
 )
 
 

@@ -1,6 +1,6 @@
 """Ask this model about a video, with nothing but transformers, peft and av:  python ask.py VIDEO "question"
 
-It reads ask.json beside it: the base, the prompt and how many frames the model was aligned with.
+It reads ask.json, which is next to it: the base, the prompt and how many frames the model was aligned with.
 """
 
 from __future__ import annotations

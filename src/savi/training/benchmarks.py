@@ -139,7 +139,7 @@ class BenchmarkAnswers(Callback):
             write_json(self.folder / file_name, content)
 
     def _key(self, opened: OpenBenchmark, adapter: str) -> str:
-        """What answers depend on; those under another key are not gone on with."""
+        """A digest of all that answers depend on. Answers under another one are not taken up."""
         module = self._module
         parts = {
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],

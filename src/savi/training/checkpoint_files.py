@@ -19,7 +19,7 @@ WEIGHTS = ("state_dict", "base", "epoch", "global_step", "loops")
 """What every checkpoint of savi holds."""
 
 TRAINING = ("callbacks", "optimizer_states", "lr_schedulers")
-"""What training needs besides."""
+"""What training needs in addition."""
 
 
 @dataclass(frozen=True)

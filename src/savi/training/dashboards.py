@@ -1,4 +1,4 @@
-"""What Weights & Biases shows of a round: its pairs, each beside a contact sheet of the clip it is about."""
+"""A round in Weights & Biases: its pairs, each with a contact sheet of its clip."""
 
 from __future__ import annotations
 

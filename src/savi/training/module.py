@@ -143,7 +143,7 @@ class SelfAlignment(LightningModule):
         """
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
-        # A step's dropout hangs on the run and the step, so that a resumed run draws the same.
+        # A step's dropout depends on the run and the step alone, so that a resumed run draws the same.
         torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
         nothing = ResponseScores(torch.zeros(0, device=self.device), torch.zeros(0, device=self.device))
         means = {name: values.sum() for name, values in self._metrics((), nothing).items()}

@@ -37,7 +37,7 @@ def pair_building_bar(round_index: int, total: int, done: int, disable: bool) ->
     return tqdm(
         total=total,
         initial=done,
-        desc=f"Round {round_index + 1}: the model criticises itself",
+        desc=f"Round {round_index + 1}: the model criticizes itself",
         unit="clip",
         mininterval=seconds,
         maxinterval=max(seconds, 10.0),

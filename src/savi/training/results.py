@@ -108,7 +108,7 @@ class RunResults(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
-            rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) goes on from here.")
+            rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) resumes from here.")
 
     def _add_round(self, trainer: Trainer, measured: Mapping[str, Any]) -> None:
         evaluating = time.monotonic() - self._started

@@ -30,7 +30,7 @@ def run_name(trainer: Trainer) -> str:
 def lock_run(folder: Path) -> IO[str]:
     """Take a run for this process, until the file is closed or the process ends, however it does.
 
-    A killed launcher may leave its processes behind, which go on. Raises SaviError where one is still at work.
+    A killed launcher may leave its processes running. Raises SaviError where one is still at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = (folder / "lock").open("a")

@@ -174,7 +174,7 @@ class SelfCritique(Callback):
         rank_zero_info(readiness.line())
 
     def _key(self, clips: Sequence[Clip]) -> str:
-        """What a round's pairs depend on; with another key, a half-built round can't be gone on with."""
+        """A digest of all that a round's pairs depend on. A half-built round is resumed with the same one only."""
         module = self._module
         parts: dict[str, Any] = {
             "seed": module.seed,

@@ -1,7 +1,7 @@
 """One video file to its sampled frames.
 
 PyAV decodes, not torchcodec. Weighed in November 2026, PyAV 18.1 against torchcodec 0.17 on one FFmpeg: they take the
-same time, but torchcodec's wheels need FFmpeg's shared libraries installed beside them, and it gave wrong frames for
+same time, but torchcodec's wheels need FFmpeg's shared libraries installed as well, and it gave wrong frames for
 MPEG-TS, MPEG-PS and AVI files with B-frames, and frames where a file is cut short.
 """
 

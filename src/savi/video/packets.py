@@ -59,7 +59,7 @@ class Sample:
 class Scan:
     """All packets of the video stream, in the order of decoding.
 
-    skipped: packets before `samples`, which hang on a keyframe that the file doesn't hold.
+    skipped: packets before `samples`, which depend on a keyframe that the file doesn't hold.
     unit: seconds of a time base unit. last: seconds that the last packet says it stays, 0 where it doesn't.
     rate: frames per second as the header has it, for files whose packets have no times.
     """
@@ -73,7 +73,7 @@ class Scan:
     def presentation(self) -> list[int]:
         """The times of the frames in the order of showing. Raises DoubtfulTimesError where there are no two alike.
 
-        Frames shown before the first keyframe hang on one that the file doesn't hold: they don't count.
+        Frames shown before the first keyframe depend on one that the file doesn't hold: they don't count.
         """
         start = self.samples[0].pts
         shown = [sample.pts for sample in self.samples if sample.shown]

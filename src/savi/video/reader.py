@@ -3,7 +3,7 @@
 Frame i is the i-th frame in the order of showing. Headers are not asked how many there are: a first pass
 reads the packets without decoding them, and their presentation times, sorted, are the frames. A second pass
 reads them again and feeds the decoder from the keyframe before each wanted frame up to it, and nothing else.
-Neither pass seeks: a container's seek is where frame numbers go wrong, and reading is cheap beside decoding.
+Neither pass seeks: a container's seek is where frame numbers go wrong, and reading is cheap compared with decoding.
 What the decoder gives is held against the packets. Where they disagree (no times or doubtful ones, invisible
 frames, two fields in two packets, keyframes that aren't), the frames are counted by decoding from end to end.
 """
@@ -46,8 +46,8 @@ def read_frames(path: Path, count: int, timeout: float, span: tuple[float, float
     """`count` frames of a file by the midpoint rule. Timestamps count from the first frame that is shown.
 
     span: start and end, in seconds, of the part to take them from. timeout: seconds, looked at between packets. One
-    thread; one frame in memory beside the sampled. Raises UnreadableError with the reason where the file gives none,
-    or can't be decoded as far as they are.
+    thread; one frame in memory next to the sampled ones. Raises UnreadableError with the reason where the file gives
+    none, or can't be decoded as far as they are.
     """
     clock = Clock(timeout)
     try:

@@ -21,7 +21,7 @@ KINDS: dict[Kind, Aspect] = {
 }
 NUMBERS = ("one", "two", "three", "four")
 
-# What is beside a place: {"top left": {"right of": "top right", "above": ...}}, read "above: what is above it".
+# The neighbors of a place: {"top left": {"right of": "top right", "above": ...}}, read "above: what is above it".
 _FLIP = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 _TOWARDS = {"left": "left of", "right": "right of", "top": "above", "bottom": "below"}
 

@@ -33,7 +33,7 @@ CHANGE_FRAMES = (30, 38)
 
 @dataclass(frozen=True)
 class Thing:
-    """One object. Colours differ within a scene, so a colour names an object.
+    """One object. Colors differ within a scene, so a color names an object.
 
     place: its quarter of the picture. appears, changes: frames. size: radius; offset: of its path's middle from
     the middle of its quarter, right and down. Both in widths of the picture.
@@ -52,7 +52,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """things: in the order they appear. background: grey level, 0 to 255. pale: share of grey in every colour."""
+    """things: in the order they appear. background: grey level, 0 to 255. pale: share of grey in every color."""
 
     things: tuple[Thing, ...]
     background: int

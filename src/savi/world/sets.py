@@ -1,7 +1,7 @@
 """Held-out sets of the world: what of their clips and questions no base and no training has seen.
 
-dev: for every choice. test: opened to make tables. The others ask for generalisation, in words that the base knows:
-forms, the same questions worded otherwise; looks, paler colours, sizes and backgrounds beyond those of all other clips;
+dev: for every choice. test: opened to make tables. The others ask for generalization, in words that the base knows:
+forms, the same questions worded otherwise; looks, paler colors, sizes and backgrounds beyond those of all other clips;
 outside, both at once; compositional, questions that need two steps, such as the shape of what is right of the red one.
 """
 
