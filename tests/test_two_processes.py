@@ -76,7 +76,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, labelled: str) -> Path:
     done = start(TORCHRUN, [slow_savi.__file__, *arguments(runs, labelled, *TWO)], TIMES=str(runs / "times"))
     assert done.returncode == 0, done.stderr[-3000:]
     assert [path.name for path in (runs / "demo").iterdir()] == ["version_0"]
-    assert done.stdout.count("Where to look") == 1
+    assert done.stdout.count("Files:") == 1
     return runs / "demo" / "version_0"
 
 

@@ -36,7 +36,7 @@ def test_rows_go_from_the_base_to_the_last_round(tmp_path: Path) -> None:
     assert row(lines, "Rendered world") == ["Rendered world", "40.0 %", "60.0 %", "+20.0"]
     assert row(lines, "order") == ["order", "40.0 %", "60.0 %", "+20.0"]
     assert row(lines, "motion") == ["motion", "39.0 %", "59.0 %", "+20.0"]
-    assert row(lines, "in its own words") == ["in its own words", "35.0 %", "55.0 %", "+20.0"]
+    assert row(lines, "free-form replies") == ["free-form replies", "35.0 %", "55.0 %", "+20.0"]
     assert row(lines, "malformed replies") == ["malformed replies", "2.0 %", "1.2 %", "-0.8"]
     assert row(lines, "errors") == ["errors", "255", "49", "-206"]
     assert row(lines, "factual inaccuracy") == ["factual inaccuracy", "60", "12", "-48"]
@@ -70,14 +70,14 @@ def test_it_ends_with_where_to_look(tmp_path: Path) -> None:
     (run / "pairs").mkdir(parents=True)
     (run / "summary.png").touch()
     lines = printed(make_results(2), run, width=60)
-    assert "Learnt from 1197 pairs of its own making (599 + 598)." in " ".join(lines)
+    assert "Learned from 1197 pairs that the model made itself (599 + 598)." in " ".join(lines)
     assert [line.split()[-1] for line in lines[-2:]] == [str(run / "summary.png"), str(run / "pairs")], "no path is cut"
     assert "adapter" not in lines[-1] + lines[-2], "what isn't there isn't named"
 
 
 def test_a_run_without_benchmark_says_what_it_learnt_from(tmp_path: Path) -> None:
     lines = printed(without_benchmark(make_results(1)), tmp_path)
-    assert lines == ["Learnt from 599 pairs of its own making (599). Where to look:"]
+    assert lines == ["Learned from 599 pairs that the model made itself (599). Files:"]
 
 
 def test_tasks_and_kinds_that_are_missing_on_one_side_are_shown(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_benchmark_without_kinds_of_errors_has_no_such_rows(tmp_path: Path) ->
 def test_a_run_that_was_stopped_before_its_first_round_shows_the_base(tmp_path: Path) -> None:
     lines = printed(make_results(0), tmp_path)
     assert row(lines, "Rendered world")[1] == "40.0 %"
-    assert lines[-1] == "Where to look:"
+    assert lines[-1] == "Files:"
 
 
 def test_one_measurement_stands_alone() -> None:
@@ -150,7 +150,7 @@ def test_figures_of_different_sets_are_not_compared(other: dict[str, Any], tmp_p
     results["rounds"][0]["benchmarks"]["world"]["measured_on"] = other
     lines = printed(results, tmp_path, width=160)
     assert row(lines, "Rendered world") == ["Rendered world", "45.0 %", "50.0 %", "+5.0"]
-    assert row(lines, "in its own words")[1:3] == ["40.0 %", "45.0 %"], "those of rounds 1 and 2"
+    assert row(lines, "free-form replies")[1:3] == ["40.0 %", "45.0 %"], "those of rounds 1 and 2"
     (said,) = [line for line in lines if "not compared" in line]
     assert said.startswith("Rendered world, not compared: base on ")
     results["rounds"][1]["benchmarks"]["world"]["measured_on"] = other
@@ -190,5 +190,5 @@ def test_a_validation_says_what_it_validated(tmp_path: Path) -> None:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert row(lines, "Rendered world") == ["Rendered world", "50.0 %"]
     checkpoint = "runs/demo/version_0/checkpoints/last.ckpt"
-    assert lines[-1] == f"Validated: round 2 of demo, from {checkpoint}. Where to look:"
-    assert not any("Learnt from" in line for line in lines)
+    assert lines[-1] == f"Validated: round 2 of demo, from {checkpoint}. Files:"
+    assert not any("Learned from" in line for line in lines)

@@ -1,4 +1,4 @@
-"""One page of pictures about a run: what it got right, what it got wrong, and what it learnt from."""
+"""One page of pictures about a run: accuracy, errors, rewards and pairs."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from savi.evaluation.tables import compares
 
 PLACES = {
     "summary.png": "pictures",
-    "results.json": "every number",
+    "results.json": "all figures",
     "metrics.csv": "training curves",
-    "pairs": "what it learnt from",
-    "traces": "every turn that was said",
-    "adapter": "the trained adapter",
+    "pairs": "preference pairs",
+    "traces": "turns of the chain",
+    "adapter": "trained adapter",
     "benchmarks": "replies and tables",
 }
-"""Where to look in a run's folder, and for what."""
+"""Files and folders of a run, with their content."""
 
 MOST_TASKS = 8
 """Benchmarks with more tasks have one row; results.json has all."""
@@ -44,7 +44,7 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     for entry in rounds:
         if text := untrained(entry):
             _say(console, f"{heading(entry).capitalize()} {text}.")
-    _say(console, f"{_learnt_from(rounds)}Where to look:")
+    _say(console, f"{_learned_from(rounds)}Files:")
     _print_places(run, console)
 
 
@@ -52,7 +52,7 @@ def print_validation(results: Mapping[str, Any], run: Path, console: Console | N
     """Print what `savi validate` measured, and where to look. run: the folder that it wrote."""
     console = console or Console()
     _print_measurements(results, console)
-    _say(console, f"Validated: {_validated(results['rounds'][-1], results['run'])}. Where to look:")
+    _say(console, f"Validated: {_validated(results['rounds'][-1], results['run'])}. Files:")
     _print_places(run, console)
 
 
@@ -103,7 +103,7 @@ def _rows(title: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> It
     tasks = _either(earlier, later)
     for task in tasks if 1 < len(tasks) <= MOST_TASKS else ():
         yield f"  {task}", *_shares(earlier, later, task)
-    for label, key, better in (("in its own words", "free_form_accuracy", 1), ("malformed replies", "malformed", -1)):
+    for label, key, better in (("free-form replies", "free_form_accuracy", 1), ("malformed replies", "malformed", -1)):
         if key in before or key in after:
             yield label, *_shares(before, after, key, better)
     earlier, later = before.get("errors", {}), after.get("errors", {})
@@ -197,8 +197,8 @@ def _validated(entry: Entry, run: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _learnt_from(rounds: Sequence[Entry]) -> str:
+def _learned_from(rounds: Sequence[Entry]) -> str:
     pairs = [entry["pairs"] for entry in rounds if entry["round"]]
     if not pairs:
         return ""
-    return f"Learnt from {sum(pairs)} pairs of its own making ({' + '.join(map(str, pairs))}). "
+    return f"Learned from {sum(pairs)} pairs that the model made itself ({' + '.join(map(str, pairs))}). "

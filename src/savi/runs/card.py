@@ -51,7 +51,7 @@ ADAPTER_LOAD = """    from peft import PeftModel
 MERGED_LOAD = """    model = AutoModelForImageTextToText.from_pretrained("this folder")
     processor = AutoProcessor.from_pretrained("this folder")"""
 
-SHARES = {"accuracy": "accuracy", "free_form_accuracy": "in its own words", "malformed": "malformed"}
+SHARES = {"accuracy": "accuracy", "free_form_accuracy": "free-form replies", "malformed": "malformed"}
 """The columns of a benchmark."""
 
 EMBEDDED = "this folder/base"
