@@ -15,6 +15,10 @@ WORLD_KEYS = ("accuracy", "by_task", "errors", "items", "free_form_accuracy", "m
 """Where older runs kept the rendered world's figures: in the round's entry itself, not below `benchmarks`."""
 
 Entry = dict[str, Any]
+"""A round in results.json."""
+
+Summary = dict[str, Any]
+"""What an evaluation measured on one benchmark: the JSON object below its name in a round's `benchmarks`."""
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,11 @@ class SelfAlignment(LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         # Lightning asks for callbacks before it prepares data or loads a model.
         check_trainer(self.trainer, self.base_settings)
+        critic = SelfCritique()
         callbacks: list[Callback] = [
-            SelfCritique(),
+            critic,
             self.benchmark_answers,
-            RunResults(self.benchmark_answers),
+            RunResults(self.benchmark_answers, critic),
             RunLimits(),
         ]
         checkpoints = self.trainer.checkpoint_callbacks
@@ -233,7 +234,7 @@ class SelfAlignment(LightningModule):
     def validation_step(self, batch: ItemBatch, batch_index: int) -> None:
         """Answer a batch of held-out items; the answers go to a log."""
         with explained(self._evaluation):
-            self.benchmark_answers.answer(batch)
+            self.benchmark_answers.answer(batch, self.video_lm)
 
     @property
     def _evaluation(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -20,12 +20,10 @@ from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_earlier_pairs, log_pairs
 from savi.training.loggers import RunWandbLogger
 from savi.training.metrics_file import metric_name
+from savi.training.parts import aligned, data_of
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
 from savi.training.starts import round_settings
-
-if TYPE_CHECKING:
-    from savi.training.module import SelfAlignment
 
 
 class RunResults(Callback):
@@ -35,8 +33,9 @@ class RunResults(Callback):
     the pairs that the model of round r - 1 wrote. A round has one entry, whatever the number of evaluations in it.
     """
 
-    def __init__(self, benchmarks: BenchmarkAnswers) -> None:
+    def __init__(self, benchmarks: BenchmarkAnswers, critic: SelfCritique) -> None:
         self.benchmarks = benchmarks
+        self.critic = critic
         self.rounds: list[Entry] = []
         self._evaluated: int | None = None  # the round that this process evaluated last
         self._started = 0.0
@@ -57,21 +56,20 @@ class RunResults(Callback):
         # A run that is resumed inside a round has no start of that round.
         self._training_started = time.monotonic()
         boards = [one for one in trainer.loggers if isinstance(one, RunWandbLogger) and one.repeats_earlier_rounds]
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        log_earlier_pairs(boards, run_folder(trainer), _critic(trainer).round, data.clips, data.frames)
+        data = data_of(trainer)
+        log_earlier_pairs(boards, run_folder(trainer), self.critic.round, data.clips, data.frames)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
-        critic = _critic(trainer)
-        counts = critic.built.counts
+        counts = self.critic.built.counts
         taken = {metric_name(f"filters/{name}"): float(counts.get(name, 0)) for name in FILTERS}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
         for logger in trainer.loggers:
             logger.log_metrics({"pairs/total": float(counts["pairs"]), **made, **taken}, step=trainer.global_step)
         boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        log_pairs(boards, critic.round, critic.built.pairs, data.clips, data.frames)
+        data = data_of(trainer)
+        log_pairs(boards, self.critic.round, self.critic.built.pairs, data.clips, data.frames)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
@@ -80,7 +78,7 @@ class RunResults(Callback):
         # Lightning repeats its sanity check when a run is resumed; the base has been measured by then.
         if trainer.sanity_checking and self.rounds:
             return
-        measured = self.benchmarks.finish()
+        measured = self.benchmarks.finish(trainer)
         if not measured:
             return
         metrics = _metrics(measured)
@@ -103,8 +101,7 @@ class RunResults(Callback):
             self._started = time.monotonic()
             self._add_round(trainer, {})
         if trainer.is_global_zero:
-            module: SelfAlignment = pl_module  # type: ignore[assignment]
-            save_adapter(module.peft_model, run_folder(trainer) / "adapter")
+            save_adapter(aligned(pl_module).peft_model, run_folder(trainer) / "adapter")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
@@ -114,15 +111,15 @@ class RunResults(Callback):
         evaluating = time.monotonic() - self._started
         entry: Entry = {"round": 0, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
         if not trainer.sanity_checking:
-            critic = _critic(trainer)
+            built = self.critic.built
             entry = {
                 "round": trainer.current_epoch + 1,
-                "pairs": len(critic.built.pairs),
-                "filters": {name: critic.built.counts[name] for name in FILTERS if name in critic.built.counts},
+                "pairs": len(built.pairs),
+                "filters": {name: built.counts[name] for name in FILTERS if name in built.counts},
                 "steps": {"taken": _steps(trainer), "planned": len(trainer.train_dataloader)},  # type: ignore[arg-type]
                 "settings": round_settings(trainer),
                 "seconds": {
-                    "building": critic.seconds,
+                    "building": self.critic.seconds,
                     "training": self._started - self._training_started,
                     "evaluating": evaluating,
                 },
@@ -144,7 +141,7 @@ class RunResults(Callback):
 
     @rank_zero_only
     def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
-        module: SelfAlignment = trainer.lightning_module  # type: ignore[assignment]
+        module = aligned(trainer.lightning_module)
         folder = run_folder(trainer)
         run = {
             "name": run_name(trainer),
@@ -187,7 +184,3 @@ def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
         }
     first = next(iter(measured.values()))["accuracy"]
     return metrics if first is None else {"val/accuracy": first, **metrics}
-
-
-def _critic(trainer: Trainer) -> SelfCritique:
-    return next(callback for callback in trainer.callbacks if isinstance(callback, SelfCritique))  # type: ignore[attr-defined]
