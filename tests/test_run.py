@@ -153,6 +153,7 @@ def test_validate_gives_the_accuracy_that_the_run_ended_with(run: Path, runs: Pa
     main(arguments(tmp_path, "--ckpt_path=last", command="validate"))
     ended = timeless(run / "results.json")["rounds"][-1]
     validated = timeless(tmp_path / "demo" / "version_0" / "validate" / "results.json")
+    assert validated["rounds"][-1].pop("checkpoint").endswith("demo/version_0/checkpoints/last.ckpt")
     assert validated["rounds"][-1] == ended
     assert validated["run"]["name"] == "demo"
 

@@ -136,7 +136,8 @@ def test_no_process_waits_for_another_longer_than_a_batch_takes(one: Path, two: 
 def test_one_process_goes_on_with_the_run_of_two(two: Path, labelled: str, tmp_path: Path) -> None:
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(two, copy)
-    shutil.rmtree(copy / "checkpoints")
+    for name in ("checkpoints", "benchmarks"):
+        shutil.rmtree(copy / name)
     for path in (*copy.glob("*/round_01*"), copy / "results.json", copy / "summary.png"):
         path.unlink()
     main(arguments(tmp_path, labelled, "--ckpt_path=last"))
