@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -306,6 +307,25 @@ def test_a_run_with_earlier_names_of_settings_is_resumed_to_the_same_end(
     assert read_rows(metrics)[0].keys() == read_rows(finished / "metrics.csv")[0].keys()
     assert " " not in metrics.read_text().splitlines()[0]
     assert read_run(run).config["model"].keys() == read_run(finished).config["model"].keys()
+
+
+def test_a_round_that_an_earlier_version_began_is_resumed_under_its_key(
+    run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys had the size of batches in them, whoever criticizes."""
+
+    def kill(*_: Any) -> None:
+        raise Kill
+
+    with monkeypatch.context() as patches:
+        patches.setattr("savi.training.self_critique.round_key", lambda *_: ANY)  # every round is one of those
+        patches.setattr(SelfAlignment, "training_step", kill)
+        with pytest.raises(Kill):
+            fit(tmp_path, 2, "--ckpt_path=last")
+    keys = [json.loads(path.read_text())["key"] for path in sorted((run / "pairs").glob("*.progress.json"))]
+    assert keys[0] != keys[1]
+    fit(tmp_path, 2, "--ckpt_path=last")
+    assert losses_by_step(run) == losses_by_step(finished)
 
 
 def with_earlier_names(run: Path) -> None:

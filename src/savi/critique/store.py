@@ -182,6 +182,12 @@ def check_key(folder: Path, round: int, key: str) -> None:
         _refuse_other_key(path, _read_progress(path), key)
 
 
+def round_key(folder: Path, round: int) -> str | None:
+    """The key that a round was begun under; None for a round that wasn't."""
+    path = folder / "pairs" / f"round_{round:02d}.progress.json"
+    return _read_progress(path).key if path.exists() else None
+
+
 def built_clips(folder: Path, round: int) -> tuple[list[str], bool]:
     """The ids of a round's committed clips, in order, and whether the round has all of its clips.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from savi.critique.builder import BuiltRound, PairBuilder
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS
-from savi.critique.store import check_key
+from savi.critique.store import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
 from savi.training.checkpoints import count_finished_round
@@ -73,7 +73,7 @@ class SelfCritique(Callback):
 
     def check_round(self) -> None:
         """Raises SaviError where the round that comes now was begun with other settings. Changes no file."""
-        check_key(run_folder(self._trainer), self._finished, self._key(self._data.clips))
+        check_key(run_folder(self._trainer), self._finished, self._key(self._data.clips, self._finished))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         stop_on_sigterm()
@@ -138,7 +138,7 @@ class SelfCritique(Callback):
             clips,
             self._data.generation_batch_clips,
             run_folder(self._trainer),
-            self._key(clips),
+            self._key(clips, self.round),
         )
 
     def _build(self, builder: PairBuilder) -> None:
@@ -173,7 +173,7 @@ class SelfCritique(Callback):
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
         rank_zero_info(readiness.line())
 
-    def _key(self, clips: Sequence[Clip]) -> str:
+    def _key(self, clips: Sequence[Clip], round_index: int) -> str:
         """A digest of all that a round's pairs depend on. A half-built round is resumed with the same one only."""
         module = self._module
         parts: dict[str, Any] = {
@@ -188,9 +188,12 @@ class SelfCritique(Callback):
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
+        with_batches = {**parts, "clips_per_chain": self._data.generation_batch_clips}
         if module.chain_settings.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
-            parts["clips_per_chain"] = self._data.generation_batch_clips
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+            return _digest(with_batches)
+        # Versions before ea11d21 began every round under the size of batches too. What they began is still resumed.
+        earlier, begun = _digest(with_batches), round_key(run_folder(self._trainer), round_index)
+        return earlier if begun == earlier else _digest(parts)
 
     def _report(self, built: BuiltRound, clips: Sequence[Clip]) -> None:
         if built.round == 0:  # the same clips every round; the run's end lists them once more
@@ -205,3 +208,7 @@ class SelfCritique(Callback):
                 f"every turn is in {built.traces}"
             )
         rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; what the filters took: {taken}")
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
