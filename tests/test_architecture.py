@@ -42,7 +42,7 @@ TRUTH_DOOR = ("savi.critique.truth", "savi.world.oracle")
 
 MAX_LINES = 300
 
-TYPED = {"types", "inference", "models", "critique"}
+TYPED = {"types", "inference", "models", "critique", "evaluation"}
 """Parts whose signatures don't say Any."""
 
 

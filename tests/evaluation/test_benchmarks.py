@@ -362,6 +362,14 @@ def test_a_malformed_row_is_named(name: str, file: str, change: Editor, said: st
     assert "\n" not in str(raised.value)
 
 
+def test_subtitles_that_are_no_list_are_one_line(copy: Callable[[str], Path]) -> None:
+    root = copy("longvideobench")
+    for path in (root / "subtitles").iterdir():
+        path.write_text('{"start": "00:00:10.000"}')
+    with pytest.raises(SaviError, match=r"_en\.json: not a list of rows"):
+        load("longvideobench", root, subtitles=True)
+
+
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_a_wrong_folder_is_one_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(SaviError, match=f"data.benchmark.{name}.root: .* holds none of"):

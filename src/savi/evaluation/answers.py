@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from savi.evaluation.benchmarks.items import Benchmark, Item
 from savi.evaluation.settings import OpenBenchmark
@@ -139,8 +138,9 @@ def _whole_lines(path: Path, key: str) -> list[str]:
     return lines[:-1] if lines and _loads(lines[0]) == {"key": key} else [json.dumps({"key": key})]
 
 
-def _loads(line: str) -> Any:
+def _loads(line: str) -> object:
     try:
-        return json.loads(line)
+        value: object = json.loads(line)
     except json.JSONDecodeError:
         return None
+    return value

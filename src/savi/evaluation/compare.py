@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,7 @@ def _differences(a: Evaluation, b: Evaluation, benchmark: str) -> list[str]:
     return [f"  {name} was measured on {describe(one)}" for name, one in zip("AB", found, strict=True) if one]
 
 
-def _changes(comparisons: Sequence[Comparison]) -> list[Mapping[str, Any]]:
+def _changes(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Every question that was won or lost."""
     return [
         _row(word, a, b)
@@ -154,6 +154,6 @@ def _changes(comparisons: Sequence[Comparison]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _row(word: str, a: Outcome, b: Outcome) -> Mapping[str, Any]:
+def _row(word: str, a: Outcome, b: Outcome) -> dict[str, Any]:
     where = {"benchmark": a.benchmark, "id": a.id, "video": a.video, "task": a.task, "question": a.question}
     return {"outcome": word, **where, "answer": a.answer, "pred_a": a.pred, "pred_b": b.pred}

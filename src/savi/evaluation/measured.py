@@ -17,7 +17,7 @@ WORLD_KEYS = ("accuracy", "by_task", "errors", "items", "free_form_accuracy", "m
 Entry = dict[str, Any]
 """A round in results.json."""
 
-Summary = dict[str, Any]
+Summary = Mapping[str, Any]
 """What an evaluation measured on one benchmark: the JSON object below its name in a round's `benchmarks`."""
 
 
@@ -61,7 +61,7 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def upgrade(entry: Mapping[str, Any]) -> Entry:
+def upgrade(entry: Entry) -> Entry:
     """An entry of results.json in today's form: each benchmark's figures below `benchmarks`."""
     if "accuracy" not in entry:
         return dict(entry)
@@ -70,7 +70,7 @@ def upgrade(entry: Mapping[str, Any]) -> Entry:
     return {**others, "benchmarks": {"world": world, **entry.get("benchmarks", {})}}
 
 
-def is_comparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def is_comparable(one: Summary, other: Summary) -> bool:
     """Whether two measurements of a benchmark were made on the same items in the same way.
 
     Older runs don't say. Within one of them, the same number of items counts as the same items.
@@ -92,7 +92,7 @@ def comparable_with_last(rounds: Sequence[Entry]) -> list[Entry]:
     return [kept for entry in found if (kept := keep_comparable(entry, found[-1]["benchmarks"]))["benchmarks"]]
 
 
-def keep_comparable(entry: Entry, others: Mapping[str, Mapping[str, Any]]) -> Entry:
+def keep_comparable(entry: Entry, others: Mapping[str, Summary]) -> Entry:
     """The entry without the measurements that aren't comparable with the others of the same benchmark."""
     kept = {
         name: summary
@@ -113,7 +113,7 @@ def left_out(rounds: Sequence[Entry]) -> list[tuple[Entry, str]]:
     ]
 
 
-def describe(measurement: Mapping[str, Any]) -> str:
+def describe(measurement: Summary) -> str:
     """What a figure was measured on, in words: "360 questions on 120 clips (test, 32 frames)"."""
     place = measurement.get("measured_on")
     if place is None:

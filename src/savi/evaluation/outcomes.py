@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.rows import Row, read_lines
-from savi.evaluation.measured import Entry, heading, measured, read_results
+from savi.evaluation.measured import Entry, Summary, heading, measured, read_results
 from savi.types import SaviError
 
 
@@ -44,7 +43,7 @@ class Evaluation:
     place: Path
     round: int | None
     outcomes: dict[tuple[str, ...], Outcome]
-    measurements: Mapping[str, Mapping[str, Any]]
+    measurements: Mapping[str, Summary]
 
     def __str__(self) -> str:
         return str(self.place) + ("" if self.round is None else f", {heading({'round': self.round})}")

@@ -58,7 +58,8 @@ def read_row(row: Row) -> Asked:
     benchmark = benchmark_of(row)
     if "response" not in row.fields:
         raise SaviError(f"{row.place}: the field 'response' is missing")
-    row.get("response", (str, type(None)))  # None where a model gave nothing
+    if row.has("response"):  # null where a model gave nothing
+        row.get("response", str)
     asked = benchmark.normalize_row(row)
     if wrong := benchmark.check(asked):
         raise SaviError(f"{row.place}: {wrong}")
@@ -77,7 +78,7 @@ def score_rows(
         extra = {name: value for name, value in (("drawn", grade.drawn), ("judged", grade.judged)) if value is not None}
         # Without a video's name each row counts as a video of its own.
         video = str(row.fields.get("video", number))
-        groups = row.get("groups", dict) if "groups" in row.fields else {}
+        groups = row.get("groups", dict) if row.has("groups") else {}
         scored.append((row.fields | found | extra, Graded(one, grade, video, groups)))
     return scored
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from savi.evaluation.benchmarks.items import Benchmark
 from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.measured import Summary
 from savi.files import write_text
 
 PAPER = ("InternVL2.5-8B (VideoSAVi's base, as published)", "VideoSAVi (as published)")
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 
-def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, Any]]) -> None:
+def write_tables(folder: Path, run: str, summaries: Mapping[str, Summary]) -> None:
     """benchmarks.md and benchmarks.tex: the paper's two rows and the run's, one column per benchmark, in percent.
 
     The run's figures have half of the 95 % interval behind them. The paper's are left out where they don't compare, and
@@ -24,7 +24,7 @@ def write_tables(folder: Path, run: str, summaries: Mapping[str, Mapping[str, An
     write_text(folder / "benchmarks.tex", latex(run, summaries))
 
 
-def markdown(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
+def markdown(run: str, summaries: Mapping[str, Summary]) -> str:
     rows = _rows(run, summaries)
     lines = [f"| {' | '.join(row)} |" for row in rows]
     lines.insert(1, f"|---|{'---:|' * (len(rows[0]) - 1)}")
@@ -32,14 +32,14 @@ def markdown(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, "", *notes]) + "\n"
 
 
-def latex(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> str:
+def latex(run: str, summaries: Mapping[str, Summary]) -> str:
     """Rows of a booktabs table; the notes are comments."""
     head, *rows = [" & ".join(map(_escaped, row)) + r" \\" for row in _rows(run, summaries)]
     notes = [f"% {title}: {note}" for title, note in _notes(summaries)]
     return "\n".join([head, r"\midrule", *rows, *notes]) + "\n"
 
 
-def _rows(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+def _rows(run: str, summaries: Mapping[str, Summary]) -> list[list[str]]:
     known = {name: benchmark for name, benchmark in BENCHMARKS.items() if name in summaries}
     rows = [["", *(benchmark.title for benchmark in known.values())]]
     if any(benchmark.paper and compares(summaries[name]) for name, benchmark in known.items()):
@@ -49,16 +49,16 @@ def _rows(run: str, summaries: Mapping[str, Mapping[str, Any]]) -> list[list[str
     return [*rows, [run, *(_cell(summaries[name]) for name in known)]]
 
 
-def compares(summary: Mapping[str, Any]) -> bool:
+def compares(summary: Summary) -> bool:
     """Whether a figure may be set next to the paper's: not the likelihood of options, and not of a miniature."""
     return summary.get("scorer", "reply") == "reply" and not summary.get("miniature", False)
 
 
-def _paper(benchmark: Benchmark, summary: Mapping[str, Any], row: int) -> str:
+def _paper(benchmark: Benchmark, summary: Summary, row: int) -> str:
     return f"{benchmark.paper[row]:.1f}" if benchmark.paper and compares(summary) else "-"
 
 
-def _cell(summary: Mapping[str, Any]) -> str:
+def _cell(summary: Summary) -> str:
     if summary["accuracy"] is None:
         return "-"
     low, high = summary["interval"] or (None, None)
@@ -66,12 +66,12 @@ def _cell(summary: Mapping[str, Any]) -> str:
     return f"{100 * summary['accuracy']:.1f}{half}"
 
 
-def _notes(summaries: Mapping[str, Mapping[str, Any]]) -> Sequence[tuple[str, str]]:
+def _notes(summaries: Mapping[str, Summary]) -> Sequence[tuple[str, str]]:
     """What a reader must know of each figure: how many questions, scored how, what was not read."""
     return [(BENCHMARKS[name].title, note(summary)) for name, summary in summaries.items()]
 
 
-def note(summary: Mapping[str, Any]) -> str:
+def note(summary: Summary) -> str:
     """One line on how a figure came about."""
     parts = [f"{summary['counted']} questions"]
     if summary["scorer"] == "likelihood":

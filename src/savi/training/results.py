@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from savi.critique.filters import FILTERS
 from savi.distributed.collectives import waited
 from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.measured import Entry, keep_comparable, upgrade
+from savi.evaluation.measured import Entry, Summary, keep_comparable, upgrade
 from savi.files import write_json
 from savi.models.adapters import save_adapter
 from savi.training.benchmarks import BenchmarkAnswers
@@ -107,7 +107,7 @@ class RunResults(Callback):
         if isinstance(exception, KeyboardInterrupt):
             rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) resumes from here.")
 
-    def _add_round(self, trainer: Trainer, measured: Mapping[str, Any]) -> None:
+    def _add_round(self, trainer: Trainer, measured: Mapping[str, Summary]) -> None:
         evaluating = time.monotonic() - self._started
         entry: Entry = {"round": 0, "pairs": 0, "filters": {}, "seconds": {"evaluating": evaluating}}
         if not trainer.sanity_checking:
@@ -131,7 +131,7 @@ class RunResults(Callback):
         _announce(entry)
         self._write(trainer, self.rounds)
 
-    def _write_validation(self, trainer: Trainer, measured: dict[str, Any]) -> None:
+    def _write_validation(self, trainer: Trainer, measured: dict[str, Summary]) -> None:
         """What this evaluation measured, of which checkpoint, behind the base if the fit measured the same items."""
         seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
         reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
@@ -140,7 +140,7 @@ class RunResults(Callback):
         self._write(trainer, [*(one for one in base if one["benchmarks"]), entry])
 
     @rank_zero_only
-    def _write(self, trainer: Trainer, rounds: list[dict[str, Any]]) -> None:
+    def _write(self, trainer: Trainer, rounds: list[Entry]) -> None:
         module = aligned(trainer.lightning_module)
         folder = run_folder(trainer)
         run = {
@@ -171,7 +171,7 @@ def _announce(entry: Entry) -> None:
         rank_zero_info(f"{name}: {title}: {share}")
 
 
-def _metrics(measured: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(measured: Mapping[str, Summary]) -> dict[str, float]:
     """What the loggers get: `val/accuracy` is the first benchmark's, everything else is below the benchmark's name."""
     metrics: dict[str, float] = {}
     for name, summary in measured.items():

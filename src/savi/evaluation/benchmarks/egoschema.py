@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ def _official(root: Path, path: Path, split: str) -> Iterator[tuple[Row, str, tu
     found = find(root, ANSWERS)
     if found is None and split == "subset":
         raise SaviError(f"data.benchmark.egoschema.root: {root} has no {ANSWERS[0]}, the answers of the subset")
-    answers = read_json(found) if found else {}
-    labels = Row(str(found), answers)
+    labels = Row.of(str(found), read_json(found) if found else {})
+    answers = labels.fields
     seen = set()
     for row in read_rows(path):
         video = row.text("q_uid")
@@ -67,7 +67,7 @@ def _official(root: Path, path: Path, split: str) -> Iterator[tuple[Row, str, tu
 def _flat(path: Path) -> Iterator[tuple[Row, str, tuple[str, ...], str]]:
     for row in read_rows(path):
         options = plain_options(row.texts("option"))
-        labelled = row.fields.get("answer") is not None
+        labelled = row.has("answer")
         yield row, row.text("video_idx"), options, LETTERS[row.index("answer", options)] if labelled else ""
 
 
@@ -113,7 +113,7 @@ def normalize_row(row: Row) -> Asked:
     return replace(asked, options=plain_options(asked.options))
 
 
-def submission(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def submission(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What the benchmark's server takes, where not all answers are public; -1, which it counts as invalid, for none."""
     if all(row["answer"] for row in rows):
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -149,7 +149,7 @@ class Benchmark:
     """What a judge is asked about a reply."""
     judge_verdict: Callable[[Asked, str], bool] | None = None
     """What a judge's answer says."""
-    extra_files: Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]] | None = None
+    extra_files: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] | None = None
     """Further JSON files by name, made of an evaluation's rows: what a benchmark's server takes."""
 
 

@@ -19,7 +19,7 @@ from savi.evaluation.benchmarks.items import (
     lettered,
     read_asked,
 )
-from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
+from savi.evaluation.benchmarks.rows import Row, read_rows
 from savi.types import Clip, SaviError
 
 FILES = ("lvb_val.json", "*/lvb_val.json", "validation*.parquet", "*/validation*.parquet", "lvb_val.jsonl")
@@ -87,27 +87,26 @@ def _subtitles(root: Path, row: Row, frames: int) -> str:
     lmms-eval's rule for choosing them (task longvideobench_val_i), with the frames that are sampled here.
     """
     path = in_folders(root, SUBTITLES, (row.text("subtitle_path"),))
-    duration = float(row.get("duration", (int, float)))
-    offset = float(row.get("starting_timestamp_for_subtitles", (int, float)))
+    duration = row.number("duration")
+    offset = row.number("starting_timestamp_for_subtitles")
     times = (
         [duration / frames * i for i in range(frames)] if duration > frames else list(map(float, range(int(duration))))
     )
     lines = []
-    for number, entry in enumerate(read_json(path), start=1):
-        place = Row(f"{path}, entry {number}", entry)
-        start, end = _times(place, duration)
+    for spoken in read_rows(path):
+        start, end = _times(spoken, duration)
         start, end = start - offset, end - offset
         middle = (start + end) / 2
         if end - start < 1:
             start, end = middle - 0.5, middle + 0.5
         if any(start < time < end for time in times):
-            lines.append(place.text("text" if "timestamp" in entry else "line"))
+            lines.append(spoken.text("text" if spoken.has("timestamp") else "line"))
     return "\n".join(lines)
 
 
 def _times(row: Row, duration: float) -> tuple[float, float]:
     """When a subtitle starts and ends, in seconds of the original video."""
-    if "timestamp" in row.fields:
+    if row.has("timestamp"):
         start, end = row.get("timestamp", list)
         return float(start), end if isinstance(end, float) else duration
     return _seconds(row.text("start"), row.place), _seconds(row.text("end"), row.place)

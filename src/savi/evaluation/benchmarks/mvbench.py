@@ -77,7 +77,7 @@ def _rows(root: Path) -> Iterator[tuple[str, str | None, Row]]:
         for task, rows in content["meta"].items():
             folder = content.get("root", {}).get(task)
             for number, row in enumerate(rows, start=1):
-                yield task, folder, Row(f"{first}, {task}, row {number}", row)
+                yield task, folder, Row.of(f"{first}, {task}, row {number}", row)
         return
     known = [task for task in FOLDERS if find(root, (f"json/{task}.json",))]
     if not known:
@@ -127,7 +127,7 @@ def _candidates(task: str, folder: str | None, row: Row) -> Iterator[tuple[str, 
     name = row.text("video")
     whole, cut = FOLDERS[task][0], FOLDERS[task][-1]
     folders = (folder,) if folder else ()
-    start, end = (row.get(bound, (int, float, type(None))) for bound in ("start", "end"))
+    start, end = (row.number(bound) if row.has(bound) else None for bound in ("start", "end"))
     if start is None or end is None:
         stem = PurePath(name)
         names = [name, *(str(stem.with_suffix(suffix)) for suffix in (".mp4", ".webm", ".avi"))]

@@ -44,9 +44,9 @@ def load(root: Path, options: Options) -> list[Item]:
 
 def _official(path: Path, content: dict[str, object]) -> Iterator[tuple[str, str, Row]]:
     for video, record in content.items():
-        questions = Row(f"{path}, {video}", record).get("mc_question", list)
+        questions = Row.of(f"{path}, {video}", record).get("mc_question", list)
         for position, fields in enumerate(questions, start=1):
-            row = Row(f"{path}, {video}, question {position}", fields)
+            row = Row.of(f"{path}, {video}, question {position}", fields)
             yield video, row.text("id"), row
 
 

@@ -6,34 +6,51 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from savi.types import SaviError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One entry of an official file, whose fields are asked for by name and type."""
+    """One entry of an official file, whose fields are asked for by name and type. Each raises SaviError otherwise."""
 
     place: str
-    fields: Any
+    fields: dict[str, Any]
 
-    def get(self, name: str, kind: type | tuple[type, ...]) -> Any:
-        """Raises SaviError where the field is missing or of another type."""
-        if not isinstance(self.fields, dict):
-            raise SaviError(f"{self.place}: not an object with fields")
-        value = self.fields.get(name)
-        if value is None and type(None) not in (kind if isinstance(kind, tuple) else (kind,)):
+    @classmethod
+    def of(cls, place: str, value: object) -> Row:
+        """Raises SaviError for a value without fields."""
+        if not isinstance(value, dict):
+            raise SaviError(f"{place}: not an object with fields")
+        return cls(place, value)
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self.fields.get(name) is not None
+
+    def get(self, name: str, kind: type[T]) -> T:
+        return cast(T, self._value(name, kind))
+
+    def text(self, name: str) -> str:
+        """Text, also where it is written as a whole number."""
+        return str(self._value(name, str, int))
+
+    def number(self, name: str) -> float:
+        return cast(float, self._value(name, int, float))
+
+    def _value(self, name: str, *kinds: type) -> object:
+        if not self.has(name):
             raise SaviError(f"{self.place}: the field {name!r} is missing")
-        if not isinstance(value, kind) or isinstance(value, bool):
+        value: object = self.fields[name]
+        if not isinstance(value, kinds) or isinstance(value, bool):
             raise SaviError(f"{self.place}: the field {name!r} is of type {type(value).__name__}")
         return value
 
-    def text(self, name: str) -> str:
-        return str(self.get(name, (str, int)))
-
     def texts(self, name: str) -> tuple[str, ...]:
-        values = self.get(name, (list, tuple))
+        values = cast(Sequence[object], self._value(name, list, tuple))
         if not all(isinstance(value, str | int | float) for value in values):
             raise SaviError(f"{self.place}: the field {name!r} holds more than texts")
         return tuple(map(str, values))
@@ -46,14 +63,15 @@ class Row:
         return int(value)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """Raises SaviError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        value: object = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise SaviError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SaviError(f"{path}: can't be read ({error})") from None
+    return value
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -65,7 +83,7 @@ def read_rows(path: Path) -> list[Row]:
     content = read_json(path)
     if not isinstance(content, list):
         raise SaviError(f"{path}: not a list of rows")
-    return [Row(f"{path}, row {i}", fields) for i, fields in enumerate(content, start=1)]
+    return [Row.of(f"{path}, row {i}", fields) for i, fields in enumerate(content, start=1)]
 
 
 def read_lines(path: Path) -> list[Row]:
@@ -76,7 +94,7 @@ def read_lines(path: Path) -> list[Row]:
             place = f"{path}, row {number}"
             if line.strip():
                 try:
-                    rows.append(Row(place, json.loads(line)))
+                    rows.append(Row.of(place, json.loads(line)))
                 except json.JSONDecodeError as error:
                     raise SaviError(f"{place}: not JSON ({error.msg})") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from savi.evaluation.benchmarks.files import find, in_folders, need
 from savi.evaluation.benchmarks.items import Asked, Benchmark, Item, Options, Reading
@@ -47,7 +46,7 @@ def load(root: Path, options: Options) -> list[Item]:
 
 def _rows(path: Path) -> Iterator[tuple[str, str, Row]]:
     """(video, aspect, row) of the official file, by video and aspect, or of the hub's flat rows."""
-    content: Any = read_json(path) if path.suffix == ".json" else None
+    content = read_json(path) if path.suffix == ".json" else None
     if not isinstance(content, dict):
         for row in read_rows(path):
             yield row.text("video_id"), row.text("dim"), row
@@ -57,7 +56,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str, Row]]:
             raise SaviError(f"{path}, {video}: not a mapping of aspects to questions")
         for aspect, questions in aspects.items():
             for number, fields in enumerate(questions, start=1):
-                yield video, aspect, Row(f"{path}, {video}, {aspect}, question {number}", fields)
+                yield video, aspect, Row.of(f"{path}, {video}, {aspect}, question {number}", fields)
 
 
 def _item(
@@ -198,7 +197,7 @@ def normalize_row(row: Row) -> Asked:
     # lmms-eval has a hyphen in one place, an underscore in another.
     task = row.text("task").removeprefix("tempcompass_").replace("multi_choice", "multi-choice")
     question = row.text("question")
-    options = row.texts("options") if row.fields.get("options") else option_lines(task, question)
+    options = row.texts("options") if row.has("options") else option_lines(task, question)
     return Asked(task, question, options, row.text("answer"))
 
 

@@ -39,11 +39,11 @@ def load(root: Path, options: Options) -> list[Item]:
 def _rows(path: Path) -> Iterator[tuple[Row, Row]]:
     """(video, question) of each question; one and the same row on the hub."""
     for row in read_rows(path):
-        if not isinstance(row.fields, dict) or "questions" not in row.fields:
+        if not row.has("questions"):
             yield row, row
             continue
         for number, fields in enumerate(row.get("questions", list), start=1):
-            yield row, Row(f"{row.place}, question {number}", fields)
+            yield row, Row.of(f"{row.place}, question {number}", fields)
 
 
 def _item(root: Path, video: Row, row: Row) -> Item:
@@ -53,7 +53,7 @@ def _item(root: Path, video: Row, row: Row) -> Item:
         raise SaviError(f"{video.place}: the duration {duration!r} is none of {', '.join(DURATIONS)}")
     if wrong := check_letters(asked):
         raise SaviError(f"{row.place}: {wrong}")
-    name = video.text("videoID" if "videoID" in video.fields else "video_id")
+    name = video.text("videoID" if video.has("videoID") else "video_id")
     clip = Clip(name, in_folders(root, FOLDERS, [f"{name}.{suffix}" for suffix in SUFFIXES]))
     groups = {"domain": video.text("domain"), "sub_category": video.text("sub_category"), "type": row.text("task_type")}
     number = row.text("question_id")
