@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,19 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert stop.value.code == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
     return line
+
+
+def test_a_run_is_asked_from_python_as_the_readme_says(
+    run: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (DEMO.parents[1] / "README.md").read_text()
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    assert 2 <= len(code.strip().splitlines()) <= 4
+    replies = asked(run, video, capsys)
+    code = code.replace("lightning_logs/demo/version_0", str(run)).replace("clip.mp4", str(video))
+    exec(re.sub(r"what happens first \?", QUESTION, code), {})  # noqa: S102 (the page's own lines)
+    assert capsys.readouterr().out.splitlines() == [replies["base"], replies["aligned"]]
+    assert replies["base"] != replies["aligned"]
 
 
 def test_an_adapter_answers_without_savi_as_it_does_with_it(
