@@ -34,7 +34,7 @@ class SettingError(SaviError):
 
 
 LARGEST = 1e30
-"""Largest number that a setting may be: what it is multiplied with has to stay below float32's end, at 3.4e38."""
+"""Largest number that a setting may be: products with it have to stay below float32's largest number, 3.4e38."""
 
 
 def describe_os_error(error: OSError) -> str:

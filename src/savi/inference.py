@@ -1,4 +1,4 @@
-"""What is asked of a model and what it gives: requests, replies, scores, and the protocols of model and session.
+"""Requests to a model, its replies and scores, and the protocols of model and session.
 
 The critique chain and the evaluation know a model by these alone; `savi.models` has the real one.
 """
@@ -80,7 +80,7 @@ class Session(Protocol):
 
 
 class VideoModel(Protocol):
-    """What the critique chain asks of a model."""
+    """A model as the critique chain needs it."""
 
     def is_cached(self, clip: Clip) -> bool:
         """Whether encode() can do without this clip's frames."""

@@ -78,7 +78,7 @@ class Frames:
     """The sampled frames of one clip.
 
     pixels: uint8, (frames, height, width, 3), RGB.
-    timestamps: seconds from the start of the file, one a frame.
+    timestamps: seconds from the start of the file, one per frame.
     indices: position of each frame in the file, counted in frames.
     fps: average frame rate of the file; duration: seconds.
     span: start and end in seconds of the part that they were sampled from; None for the whole file.

@@ -1,4 +1,4 @@
-"""Experiment files: each says what it extends and what differs, and may refer to settings as ${data.frames}."""
+"""Experiment files: each holds the differences from the file that it extends, and may refer to ${data.frames}."""
 
 from __future__ import annotations
 

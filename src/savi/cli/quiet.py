@@ -1,4 +1,4 @@
-"""Silences what a user can do nothing about."""
+"""Silences messages that a user can do nothing about."""
 
 from __future__ import annotations
 

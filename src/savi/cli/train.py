@@ -1,4 +1,4 @@
-"""`savi fit` and `savi validate`: Lightning's command line, with experiment files that say what differs."""
+"""`savi fit` and `savi validate`: Lightning's command line, with experiment files that hold the differences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOT_LIGHTNINGS = {
     "optimizer": "the optimizer is AdamW; model.optimizer has its name, lr, weight_decay and clip_norm",
     "lr_scheduler": "the rate rises over model.optimizer.warmup_steps and then stays",
 }
-"""Options that Lightning's command line has and savi's has not, with what to take in their place."""
+"""Options of Lightning's command line that savi has not, with their replacements."""
 
 HELP = {
     "config": "Experiment: a file, or the name of a packaged one. Of several, the later ones win. Default: the demo.",
@@ -59,7 +59,7 @@ UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
 
 class SaviArgumentParser(LightningArgumentParser):
-    """Says what is wrong in one line, instead of the usage of two hundred options."""
+    """Complains in one line, without the usage of two hundred options."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:
         raise SaviError(_one_line(message)) from ex
@@ -252,7 +252,7 @@ def run(arguments: Sequence[str]) -> None:
                 },
             )
         except MisconfigurationException as error:
-            # What Lightning finds out later: a share of batches, say, that is less than one.
+            # Lightning finds some mistakes later: a share of batches, say, that is less than one.
             raise SaviError(f"trainer: {_one_line(str(error))}") from None
 
 

@@ -51,7 +51,7 @@ class AnswerToCritique:
 
 
 class Critic(Protocol):
-    """What the chain asks of a critic."""
+    """A critic as the chain needs it."""
 
     def is_cached(self, clip: Clip) -> bool:
         """Whether it can do without this clip's frames."""

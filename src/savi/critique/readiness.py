@@ -151,7 +151,7 @@ def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frame
 def examine(
     chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None], labelled: Sequence[Labelled]
 ) -> list[Examination]:
-    """Answer labelled questions on these clips greedily, and revise the answers. What can't be read is left out."""
+    """Answer labelled questions on these clips greedily, and revise the answers. Unreadable replies are left out."""
     session = chain.model.encode(clips, frames)
     questions = [(clips.index(one.clip), one.question) for one in labelled]
     cold = {"answer": replace(chain.settings.answer, temperature=0.0)}

@@ -1,8 +1,8 @@
 """The preference pairs of one round on disk, written as they are made, and safe against a kill at any moment.
 
 Under the run's folder, for round 0:
-- `pairs/round_00.jsonl`: one JSON object a pair, its keys the fields of :class:`savi.types.PreferencePair`.
-- `traces/round_00.jsonl`: one JSON object a clip: every turn, or why the clip could not be used.
+- `pairs/round_00.jsonl`: one JSON object per pair, its keys the fields of :class:`savi.types.PreferencePair`.
+- `traces/round_00.jsonl`: one JSON object per clip: every turn, or why the clip could not be used.
 - `pairs/round_00.progress.json`: how much of both files counts. It is replaced last: what stands behind the
   sizes it names was being written when the process died, and is cut off when the store is opened again.
 """
@@ -26,7 +26,7 @@ from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What the critique chain made of one clip. rejected: why the clip could not be used at all, or None."""
+    """The chain's results on one clip. rejected: why the clip could not be used at all, or None."""
 
     clip: Clip
     pairs: tuple[PreferencePair, ...] = ()
@@ -230,7 +230,7 @@ def _refuse_other_key(path: Path, progress: Progress, key: str) -> None:
 
 
 def _remedy(path: Path) -> str:
-    """What can be done about a round's files. The model that is asked to write the round is the one that has to."""
+    """Advice on a round's files. The model that is asked to write the round is the one that has to."""
     name = path.name.partition(".")[0]
     return f"start a new run, or remove {name}.* from its pairs/ and traces/ to build the round anew"
 

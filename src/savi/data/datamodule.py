@@ -47,7 +47,7 @@ MOST_SECONDS = 86_400.0
 
 
 class PairSource(Protocol):
-    """Whoever makes a round's pairs: the model's self-critique callback."""
+    """The maker of a round's pairs: the model's self-critique callback."""
 
     def build_round(self, clips: Sequence[Clip]) -> BuiltRound:
         """The pairs of the current round, built now or read back."""
@@ -59,7 +59,7 @@ class PairSource(Protocol):
 
 
 class AnswerSource(Protocol):
-    """Whoever keeps what was answered before an evaluation was killed."""
+    """The keeper of the answers that were given before an evaluation was killed."""
 
     def is_answered(self, items: Sequence[Item]) -> bool:
         """Whether a batch of items needs the model no more, nor frames."""

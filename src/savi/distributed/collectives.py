@@ -1,4 +1,4 @@
-"""What the processes of a run exchange. An error in one of them ends all, with one line."""
+"""The exchange between the processes of a run. An error in one of them ends all, with one line."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _place() -> tuple[int, int]:
 
 
 def _try(make: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    """What is made, or a failure in its place with the error behind it."""
+    """The result, or a failure in its place with the error behind it."""
     try:
         return make(), None
     except Exception as error:

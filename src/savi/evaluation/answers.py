@@ -1,4 +1,4 @@
-"""What a model answers to the items of a benchmark, kept batch by batch, so that a killed evaluation resumes."""
+"""A model's answers to the items of a benchmark, kept batch by batch, so that a killed evaluation resumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from savi.types import Sampling
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model gave for one item.
+    """A model's answer to one item.
 
     response: its reply; the answer that it chose, where options were scored. logps: log-probability of each option, in
     their order, summed or averaged over tokens as the benchmark has it. free_form: its greedy reply without options;

@@ -12,7 +12,7 @@ from savi.evaluation.benchmarks.items import Asked, Benchmark, Judge
 from savi.evaluation.intervals import clustered_interval
 
 SEED = 0
-"""What lmms-eval seeds Python's random with, once a run."""
+"""The seed that lmms-eval gives Python's random, once per run."""
 
 
 @dataclass(frozen=True)

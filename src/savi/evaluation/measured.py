@@ -114,7 +114,7 @@ def left_out(rounds: Sequence[Entry]) -> list[tuple[Entry, str]]:
 
 
 def describe(measurement: Summary) -> str:
-    """What a figure was measured on, in words: "360 questions on 120 clips (test, 32 frames)"."""
+    """The set that a figure was measured on, in words: "360 questions on 120 clips (test, 32 frames)"."""
     place = measurement.get("measured_on")
     if place is None:
         return f"{measurement['items']} questions (an older run, which doesn't say of which set)"

@@ -1,4 +1,4 @@
-"""What a run answered in its last evaluation, question by question."""
+"""The answers of a run's last evaluation, question by question."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from savi.types import SaviError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made of one question. pred: what it answered, as far as it was read."""
+    """A run's answer to one question. pred: the answer, as far as it was read."""
 
     benchmark: str
     id: str

@@ -27,7 +27,7 @@ def score(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("replies", type=Path, metavar="REPLIES.jsonl")
     parser.add_argument("--output", type=Path, help="write the rows with pred, correct and fallback to this file")
-    parser.add_argument("--strict", action="store_true", help="what can't be read is wrong, instead of drawn at random")
+    parser.add_argument("--strict", action="store_true", help="unreadable replies are wrong; default: drawn")
     parser.add_argument("--judge", metavar="MODULE:FUNCTION", help="for TempCompass: a function from prompt to answer")
     options = parser.parse_args(arguments)
     rows = read_lines(options.replies)
@@ -54,7 +54,7 @@ def benchmark_of(row: Row) -> Benchmark:
 
 
 def read_row(row: Row) -> Asked:
-    """What a row asks. Raises SaviError."""
+    """The question of a row. Raises SaviError."""
     benchmark = benchmark_of(row)
     if "response" not in row.fields:
         raise SaviError(f"{row.place}: the field 'response' is missing")

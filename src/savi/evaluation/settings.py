@@ -168,7 +168,7 @@ def choose(items: Sequence[Item], count: int | None, name: str) -> list[Item]:
 
 
 def describe(opened: OpenBenchmark) -> str:
-    """One line on what was found, for the start of a run."""
+    """One line on the questions and videos that were found, for the start of a run."""
     tasks = Counter(item.task for item in opened.items)
     videos = len({item.clip for item in opened.items})
     line = f"{BENCHMARKS[opened.name].title}: {len(opened.items)} questions on {videos} videos, {len(tasks)} tasks"

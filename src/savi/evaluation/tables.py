@@ -67,7 +67,7 @@ def _cell(summary: Summary) -> str:
 
 
 def _notes(summaries: Mapping[str, Summary]) -> Sequence[tuple[str, str]]:
-    """What a reader must know of each figure: how many questions, scored how, what was not read."""
+    """The note on each figure: the number of questions, the scorer, and the replies that were not read."""
     return [(BENCHMARKS[name].title, note(summary)) for name, summary in summaries.items()]
 
 

@@ -1,4 +1,4 @@
-"""A model type that savi has no record of: what can be read off the model itself, and a word on the rest."""
+"""A model type that savi has no record of: its properties, read off the model itself, and a warning."""
 
 from __future__ import annotations
 

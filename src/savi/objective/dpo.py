@@ -1,4 +1,4 @@
-"""Preference losses over summed log-probabilities, one number a pair. Free functions, after Mitchell's DPO code."""
+"""Preference losses over summed log-probabilities, one number per pair. Free functions, after Mitchell's DPO code."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class DPOSettings:
 
 @dataclass(frozen=True)
 class PreferenceLosses:
-    """What became of each pair: float32 (pairs,) everywhere. Only `losses` carries a gradient.
+    """The losses of pairs and their parts: float32 (pairs,) everywhere. Only `losses` carries a gradient.
 
     rewards: beta · (policy - reference), in nats, of the whole response whatever the loss normalizes.
     logps: the policy's, summed over the response. nll: the chosen response's, per token. lengths: tokens.

@@ -78,7 +78,7 @@ WORLD = Prompts(
     critique="question : {question} answer : {answer} criticise",
     revision="question : {question} answer : {answer} critique : {critique} revise",
 )
-"""What the embedded miniature was taught to understand (its vocabulary is a few dozen words)."""
+"""The prompts that the embedded miniature was taught to understand (its vocabulary is a few dozen words)."""
 
 PRESETS = {"default": Prompts(), "world": WORLD}
 

@@ -1,4 +1,4 @@
-"""What a run shows at its end: the table, the picture, and where everything is."""
+"""The end of a run: the table, the picture, and the places of its files."""
 
 from __future__ import annotations
 

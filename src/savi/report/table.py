@@ -49,7 +49,7 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
 
 
 def print_validation(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
-    """Print what `savi validate` measured, and where to look. run: the folder that it wrote."""
+    """Print the results of `savi validate`, and the places of its files. run: the folder that it wrote."""
     console = console or Console()
     _print_measurements(results, console)
     _say(console, f"Validated: {_validated(results['rounds'][-1], results['run'])}. Files:")
@@ -76,8 +76,8 @@ def print_rejected(run: Path, console: Console | None = None) -> None:
 def build_table(name: str, first: Entry, last: Entry) -> Table:
     """One section per benchmark of `last`: overall, its tasks where they are few, and its kinds of errors.
 
-    first: an entry with measurements that are comparable, or `last` itself where there is none. What it lacks is a
-    dash.
+    first: an entry with measurements that are comparable, or `last` itself where there is none. A missing
+    figure is a dash.
     """
     table = Table(title=f"{name}: held-out questions", title_justify="left")
     table.add_column("accuracy")

@@ -100,7 +100,7 @@ def _videos(run: Run) -> str:
 
 
 def _rounds(rounds: list[Entry]) -> str:
-    """One row per round: its pairs, what the filters took, and the accuracies where they are comparable."""
+    """One row per round: its pairs, the counts of the filters, and the accuracies where they are comparable."""
     comparable = {entry["round"]: entry["benchmarks"] for entry in comparable_with_last(rounds)}
     last = list(comparable.values())[-1] if comparable else {}
     columns = [

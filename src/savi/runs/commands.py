@@ -1,4 +1,4 @@
-"""`savi ask` and `savi export`: what becomes of a run's model."""
+"""`savi ask` and `savi export`: a run's model in use."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _add_base(parser: ArgumentParser) -> None:
 
 
 def _read(folder: Path, given: Namespace) -> Run:
-    """A run's folder may be somebody else's: what it makes this process load is named first."""
+    """A run's folder may be somebody else's: the base that it makes this process load is named first."""
     run = read_run(folder, given.base, trust_remote_code=given.trust_remote_code)
     if run.named_in:
         print(f"base: {run.base.path}, named by {run.named_in}", file=sys.stderr)

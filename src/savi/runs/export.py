@@ -44,7 +44,7 @@ def export_adapter(run: Run, folder: Path) -> list[str]:
 
 
 def export_merged(run: Run, folder: Path) -> list[str]:
-    """Write the base with the adapter in its weights, in the base's own precision. Returns what the user must know.
+    """Write the base with the adapter in its weights, in the base's own precision. Returns the warnings for the user.
 
     Raises SaviError for a folder that isn't empty, and for a base that isn't the run's.
     """

@@ -1,4 +1,4 @@
-"""A run's folder read back: how its model was loaded and asked, its adapter, and what it reached."""
+"""A run's folder read back: how its model was loaded and asked, its adapter, and its results."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Run:
 
 def read_run(folder: Path, base: str | None = None, *, trust_remote_code: bool = False) -> Run:
     """base: where the base is now, if not where the run had it. trust_remote_code: run code that the base brings along;
-    what the run itself was told about that doesn't count, for its folder may be somebody else's.
+    the run's own setting doesn't count, for its folder may be somebody else's.
 
     Raises SaviError for a folder that is no run's, and for a run without an adapter yet.
     """

@@ -16,10 +16,10 @@ from savi.files import replacing
 from savi.training.renamed import current_settings
 
 WEIGHTS = ("state_dict", "base", "epoch", "global_step", "loops")
-"""What every checkpoint of savi holds."""
+"""The keys of every checkpoint of savi."""
 
 TRAINING = ("callbacks", "optimizer_states", "lr_schedulers")
-"""What training needs in addition."""
+"""The keys that training needs in addition."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path, *, lazily: bool = False) -> dict[str, Any]:
 
 
 def inspect_checkpoint(path: Path) -> CheckpointFile:
-    """What a checkpoint is, without reading its tensors. Raises SaviError as read_checkpoint does."""
+    """A checkpoint's record, without reading its tensors. Raises SaviError as read_checkpoint does."""
     content = read_checkpoint(path, lazily=True)
     try:
         fit_loop = content["loops"]["fit_loop"]

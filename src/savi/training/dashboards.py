@@ -73,7 +73,7 @@ def log_earlier_pairs(
 
 
 def pair_table(pairs: Sequence[PreferencePair], sheets: Mapping[str, Image.Image]) -> wandb.Table:
-    """A row a pair, in the order of a chain's turns. sheets: contact sheets by clip id; a clip may be without."""
+    """One row per pair, in the order of a chain's turns. sheets: contact sheets by clip id; a clip may be without."""
     # It takes seconds to import, and most runs go without.
     import wandb
 

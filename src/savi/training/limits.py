@@ -1,4 +1,4 @@
-"""What a limit of the Trainer ends: a run in the middle of a round, or before the next one."""
+"""Limits of the Trainer, which end a run in the middle of a round, or before the next one."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class RunWandbLogger(WandbLogger):
 
     @property
     def repeats_earlier_rounds(self) -> bool:
-        """Whether what was logged of earlier rounds has to be logged again."""
+        """Whether the metrics of earlier rounds have to be logged again."""
         return self._offline and self._resume_step is not None
 
     @property

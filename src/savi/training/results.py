@@ -1,4 +1,4 @@
-"""What a run has reached: measured before the first round and after each, kept in results.json and checkpoints."""
+"""The results of a run, measured before the first round and after each, kept in results.json and checkpoints."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class RunResults(Callback):
         self._write(trainer, self.rounds)
 
     def _write_validation(self, trainer: Trainer, measured: dict[str, Summary]) -> None:
-        """What this evaluation measured, of which checkpoint, behind the base if the fit measured the same items."""
+        """The figures of this evaluation and their checkpoint, behind the base if the fit measured the same items."""
         seconds = {"evaluating": round(time.monotonic() - self._started, 1)}
         reached = self.rounds[-1] if self.rounds else {"round": 0, "pairs": 0, "filters": {}}
         entry = {**reached, "checkpoint": trainer.ckpt_path, "benchmarks": measured, "seconds": seconds}
@@ -163,7 +163,7 @@ def _steps(trainer: Trainer) -> int:
 
 
 def _announce(entry: Entry) -> None:
-    """Say on the terminal what a round has reached."""
+    """Print the results of a round."""
     name = f"Round {entry['round']}" if entry["round"] else "The base"
     for benchmark, summary in entry.get("benchmarks", {}).items():
         title, right = BENCHMARKS[benchmark].title, summary["accuracy"]
@@ -172,7 +172,7 @@ def _announce(entry: Entry) -> None:
 
 
 def _metrics(measured: Mapping[str, Summary]) -> dict[str, float]:
-    """What the loggers get: `val/accuracy` is the first benchmark's, everything else is below the benchmark's name."""
+    """Metrics for the loggers: `val/accuracy` is the first benchmark's, all others are below the benchmark's name."""
     metrics: dict[str, float] = {}
     for name, summary in measured.items():
         shares = {key: summary[key] for key in ("accuracy", "free_form_accuracy", "malformed") if key in summary}

@@ -207,7 +207,7 @@ class SelfCritique(Callback):
                 f"round {built.round + 1} has no pair to learn from, the filters took them all ({taken}); "
                 f"every turn is in {built.traces}"
             )
-        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; what the filters took: {taken}")
+        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered out: {taken}")
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

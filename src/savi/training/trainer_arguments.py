@@ -1,4 +1,4 @@
-"""What the method asks of Lightning's Trainer: every flag of it is fixed here, checked here, or free."""
+"""The method's demands on Lightning's Trainer: every flag of it is fixed here, checked here, or free."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TRAINER_ARGUMENTS: Mapping[str, Fixed] = {
     "limit_test_batches": Fixed(None, "savi has no test loop; `savi validate` evaluates a model"),
     "limit_predict_batches": Fixed(None, "savi has no predict loop; `savi ask` asks a model"),
 }
-"""What the method's loop depends on. The command line passes these values, whatever an experiment file says."""
+"""The values that the method's loop depends on. The command line passes them, whatever an experiment file says."""
 
 FREE = frozenset(
     (
@@ -72,7 +72,7 @@ FREE = frozenset(
 def check_arguments(given: Mapping[str, Any]) -> None:
     """Raises SaviError for the first argument that the method can't run with. given: values by name, None if not given.
 
-    Values may be objects or what a parser makes of a class: an object with a `class_path`.
+    Values may be objects, or a parser's records of a class: an object with a `class_path`.
     """
     for name, value in given.items():
         if value is None:
@@ -181,7 +181,7 @@ CALLBACKS = {
     "BatchSizeFinder": TUNING,
     "LearningRateFinder": "it needs Lightning's own optimizer steps; model.optimizer.lr is the learning rate",
 }
-"""Callbacks of Lightning's that would fail in the middle of a run, or have no effect on what it reports."""
+"""Callbacks of Lightning's that would fail in the middle of a run, or have no effect on its results."""
 
 
 def _callbacks(value: Any) -> str | None:

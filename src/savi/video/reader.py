@@ -4,7 +4,7 @@ Frame i is the i-th frame in the order of showing. Headers are not asked how man
 reads the packets without decoding them, and their presentation times, sorted, are the frames. A second pass
 reads them again and feeds the decoder from the keyframe before each wanted frame up to it, and nothing else.
 Neither pass seeks: a container's seek is where frame numbers go wrong, and reading is cheap compared with decoding.
-What the decoder gives is held against the packets. Where they disagree (no times or doubtful ones, invisible
+The decoder's frames are compared with the packets. Where they disagree (no times or doubtful ones, invisible
 frames, two fields in two packets, keyframes that aren't), the frames are counted by decoding from end to end.
 """
 

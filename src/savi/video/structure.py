@@ -1,4 +1,4 @@
-"""What a file's own headers say about its length, for what the demuxers let pass in silence."""
+"""The length of a file by its own headers, for faults that the demuxers let pass in silence."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") ->
 def choose(found: list[Query], asked: Counter[tuple[str, ...]], random: Random) -> list[Query]:
     """The questions of one clip: of the kinds asked least so far, the text and answer that came least often.
 
-    found: what can be asked; it is shuffled.
+    found: the possible questions; they are shuffled.
     """
     random.shuffle(found)
     kinds = list(KINDS)

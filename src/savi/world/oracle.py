@@ -21,7 +21,7 @@ def true_critique(clip: Clip, question: str, answer: str) -> str | None:
 
 
 def scene_of_clip(clip: Clip) -> Scene:
-    """What a training clip of the world was rendered from. Raises SaviError for any other clip."""
+    """The scene that a training clip of the world was rendered from. Raises SaviError for any other clip."""
     split, _, seed = clip.path.parent.name.partition(f"-v{VERSION}-")
     name, _, index = clip.path.stem.partition("_")
     if split != "train" or name != "clip" or not (seed.isdigit() and index.isdigit()):

@@ -1,4 +1,4 @@
-"""What can be asked about a scene: every valid question with its true answer, in the words of the small world."""
+"""The questions about a scene: every valid one with its true answer, in the words of the small world."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from savi.world.scenes import FPS, FRAMES, Scene, Thing
 
 SIZE = 112
-"""Width and height of a clip in pixels: twice what the base model looks at, for the eyes of people."""
+"""Width and height of a clip in pixels: twice those that the base model sees, for the eyes of people."""
 
 RGB = {
     "red": (220, 45, 40),

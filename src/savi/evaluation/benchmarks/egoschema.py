@@ -114,7 +114,7 @@ def normalize_row(row: Row) -> Asked:
 
 
 def submission(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the benchmark's server takes, where not all answers are public; -1, which it counts as invalid, for none."""
+    """The file for the benchmark's server, where not all answers are public; -1 stands for no answer."""
     if all(row["answer"] for row in rows):
         return {}
     letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}

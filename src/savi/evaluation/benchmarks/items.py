@@ -1,4 +1,4 @@
-"""What a benchmark is made of: its items, how a reply to one is read, and how the scores add up."""
+"""The parts of a benchmark: its items, how a reply to one is read, and how the scores add up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LETTERS = string.ascii_uppercase
 
 @dataclass(frozen=True)
 class Asked:
-    """What a reply is read against.
+    """A question, with what is needed to read a reply to it.
 
     options: the texts, without letters. answer: the right option's letter; in TempCompass "yes" or "no", or the whole
     line; "" where the label isn't public.
@@ -55,7 +55,7 @@ class Item(Asked):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reference makes of a reply.
+    """The reference's reading of a reply.
 
     pred: what was read, None where nothing was. correct: whether that counts. draws: the letters the reference draws
     from where it read nothing. asks: whether it asks a judge. counts: False where it leaves the reply out of the sum.
@@ -98,7 +98,7 @@ def lettered_choices(asked: Asked) -> list[tuple[str, str]]:
 
 
 def read_asked(row: Row) -> Asked:
-    """What a row with task, question, options and answer asks. Raises SaviError."""
+    """The question of a row with task, question, options and answer. Raises SaviError."""
     return Asked(row.text("task"), row.text("question"), row.texts("options"), row.text("answer"))
 
 
@@ -120,7 +120,7 @@ class Benchmark:
     load: Callable[[Path, Options], list[Item]]
     """The items from the folder of its official files; from the folder for rendered clips where there are no files."""
     read: Callable[[Asked, str], Reading]
-    """What a reply is taken to say."""
+    """The reading of a reply."""
     check: Callable[[Asked], str | None]
     """What is wrong with an item, or None."""
     paper: tuple[float, float] | None = None
@@ -144,13 +144,13 @@ class Benchmark:
     choices: Callable[[Asked], list[tuple[str, str]]] = lettered_choices
     """For scoring by likelihood: each option's answer and its text."""
     normalize_row: Callable[[Row], Asked] = read_asked
-    """What a row of `savi score` asks, where other harnesses write it in another way."""
+    """The question of a row of `savi score`, where other harnesses write it in another way."""
     judge_prompt: Callable[[Asked, str], str] | None = None
-    """What a judge is asked about a reply."""
+    """The prompt for a judge of a reply."""
     judge_verdict: Callable[[Asked, str], bool] | None = None
-    """What a judge's answer says."""
+    """The verdict in a judge's answer."""
     extra_files: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] | None = None
-    """Further JSON files by name, made of an evaluation's rows: what a benchmark's server takes."""
+    """Further JSON files by name, made of an evaluation's rows, such as the one for a benchmark's server."""
 
 
 def lettered(options: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from savi.evaluation.benchmarks.items import Asked, Reading
 
 LETTERS = "ABCD"
-"""What it looks for, however many options a question has."""
+"""The letters that it looks for, however many options a question has."""
 
 EDGES = ",.!?;:'\""
 """Taken off the ends of a reply, one character after the other."""

@@ -1,6 +1,6 @@
 """TempCompass (Liu et al., ACL Findings 2024): four ways to ask about action, direction, speed, order and change.
 
-Replies are read by rules; what they can't read, and every caption, is for a judge, and counts as wrong without one.
+Replies are read by rules. A judge reads captions, and replies that the rules can't read; without it they are wrong.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def choices(asked: Asked) -> list[tuple[str, str]]:
 
 
 def judge_prompt(asked: Asked, response: str) -> str:
-    """What a judge is asked. The wording is savi's: figures by another judge or wording don't compare."""
+    """The prompt for a judge. The wording is savi's: figures by another judge or wording don't compare."""
     if asked.task == "captioning":
         return (
             "Answer a multiple-choice question about a video from a description of the video alone. If the description "
@@ -184,7 +184,7 @@ def judge_prompt(asked: Asked, response: str) -> str:
 
 
 def judge_verdict(asked: Asked, verdict: str) -> bool:
-    """What a judge's answer says, read as the reference reads it."""
+    """The verdict in a judge's answer, read as the reference reads it."""
     if asked.task != "captioning":
         return verdict.startswith("Correct") or ("Correct" in verdict and "Incorrect" not in verdict)
     answers = [line.replace("Answer:", "").strip() for line in verdict.split("\n") if "Answer" in line]
