@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from savi.world.benchmark import held_out
+
 ROOT = Path(__file__).parent.parent
 
 Edits = dict[str, list[tuple[str, str]]]
@@ -33,6 +35,12 @@ ADDITIONS: dict[str, Edits] = {
             ('"hinge", "sft")', '"hinge", "sft", "linear")'),
             ('Literal["sigmoid", "ipo", "hinge", "sft"]', 'Literal["sigmoid", "ipo", "hinge", "sft", "linear"]'),
             ('    if settings.loss == "hinge":', '    if settings.loss == "linear":\n        return -beta * gap\n'),
+        ]
+    },
+    "a benchmark": {
+        "src/savi/evaluation/benchmarks/registry.py": [
+            ("import MLVU\n", "import MLVU\nfrom savi.evaluation.benchmarks.kites import KITES\n"),
+            ("VIDEOMME, MLVU)", "VIDEOMME, MLVU, KITES)"),
         ]
     },
     "a critic": {
@@ -115,6 +123,32 @@ ADDITIONS: dict[str, Edits] = {
     },
 }
 
+BENCHMARK = """
+from savi.evaluation.benchmarks.files import need
+from savi.evaluation.benchmarks.items import Benchmark, Item, check_letters, lettered, read_lone_letter
+from savi.evaluation.benchmarks.rows import read_rows
+from savi.types import Clip
+
+
+def load(root, options):
+    return [_item(root, number, row) for number, row in enumerate(read_rows(need(root, ("kites.json",), "kites")))]
+
+
+def _item(root, number, row):
+    question, options, video = row.text("question"), row.texts("options"), row.text("video")
+    prompt = f"{question} {lettered(options)}"
+    return Item("kites", question, options, row.text("answer"), "kites", f"{number}", Clip(video, root / video), prompt)
+
+
+KITES = Benchmark(name="kites", title="Kites", load=load, read=read_lone_letter, check=check_letters)
+"""
+
+NEW_FILES = {
+    "src/savi/evaluation/benchmarks/kites.py": BENCHMARK,
+    "experiments/eval/kites.yaml": "data:\n  benchmark:\n    kites:\n      root: benchmarks/kites\n",
+}
+"""The file and the experiment of the benchmark."""
+
 FAMILY = """
 import sys, warnings
 from pathlib import Path
@@ -158,6 +192,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert text.count(old) == 1, f"{name}: {old}"
                 text = text.replace(old, new)
             (folder / name).write_text(text, encoding="utf-8")
+    for name, text in NEW_FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
     return folder
 
 
@@ -172,13 +209,24 @@ def test_a_new_family_is_loaded_without_a_warning_and_scores_as_the_plain_model(
     assert done.returncode == 0, done.stderr
 
 
+def write_kites(root: Path) -> None:
+    """The official files of the made-up benchmark: four clips with three questions each."""
+    root.mkdir(parents=True)
+    rows = []
+    for item in held_out(root, 4, 0):
+        about = {"video": str(item.clip.path.relative_to(root)), "question": item.question, "options": item.options}
+        rows.append(about | {"answer": "ABCD"[item.answer]})
+    (root / "kites.json").write_text(json.dumps(rows))
+
+
 @pytest.fixture(scope="module")
 def learned(package: Path) -> Path:
-    """A run with the made-up loss, critic, filter and turn."""
+    """A run with the made-up loss, benchmark, critic, filter and turn."""
+    write_kites(package / "benchmarks" / "kites")
     done = run(
         package,
-        *("-m", "savi.cli", "fit", "--config=demo", "--runs=runs", "--trainer.max_epochs=1"),
-        *("--data.clip_count=12", "--data.benchmark_clips=1", "--trainer.enable_progress_bar=false"),
+        *("-m", "savi.cli", "fit", "--config=demo", "--config=experiments/eval/kites.yaml", "--name=demo"),
+        *("--runs=runs", "--trainer.max_epochs=1", "--data.clip_count=12", "--trainer.enable_progress_bar=false"),
         *("--model.dpo.loss=linear", "--model.chain.critic.kind=hearty", "--model.filters.most_red=0"),
     )
     assert done.returncode == 0, done.stderr
@@ -193,6 +241,18 @@ def test_a_new_loss_is_the_one_that_the_run_took(learned: Path) -> None:
     assert steps
     for cell in steps:
         assert float(cell["loss"]) == pytest.approx(-float(cell["rewards/margins"]), abs=1e-5)
+
+
+def test_a_new_benchmark_is_measured_before_and_after_the_round(learned: Path) -> None:
+    results = json.loads((learned / "results.json").read_text())
+    for entry in results["rounds"]:
+        summary = entry["benchmarks"]["kites"]
+        rows = (learned / "benchmarks" / f"round_{entry['round']:02d}" / "kites.jsonl").read_text().splitlines()
+        assert len(rows) == summary["items"] == 12
+        assert summary["accuracy"] == sum(json.loads(row)["correct"] for row in rows) / 12
+    table = (learned / "benchmarks" / "round_01" / "benchmarks.md").read_text()
+    assert table.startswith("|  | Kites |")
+    assert "published" not in table
 
 
 def traces(run_folder: Path) -> list[dict[str, Any]]:
