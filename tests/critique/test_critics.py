@@ -1,4 +1,4 @@
-"""Who criticises: what each critic watches and is asked, and what comes of it in the chain."""
+"""The critics: what each of them sees and is asked, and what the chain makes of its critiques."""
 
 from __future__ import annotations
 

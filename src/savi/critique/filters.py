@@ -102,7 +102,7 @@ def words(text: str) -> list[str]:
 
 
 def loops(text: str, max_repeats: int) -> bool:
-    """Whether any sequence of words stands more than `max_repeats` times in a row."""
+    """Whether any sequence of words occurs more than `max_repeats` times in a row."""
     said = words(text)
     for period in range(1, len(said) // (max_repeats + 1) + 1):
         same = 0
