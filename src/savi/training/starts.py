@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from inspect import signature
+from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -20,10 +20,11 @@ from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
 from savi.training.settings_kinds import flatten, of_rounds
 
+RENAMED_SINCE = (4, 49)
 WITH_NONE: dict[str, Any] = {
-    "skip_unset" if "skip_unset" in signature(ArgumentParser.dump).parameters else "skip_none": False
+    "skip_unset" if tuple(map(int, version("jsonargparse").split(".")[:2])) >= RENAMED_SINCE else "skip_none": False
 }
-"""How jsonargparse is asked to write settings that are None, which it calls otherwise since 4.49."""
+"""The argument by which jsonargparse writes settings that are None. Its signature doesn't tell: it is wrapped."""
 
 
 def settings_of(parser: ArgumentParser, config: Namespace) -> dict[str, Any]:
