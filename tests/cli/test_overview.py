@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -53,4 +54,7 @@ def test_every_command_has_a_help_of_its_own(command: str, capsys: pytest.Captur
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     assert stop.value.code == 0
-    assert "usage:" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "usage: savi " + command in said
+    # An option without words ends its line with its name, and the next one follows.
+    assert not re.search(r"^  [A-Za-z_-]+\n  \S", said, re.MULTILINE)

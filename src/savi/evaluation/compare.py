@@ -50,8 +50,8 @@ def compare(arguments: Sequence[str]) -> None:
         description="Compare two evaluations of the same questions: run folders (their last evaluation), folders of "
         "rows such as RUN/benchmarks/round_00, or single .jsonl files.",
     )
-    parser.add_argument("run_a", type=Path, metavar="RUN_A")
-    parser.add_argument("run_b", type=Path, metavar="RUN_B")
+    parser.add_argument("run_a", type=Path, metavar="RUN_A", help="the evaluation to compare with")
+    parser.add_argument("run_b", type=Path, metavar="RUN_B", help="the evaluation whose gain is reported: B minus A")
     parser.add_argument("--output", type=Path, help="write every question won or lost to this .jsonl file")
     options = parser.parse_args(arguments)
     a, b = read_evaluation(options.run_a), read_evaluation(options.run_b)

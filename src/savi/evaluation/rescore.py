@@ -25,9 +25,10 @@ def score(arguments: Sequence[str]) -> None:
         description="Score replies as lmms-eval does. A row holds benchmark, task, question, options, answer (the "
         "right letter; for TempCompass yes, no or the whole line) and response.",
     )
-    parser.add_argument("replies", type=Path, metavar="REPLIES.jsonl")
+    parser.add_argument("replies", type=Path, metavar="REPLIES.jsonl", help="a file of rows, one per reply")
     parser.add_argument("--output", type=Path, help="write the rows with pred, correct and fallback to this file")
-    parser.add_argument("--strict", action="store_true", help="unreadable replies are wrong; default: drawn")
+    strict = "unreadable replies are wrong; by default an option is drawn for each"
+    parser.add_argument("--strict", action="store_true", help=strict)
     parser.add_argument("--judge", metavar="MODULE:FUNCTION", help="for TempCompass: a function from prompt to answer")
     options = parser.parse_args(arguments)
     rows = read_lines(options.replies)

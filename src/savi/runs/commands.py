@@ -19,8 +19,8 @@ from savi.runs.read import Run, newest_run, read_run
 def ask_run(arguments: Sequence[str]) -> None:
     """Ask base and aligned model. Raises SaviError for a user's mistake."""
     parser = OneLineParser("savi ask", description="Ask base and aligned model about one clip, greedily.")
-    parser.add_argument("video", type=Path)
-    parser.add_argument("question")
+    parser.add_argument("video", type=Path, help="a video file")
+    parser.add_argument("question", help="a question about it, in quotes")
     parser.add_argument("--run", type=Path, help="a run's folder; the newest in lightning_logs by default")
     _add_base(parser)
     given = parser.parse_args(arguments)
