@@ -11,7 +11,7 @@ from pathlib import Path
 from savi.distributed.collectives import all_gather
 from savi.evaluation.answers import Answer, AnswerLog, answer_items, greedy
 from savi.evaluation.benchmarks.items import Item
-from savi.evaluation.graded_answers import Row, grade_answers
+from savi.evaluation.graded_answers import AnsweredRow, grade_answers
 from savi.evaluation.measured import Summary
 from savi.evaluation.settings import OpenBenchmark
 from savi.evaluation.tables import write_tables
@@ -113,7 +113,7 @@ class Evaluation:
             write_tables(self.folder, run, summaries)
         return summaries
 
-    def _write(self, opened: OpenBenchmark, rows: Sequence[Row]) -> None:
+    def _write(self, opened: OpenBenchmark, rows: Sequence[AnsweredRow]) -> None:
         write_json_lines(self.folder / f"{opened.name}.jsonl", rows)
         make_files = opened.record.extra_files
         for file_name, content in (make_files(rows) if make_files else {}).items():

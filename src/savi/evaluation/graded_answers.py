@@ -15,12 +15,12 @@ from savi.evaluation.settings import OpenBenchmark
 from savi.prompts.answers import parse_answer
 from savi.prompts.markup import Unparsable
 
-Row = dict[str, Any]
+AnsweredRow = dict[str, Any]
 
 
 def grade_answers(
     opened: OpenBenchmark, log: AnswerLog, frames: int, max_pixels: int | None
-) -> tuple[list[Row], dict[str, Any]]:
+) -> tuple[list[AnsweredRow], dict[str, Any]]:
     """One row per item that was answered, as `savi score` takes and gives them, and the summary.
 
     frames, max_pixels: of each clip, which the summary tells.
@@ -55,7 +55,7 @@ def _grade(grader: Grader, item: Item, answer: Answer) -> Grade:
     return grader.grade(item, answer.response)
 
 
-def _free_form(item: Item, answer: Answer) -> Row:
+def _free_form(item: Item, answer: Answer) -> AnsweredRow:
     """The reply in the model's own words, and whether it is well-formed and right.
 
     Malformed: it didn't end, can't be read, or is no well-formed reply to the question where the benchmark says what
@@ -70,7 +70,7 @@ def _free_form(item: Item, answer: Answer) -> Row:
     return {"free_form": text, "malformed": malformed, "free_form_correct": not malformed and text == right}
 
 
-def _errors(items: Sequence[Item], rows: Sequence[Row]) -> dict[str, Any]:
+def _errors(items: Sequence[Item], rows: Sequence[AnsweredRow]) -> dict[str, Any]:
     """Wrong choices by kind of error, where the benchmark names kinds."""
     by_id = {item.id: item for item in items if item.errors}
     if not by_id:

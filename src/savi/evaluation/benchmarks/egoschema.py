@@ -19,6 +19,7 @@ from savi.evaluation.benchmarks.items import (
     Options,
     Reading,
     check_letters,
+    letter_prompt,
     lettered,
     plain_options,
     read_asked,
@@ -76,12 +77,9 @@ def _item(root: Path, split: str, row: Row, video: str, options: tuple[str, ...]
     if len(options) != OPTIONS:
         raise SaviError(f"{row.place}: {len(options)} options, where {OPTIONS} belong")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4", f"{video}.MP4")))
-    return Item(split, asked.question, options, answer, "egoschema", video, clip, prompt(asked))
-
-
-def prompt(asked: Asked) -> str:
-    choices = lettered(plain_options(asked.options))
-    return f"{asked.question}\n{choices}\nAnswer with the option's letter from the given choices directly."
+    return Item(
+        split, asked.question, options, answer, "egoschema", video, clip, letter_prompt(asked.question, options)
+    )
 
 
 def read(asked: Asked, response: str) -> Reading:

@@ -158,6 +158,11 @@ def lettered(options: Sequence[str]) -> str:
     return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
+def letter_prompt(question: str, options: Sequence[str]) -> str:
+    """The prompt that lmms-eval gives several benchmarks: the question, its options, and how to answer."""
+    return f"{question}\n{lettered(options)}\nAnswer with the option's letter from the given choices directly."
+
+
 def plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
     """Options without the letters that the rows of some benchmarks put before them."""
     if all(option.startswith(f"{letter}. ") for letter, option in zip(LETTERS, options, strict=False)):

@@ -16,7 +16,7 @@ from savi.evaluation.benchmarks.items import (
     Options,
     Reading,
     check_letters,
-    lettered,
+    letter_prompt,
     read_asked,
 )
 from savi.evaluation.benchmarks.rows import Row, read_rows
@@ -53,6 +53,7 @@ def _item(root: Path, options: Options, row: Row) -> Item:
     # Not from video_id, which may name another file.
     video = row.text("video_path")
     spoken = _subtitles(root, row, options.frames) if options.subtitles else ""
+    prompt = letter_prompt(question, candidates) + "\n"
     return Item(
         asked.task,
         asked.question,
@@ -61,7 +62,7 @@ def _item(root: Path, options: Options, row: Row) -> Item:
         "longvideobench",
         row.text("id"),
         Clip(video, in_folders(root, FOLDERS, (video,))),
-        prompt(asked, spoken),
+        f"{spoken}\n{prompt}" if spoken else prompt,
         {"category": row.text("question_category")},
     )
 
@@ -72,13 +73,6 @@ def _candidates(row: Row) -> tuple[str, ...]:
         return row.texts("candidates")
     texts = [row.fields.get(f"option{i}") for i in range(5)]
     return tuple(str(text) for text in texts if text not in (None, PADDING))
-
-
-def prompt(asked: Asked, spoken: str = "") -> str:
-    """spoken: subtitles, which come before the question."""
-    before = f"{spoken}\n" if spoken else ""
-    choices = lettered(asked.options)
-    return f"{before}{asked.question}\n{choices}\nAnswer with the option's letter from the given choices directly.\n"
 
 
 def _subtitles(root: Path, row: Row, frames: int) -> str:

@@ -15,7 +15,7 @@ from savi.evaluation.benchmarks.items import (
     Options,
     Reading,
     check_letters,
-    lettered,
+    letter_prompt,
 )
 from savi.evaluation.benchmarks.rows import Row, read_json, read_rows
 from savi.types import Clip, SaviError
@@ -63,12 +63,8 @@ def _item(root: Path, video: str, number: str, row: Row) -> Item:
         raise SaviError(f"{row.place}: {wrong}")
     clip = Clip(video, in_folders(root, FOLDERS, (f"{video}.mp4", f"{video}.MP4")))
     groups = {"reasoning": row.text("reasoning")}
-    return Item(asked.task, question, options, gold, "perceptiontest", f"{video}_{number}", clip, prompt(asked), groups)
-
-
-def prompt(asked: Asked) -> str:
-    choices = lettered(asked.options)
-    return f"{asked.question}\n{choices}\nAnswer with the option's letter from the given choices directly."
+    prompt = letter_prompt(question, options)
+    return Item(asked.task, question, options, gold, "perceptiontest", f"{video}_{number}", clip, prompt, groups)
 
 
 def read(asked: Asked, response: str) -> Reading:

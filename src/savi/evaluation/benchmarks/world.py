@@ -11,15 +11,13 @@ from savi.evaluation.benchmarks.items import (
     Item,
     Options,
     check_letters,
-    lettered,
+    letter_prompt,
     read_lone_letter,
 )
 from savi.types import Clip
 from savi.world.benchmark import HeldOutQuestion, HeldOutSet, held_out
 
 SPLITS: tuple[HeldOutSet, ...] = get_args(HeldOutSet)
-
-ENDING = "Answer with the option's letter from the given choices directly."
 
 
 def load(root: Path, options: Options) -> list[Item]:
@@ -39,7 +37,7 @@ def _item(asked: HeldOutQuestion) -> Item:
         "world",
         asked.id,
         clip,
-        f"{asked.question}\n{lettered(asked.options)}\n{ENDING}",
+        letter_prompt(asked.question, asked.options),
         errors=asked.errors,
         well_formed=asked.replies,
     )
