@@ -1,4 +1,4 @@
-"""Records what lmms-eval's own functions make of the replies in extractions.jsonl beside this file.
+"""Records what lmms-eval's own functions make of the replies in extractions.jsonl, next to this file.
 
 The table is input and output: to add a reply, append a row without `pred` and `fallback`. Run it by hand, in an
 environment of its own, also where the package's version changes:

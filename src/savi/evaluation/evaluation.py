@@ -39,8 +39,8 @@ class AskedAs:
 class Evaluation:
     """Asks a model the items of all benchmarks, through logs that survive a kill.
 
-    folder: for logs, rows and tables. model: what answers depend on besides the benchmark and `asked_as`; answers that
-    another model gave are not taken. rank: of this process, which has a log of its own and takes the others' answers.
+    folder: for logs, rows and tables. model: identifies the model; the answers of another one are not taken up. rank:
+    of this process, which has a log of its own and reads those of the others.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Evaluation:
         self._logs = {name: self._open_log(one, model) for name, one in opened.items()}
 
     def answered_before(self) -> dict[str, int]:
-        """Answers that an evaluation has left that was killed, by benchmark."""
+        """How many answers a killed evaluation has left, by benchmark."""
         return {name: len(log) for name, log in self._logs.items() if len(log)}
 
     def is_answered(self, items: Sequence[Item]) -> bool:
