@@ -114,7 +114,7 @@ class Typesetter:
         return ids
 
     def set(self, lessons: Sequence[Sequence[Exchange]]) -> Page:
-        """One row a clip, one branch an exchange."""
+        """One row per clip, one branch per exchange."""
         return self.lay(
             [
                 [(self.prompt(e.prompt), self.tokenizer.encode(e.reply + "<|im_end|>")) for e in lesson]

@@ -48,7 +48,7 @@ class Size:
     def step(self, clips: int) -> float:
         """The layers' inputs, one layer at work, the branches' mask, a chunk of logits.
 
-        A Qwen2.5-VL layer in NF4 with LoRA keeps 10 ffn + 38 width bytes a token for its backward pass (counted with
+        A Qwen2.5-VL layer in NF4 with LoRA keeps 10 ffn + 38 width bytes per token for its backward pass (counted with
         torch's saved_tensors_hooks); as much again is taken to be on its way.
         """
         layer = 2 * (10 * self.ffn + 38 * self.width)
@@ -110,7 +110,7 @@ def main() -> None:
         for nf4 in (True, False):
             cells += [f"{size.total(nf4):.1f}", " / ".join(most_clips(size, nf4, card) for card in CARDS)]
         print("| " + " | ".join(cells) + " |")
-    print("\n| checkpoint | weights | adapter | a step | or writing | hours a round | with 1 clip a chain |")
+    print("\n| checkpoint | weights | adapter | a step | or writing | hours per round | with 1 clip per chain |")
     print("|---|---|---|---|---|---|---|")
     for size in SIZES:
         parts = (size.weights(nf4=True), size.adapter(), size.step(1), size.writing(CHAIN))

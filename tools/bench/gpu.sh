@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The benchmark at real size, on one GPU of 80 GB, in under ten minutes: random weights in the shape of Qwen2.5-VL-7B,
-# NF4, bfloat16; 1,024 and 7,744 visual tokens a clip. Without a GPU it runs the same at toy size, to show that it runs.
+# NF4, bfloat16; 1,024 and 7,744 visual tokens per clip. Without a GPU it runs the same at toy size, to show that it runs.
 #   bash tools/bench/gpu.sh [FILE.json]
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -10,7 +10,7 @@ import torch
 
 
 class Meter(ABC):
-    """readings: one a step."""
+    """readings: one per step."""
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)

@@ -38,7 +38,7 @@ def bases(study: Study) -> str:
 
 
 def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> str:
-    """Accuracy, gain over the base, difference to VideoSAVi, malformed replies; a row an experiment."""
+    """Accuracy, gain over the base, difference to VideoSAVi, malformed replies; one row per experiment."""
     kinds = list(KINDS) if by_kind else []
     published_too = by_kind and set(experiments) <= published.MAIN.keys()
     paper = ["paper's gain"] if published_too else []

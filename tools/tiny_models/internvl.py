@@ -18,7 +18,7 @@ CHAT_TEMPLATE = (
 
 SIDE = 56
 FEATURES = 4
-"""Visual tokens a frame: 4 x 4 patches, each 2 x 2 of them joined."""
+"""Visual tokens per frame: 4 x 4 patches, each 2 x 2 of them joined."""
 
 
 def build_internvl(folder: Path, seed: int = 0) -> Path:

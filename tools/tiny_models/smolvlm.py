@@ -10,7 +10,7 @@ from tools.tiny_models.parts import WIDE, byte_vocabulary, decoder_config, write
 
 SIDE = 56
 FEATURES = 4
-"""Visual tokens a frame: 4 x 4 patches, each 2 x 2 of them joined."""
+"""Visual tokens per frame: 4 x 4 patches, each 2 x 2 of them joined."""
 
 
 def build_smolvlm(folder: Path, seed: int = 0) -> Path:

@@ -90,7 +90,7 @@ def _choose_options(
 
 
 class AnswerLog:
-    """The answers of one evaluation on disk, a line a batch, under a key of everything that they depend on.
+    """The answers of one evaluation on disk, one line per batch, under a key of everything that they depend on.
 
     A log with another key is begun anew. A line that a kill cut off is dropped. others: logs of the other processes
     this one, whose answers count and are left where they are.

@@ -21,7 +21,7 @@ def midpoint_indices(n_frames: int, count: int) -> list[int]:
 def excerpt_indices(n_frames: int, count: int, rate: float, span: tuple[float, float], first: int = 0) -> list[int]:
     """The same within a part of a clip, as MVBench's own loader does it.
 
-    span: seconds; rate: frames a second. It goes from frame round(start * rate) to round(end * rate), within the
+    span: seconds; rate: frames per second. It goes from frame round(start * rate) to round(end * rate), within the
     clip. first: the number of the clip's first frame, 1 where images are numbered so; the frames come numbered alike.
     Raises ValueError where no frame lies in the span.
     """
