@@ -46,8 +46,8 @@ def time_calls(owner: Any, name: str) -> None:
 if __name__ == "__main__":
     DecodeProcess.collect = collect_slowly  # type: ignore[method-assign]
     for owner, name in (
-        (builder, "rehearse"),
-        (builder, "examine"),
+        (builder, "check_agreement"),
+        (builder, "check_labelled"),
         (CritiqueChain, "run"),
         (SelfAlignment, "training_step"),
         (SelfAlignment, "validation_step"),

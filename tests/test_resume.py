@@ -271,7 +271,7 @@ IDENTITY = {
     "--model.chain.critic.kind=text": "model.chain.critic.kind self, not text",
     "--model.chain.answer.temperature=0.5": "model.chain.answer.temperature 1.0, not 0.5",
     "--model.filters.max_repeats=4": "model.filters.max_repeats 3, not 4",
-    "--model.prompts.preset=default": "model.prompts.preset world, not default",
+    "--model.prompts.preset=videosavi-1": "model.prompts.preset world, not videosavi-1",
     "--model.reference=previous": "model.reference base, not previous",
     "--data.frames=16": "data.frames 32, not 16",
     "--data.max_pixels=5000": "data.max_pixels None, not 5000",
@@ -360,7 +360,7 @@ def test_the_settings_of_an_older_run_are_those_of_its_config(
 
 
 @pytest.mark.parametrize(
-    "setting", ["--model.lora.alpha=64", "--model.base.nf4=true", "--model.prompts.preset=default"]
+    "setting", ["--model.lora.alpha=64", "--model.base.nf4=true", "--model.prompts.preset=videosavi-1"]
 )
 def test_validate_measures_the_model_that_was_trained(
     setting: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

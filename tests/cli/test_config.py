@@ -42,7 +42,7 @@ def test_the_defaults_are_below_every_file(head: str, tmp_path: Path) -> None:
     assert content["data"]["frames"] == 5
     assert content["data"]["pairs_per_step"] == defaults["data"]["pairs_per_step"]
     assert content["trainer"]["log_every_n_steps"] == 1
-    assert content["model"]["prompts"]["preset"] == ("world" if "demo" in head else "default")
+    assert content["model"]["prompts"]["preset"] == ("world" if "demo" in head else "videosavi-2")
 
 
 def test_a_base_file_of_ones_own_counts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from savi.cli import main
-from savi.cli.train import SaviArgumentParser
+from savi.cli.parser import SaviArgumentParser
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.prompts.templates import Prompts
-from savi.types import Clip, Frames, Sampling
+from savi.types import Aspect, Clip, Frames, Sampling
 
 PROMPTS = Prompts(
     version="test-1",
@@ -191,9 +191,45 @@ def test_no_pairs_no_scoring() -> None:
 
 def test_a_chosen_response_that_the_reference_finds_unlikely_is_named_and_left_out() -> None:
     # The scripted scores are -1 (chosen), -2 for the first pair, -3 (chosen), -4 for the second; a token each.
-    chain = CritiqueChain(
-        ScriptedModel(sensible), PROMPTS, ChainSettings(questions_per_aspect=1), FilterSettings(), 0, 0
-    )
+    settings, filters = ChainSettings(questions_per_aspect=1), FilterSettings(least_logp=-2.5)
+    chain = CritiqueChain(ScriptedModel(sensible), PROMPTS, settings, filters, 0, 0)
     (result,) = chain.run([Clip("clip", Path("clip.mp4"))], [None])
     assert outcomes([result]) == ["pair", "implausible"]
     assert [pair.reference_chosen_logp for pair in result.pairs] == [-1.0]
+
+
+def verdict(text: str) -> Callable[[int, str], str]:
+    """A script whose critic ends in this."""
+    return lambda clip, prompt: text if prompt.startswith("criticise") else sensible(clip, prompt)
+
+
+def test_an_approved_answer_is_not_revised() -> None:
+    model = ScriptedModel(verdict("It is red .\nVerdict: right"))
+    chain = CritiqueChain(model, PROMPTS, ChainSettings(questions_per_aspect=1), FilterSettings(), 0, 0)
+    (result,) = chain.run([Clip("clip", Path("clip.mp4"))], [None])
+    assert outcomes([result]) == ["answer approved", "answer approved"]
+    assert [turn.name for turn in result.traces[0].turns] == ["question", "answer", "critique"]
+
+
+def test_a_question_of_the_other_aspect_is_counted_as_what_it_is() -> None:
+    def script(clip: int, prompt: str) -> str:
+        return "Which object moves first?" if prompt.startswith("ask") else sensible(clip, prompt)
+
+    def aspects(wanted: tuple[Aspect, ...], filters: FilterSettings) -> list[tuple[str, str]]:
+        settings = ChainSettings(questions_per_aspect=1, aspects=wanted)
+        (result,) = CritiqueChain(ScriptedModel(script), PROMPTS, settings, filters, 0, 0).run(
+            [Clip("clip", Path("clip.mp4"))], [None]
+        )
+        return [(trace.aspect, trace.outcome) for trace in result.traces]
+
+    assert aspects(("spatial",), FilterSettings()) == [("temporal", "other aspect")]
+    assert aspects(("spatial",), FilterSettings(other_aspect=False))[0][0] == "spatial"
+    assert aspects(("temporal",), FilterSettings())[0][0] == "temporal"
+
+
+def test_decoding_alike_samples_the_revision_as_the_answer() -> None:
+    own = ChainSettings(answer=Sampling(0.7, 0.9, 20), revision=Sampling(0.0, 1.0, 30))
+    assert own.sampling("revision") == Sampling(0.0, 1.0, 30)
+    alike = replace(own, decoding="alike")
+    assert alike.sampling("revision") == Sampling(0.7, 0.9, 30)
+    assert alike.sampling("critique") == own.sampling("critique")

@@ -11,7 +11,8 @@ import torch
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic, ShuffledCritic, TextOnlyCritic
 from savi.critique.filters import FilterSettings
-from savi.critique.readiness import Examination, Readiness, Rehearsal, examine, rehearse, summarise
+from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
+from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.settings import ChainSettings
 from savi.data.datamodule import ClipDataModule
 from savi.models.adapters import LoraSettings, attach_lora
@@ -36,13 +37,15 @@ WORLD_CHAIN = ChainSettings(
 def test_shares_by_hand() -> None:
     measured = summarise(
         [
-            Rehearsal(malformed=True),
-            Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=False),
-            Rehearsal(False, changed=False, agrees_with_itself=True, agrees_from_another=False),
-            Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=True),
+            AgreementCheck("unparsable", malformed=True),
+            AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=False),
+            AgreementCheck("pair", False, changed=False, agrees_with_itself=True, agrees_from_another=False),
+            AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=True),
         ]
     )
-    assert measured == Readiness(4, 0.25, pytest.approx(2 / 3), 1.0, pytest.approx(1 / 3))
+    assert measured == Readiness(
+        4, 0.25, pytest.approx(2 / 3), 1.0, pytest.approx(1 / 3), pairs=3, filters={"unparsable": 1}
+    )
     assert measured.concerns() == ["many replies are malformed", "critiques of two answers disagree"]
     assert measured.line() == (
         "Readiness: of 4 questions 25 % are lost to malformed replies; criticism changes 67 % of the answers; two "
@@ -52,8 +55,11 @@ def test_shares_by_hand() -> None:
 
 
 def test_labelled_questions_are_counted() -> None:
-    well = [Rehearsal(False, changed, agrees_with_itself=True, agrees_from_another=True) for changed in (True, False)]
-    right, wrong, kept = Examination(False, True), Examination(True, False), Examination(True, True)
+    well = [
+        AgreementCheck("pair", False, changed, agrees_with_itself=True, agrees_from_another=True)
+        for changed in (True, False)
+    ]
+    right, wrong, kept = LabelledCheck(False, True), LabelledCheck(True, False), LabelledCheck(True, True)
     measured = summarise(well, [right, right, wrong, kept])
     assert (measured.labelled, measured.greedy, measured.revised) == (4, 0.5, 0.75)
     assert measured.concerns() == []
@@ -66,7 +72,17 @@ def test_what_is_well_has_no_warning() -> None:
     assert "WARNING" not in Readiness(60, 0.0, 0.5, 0.8, 0.9).line()
     assert Readiness(60, 0.0, 0.05, 0.8, 0.9).concerns() == ["criticism changes hardly any answer"]
     assert Readiness(60, 0.0, 0.9, 0.8, 0.9).concerns() == ["criticism changes nearly every answer"]
-    assert summarise([Rehearsal(malformed=True)]).concerns() == ["no question came to a revision"]
+    assert summarise([AgreementCheck("unparsable", malformed=True)]).concerns() == ["no question came to a revision"]
+
+
+def test_a_sample_without_a_pair_is_hopeless_and_says_what_to_change() -> None:
+    lost = [AgreementCheck("unfinished", malformed=True)] * 9 + [AgreementCheck("unparsable", malformed=True)] * 3
+    assert summarise(lost).hopeless() == (
+        "no pair can be expected: of 12 questions 9 were filtered as 'unfinished'. Raise max_new_tokens of the turn "
+        "that is cut off (model.chain.question, answer, critique, revision); --force builds all the same"
+    )
+    assert summarise(lost[1:]).hopeless() is None, "eleven questions are too few to tell"
+    assert summarise([*lost, AgreementCheck("pair", changed=True)]).hopeless() is None
 
 
 def test_agreement_is_that_of_the_revisions() -> None:
@@ -86,9 +102,9 @@ def test_agreement_is_that_of_the_revisions() -> None:
 
     settings = ChainSettings(questions_per_aspect=1)
     chain = CritiqueChain(ScriptedModel(script), PROMPTS, settings, FilterSettings(), 0, 0)
-    spatial, temporal = rehearse(chain, [Clip("a", Path("a.mp4"))], [None])
-    assert spatial == Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=True)
-    assert temporal == Rehearsal(False, changed=True, agrees_with_itself=True, agrees_from_another=False)
+    spatial, temporal = check_agreement(chain, [Clip("a", Path("a.mp4"))], [None])
+    assert spatial == AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=True)
+    assert temporal == AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=False)
 
 
 def test_answers_are_compared_by_their_words_and_unreadable_ones_left_out() -> None:
@@ -108,7 +124,10 @@ def test_answers_are_compared_by_their_words_and_unreadable_ones_left_out() -> N
         Labelled(clips[0], "lost ?", "red"),
         Labelled(clips[1], "mute ?", "red"),
     ]
-    assert examine(chain, clips, [None, None], labelled) == [Examination(True, False), Examination(False, True)]
+    assert check_labelled(chain, clips, [None, None], labelled) == [
+        LabelledCheck(True, False),
+        LabelledCheck(False, True),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +147,7 @@ def world_model(noise: float = 0.0) -> VideoLM:
 
 
 def readiness(model: VideoLM, filmed: tuple[list[Clip], list[Frames]], critic: Critic | None = None) -> Readiness:
-    return summarise(rehearse(CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic), *filmed))
+    return summarise(check_agreement(CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic), *filmed))
 
 
 def test_the_good_base_is_told_from_those_with_a_weak_critic(filmed: tuple[list[Clip], list[Frames]]) -> None:
@@ -149,7 +168,7 @@ def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
     gained = []
     for critic in (None, ShuffledCritic(model)):
         chain = CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic)
-        measured = summarise(rehearse(chain, *filmed), examine(chain, clips, frames, labelled))
+        measured = summarise(check_agreement(chain, *filmed), check_labelled(chain, clips, frames, labelled))
         assert measured.greedy is not None
         assert measured.revised is not None
         gained.append(measured.revised - measured.greedy)

@@ -36,7 +36,7 @@ def test_fewer_are_refused_before_the_weights_are_read(tmp_path: Path, capsys: p
         weights.unlink()
     with pytest.raises(SaviError, match=r"data\.frames must be at least 2 for models of type qwen3_vl .*, not 1"):
         load_base(BaseSettings(path=str(folder)), frames=1)
-    given = ["--data.frames=1", "--data.clip_count=1", "--data.benchmark=null", "--model.prompts.preset=default"]
+    given = ["--data.frames=1", "--data.clip_count=1", "--data.benchmark=null", "--model.prompts.preset=videosavi-1"]
     line = complaint(
         ["fit", "--config", str(DEMO), f"--runs={tmp_path}", f"--model.base.path={folder}", *given], capsys
     )

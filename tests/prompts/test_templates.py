@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from savi.prompts.templates import FIELDS, WORLD, Prompts
+from savi.prompts.templates import FIELDS, VIDEOSAVI_1, VIDEOSAVI_2, WORLD, Prompts
 from savi.types import SaviError
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def rendered(prompts: Prompts) -> str:
-    """All five prompts as a model gets them, for one example."""
+    """All prompts as a model gets them, for one example."""
     example = {
         "question": "which way does the {red} cup move",
         "answer": "left",
@@ -27,19 +27,21 @@ def rendered(prompts: Prompts) -> str:
         "critique": prompts.critique.format(**example),
         "revision": prompts.revision.format(**example),
     }
+    if prompts.same_meaning:
+        texts["same meaning"] = prompts.same_meaning.format(first="left", second="to the left", **example)
     return "".join(f"=== {name}\n{text}\n" for name, text in texts.items())
 
 
-@pytest.mark.parametrize("prompts", [Prompts(), WORLD], ids=lambda prompts: prompts.version)
+@pytest.mark.parametrize("prompts", [VIDEOSAVI_1, VIDEOSAVI_2, WORLD], ids=lambda prompts: prompts.version)
 def test_prompts_are_those_of_their_version(prompts: Prompts) -> None:
     expected = (SNAPSHOTS / f"{prompts.version}.txt").read_text(encoding="utf-8")
     assert rendered(prompts) == expected, "a prompt changed: give it a new version"
 
 
 def test_the_aspects_have_prompts_of_their_own() -> None:
-    assert "spatial" in Prompts().ask("spatial", 2)
-    assert "time" in Prompts().ask("temporal", 2)
-    assert Prompts().ask("spatial", 2) != Prompts().ask("temporal", 2)
+    assert "spatial" in VIDEOSAVI_2.ask("spatial", 2)
+    assert "time" in VIDEOSAVI_2.ask("temporal", 2)
+    assert VIDEOSAVI_2.ask("spatial", 2) != VIDEOSAVI_2.ask("temporal", 2)
 
 
 def test_every_text_is_checked() -> None:
@@ -60,11 +62,11 @@ def test_every_text_is_checked() -> None:
 )
 def test_a_wrong_template_is_refused_in_one_line(name: str, text: str, message: str) -> None:
     with pytest.raises(SaviError, match=message) as error:
-        replace(Prompts(), **{name: text})
+        replace(VIDEOSAVI_2, **{name: text})
     assert "\n" not in str(error.value)
 
 
 def test_a_template_may_do_without_the_count_and_hold_plain_braces() -> None:
-    prompts = replace(Prompts(), temporal_question="ask", answer="{question} as {{json}}")
+    prompts = replace(VIDEOSAVI_2, temporal_question="ask", answer="{question} as {{json}}")
     assert prompts.ask("temporal", 3) == "ask"
     assert prompts.answer.format(question="why") == "why as {json}"

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 
-from savi.cli.train import SaviArgumentParser, SaviCLI
+from savi.cli.parser import SaviArgumentParser
+from savi.cli.train import SaviCLI
 from savi.data.datamodule import ClipDataModule
 from savi.training.module import SelfAlignment
 from savi.training.settings_kinds import (

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from argparse import SUPPRESS
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import set_parsing_settings
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -21,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
+from savi.cli.parser import SaviArgumentParser, one_line_of
 from savi.cli.quiet import quiet
 from savi.data.datamodule import ClipDataModule
 from savi.distributed.failures import one_line
@@ -34,7 +32,7 @@ from savi.training.progress import RoundProgressBar
 from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, versions
 from savi.training.run_folder import run_folder
 from savi.training.starts import StartRecord, settings_of
-from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
+from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
 from savi.types import readable
 
 NOT_LIGHTNINGS = {
@@ -52,55 +50,7 @@ HELP = {
 }
 """The help of Lightning's options that take less, or more, than Lightning says."""
 
-COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "overfit_batches")
-"""Arguments of Trainer that are a number of batches or a share of them."""
-
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
-
-
-class SaviArgumentParser(LightningArgumentParser):
-    """Complains in one line, without the usage of two hundred options."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:
-        raise SaviError(_one_line(message)) from ex
-
-    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> list[str]:
-        """Offer those of Trainer's arguments that can be chosen; take the others too, so as to say why they can't."""
-        if lightning_class is not Trainer:
-            return super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
-        skip = {name for name in signature(Trainer.__init__).parameters if name not in FREE | CHECKED.keys()} - {"self"}
-        added = self.add_class_arguments(
-            Trainer, nested_key, fail_untyped=False, instantiate=False, sub_configs=True, skip=skip | {*COUNT_OR_SHARE}
-        )
-        for name in COUNT_OR_SHARE:
-            # typing.Union keeps the order of its first use in the process: a number 1 may be read as the share 1.0.
-            default = signature(Trainer.__init__).parameters[name].default
-            text = "Batches: a number (`1`), or a share of all (`1.0`)."
-            self.add_argument(f"--{nested_key}.{name}", type=int | float | None, default=default, help=text)
-        for name in TRAINER_ARGUMENTS:
-            self.add_hidden(f"{nested_key}.{name}", partial(_check_argument, name))
-        return added
-
-    def set_help(self, name: str, text: str) -> None:
-        """Replace the help of an argument."""
-        next(action for action in self._actions if action.dest == name).help = text
-
-    def add_hidden(self, name: str, check: Callable[[Any], None]) -> None:
-        """An argument that the help doesn't offer. check: raises SaviError for a value that can't be.
-
-        It is called while the value is read: resolving references loses arguments without a help text.
-        """
-
-        def read(value: Any) -> Any:
-            value = yaml.safe_load(value) if isinstance(value, str) else value
-            check(value)
-            return value
-
-        self.add_argument(f"--{name}", type=read, default=None, help=SUPPRESS)
-
-
-def _check_argument(name: str, value: Any) -> None:
-    check_arguments({name: value})
 
 
 def _refuse(name: str, value: Any) -> None:
@@ -134,6 +84,9 @@ class SaviCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
         parser.add_argument("--runs", type=str, default="lightning_logs", help="Folder that holds all runs.")
+        parser.add_argument(
+            "--force", action="store_true", help="Begin also where the readiness check expects no pair. For fit."
+        )
         parser.add_argument("--wandb", type=WandbMode, default="off", help="Weights & Biases: off, offline or online.")
         parser.add_argument(
             "--threads", type=int | None, default=None, help="CPU threads of one operation; torch's choice by default."
@@ -148,6 +101,8 @@ class SaviCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self._settings
         check_arguments(vars(config.trainer))
+        if config.force and self.subcommand != "fit":
+            raise SaviError("--force: only fit has a readiness check")
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)
@@ -197,6 +152,9 @@ class SaviCLI(LightningCLI):
                 raise SaviError(f"{found[1]}: {found[2]}") from None
             raise
 
+    def before_fit(self) -> None:
+        self.model.self_critique.force = self._settings.force
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self._settings
         trainer = self.config_init[self.subcommand].trainer
@@ -213,7 +171,7 @@ class SaviCLI(LightningCLI):
         try:
             built: Trainer = super().instantiate_trainer(**fixed, **kwargs)
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
-            raise SaviError(f"trainer: {_one_line(str(error))}") from None
+            raise SaviError(f"trainer: {one_line_of(str(error))}") from None
         if built.world_size > 1:
             ProcessWatch().attach(built)
         return built
@@ -253,7 +211,7 @@ def run(arguments: Sequence[str]) -> None:
             )
         except MisconfigurationException as error:
             # Lightning finds some mistakes later: a share of batches, say, that is less than one.
-            raise SaviError(f"trainer: {_one_line(str(error))}") from None
+            raise SaviError(f"trainer: {one_line_of(str(error))}") from None
 
 
 def _about(command: str) -> dict[str, str]:
@@ -262,12 +220,6 @@ def _about(command: str) -> dict[str, str]:
         "usage": f"savi {command} [--config FILE_OR_NAME ...] [--OPTION VALUE ...]",
         "description": COMMANDS[command],
     }
-
-
-def _one_line(message: str) -> str:
-    """A parser's complaint without the value that it repeats, which may be a page long, and without its own names."""
-    message = re.sub(r"^Call to compute_fn of link .* failed: ", "", message)
-    return " ".join(re.split(r"\n?\s*Given value", message)[0].split())
 
 
 def _key(settings: Any, error: SettingError) -> str:

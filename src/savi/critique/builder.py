@@ -11,7 +11,8 @@ from typing import TypeVar
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
 from savi.critique.frames import Decode, FramesAhead
-from savi.critique.readiness import Examination, Readiness, examine, rehearse, summarise
+from savi.critique.readiness import LabelledCheck, Readiness, summarise
+from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.store import ClipResult, PairStore, undecodable_clips
 from savi.distributed.collectives import from_rank_zero, shard_and_gather
 from savi.distributed.sharding import chunks
@@ -19,21 +20,20 @@ from savi.types import Clip, Frames, Labelled, PreferencePair
 
 T = TypeVar("T")
 
-REHEARSED = 32
-"""Clips of those to learn from that the readiness check takes."""
-
 
 @dataclass(frozen=True)
 class BuiltRound:
     """A round's pairs in the order of the clips, and what became of the rest.
 
-    round: from 0. counts: as PairStore.counts. rejected: video file to the reason why it could not be decoded. traces:
-    the file with every turn. contents: digests of the clips' files as the round began, by clip id.
+    round: from 0. counts: as PairStore.counts. unfinished: as PairStore.unfinished. rejected: video file to the reason
+    why it could not be decoded. traces: the file with every turn. contents: digests of the clips' files as the round
+    began, by clip id.
     """
 
     round: int
     pairs: list[PreferencePair]
     counts: dict[str, int]
+    unfinished: dict[str, float]
     rejected: dict[str, str]
     traces: Path
     contents: Mapping[str, str | None]
@@ -74,17 +74,17 @@ class PairBuilder:
         done = self._store.clips_done
         return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.chain.round - 1))
 
-    def check_readiness(self, labelled: Sequence[Labelled]) -> Readiness:
-        """Measure the model's criticism on the first clips, and on labelled questions where there are any."""
+    def check_readiness(self, sample: int, labelled: Sequence[Labelled]) -> Readiness:
+        """Measure the model's criticism on the first clips, `sample` of them, and on the labelled questions."""
         asked = list(dict.fromkeys(one.clip for one in labelled))
 
-        def examine_clips(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Examination]:
-            return examine(self.chain, clips, frames, [one for one in labelled if one.clip in clips])
+        def check_asked(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[LabelledCheck]:
+            return check_labelled(self.chain, clips, frames, [one for one in labelled if one.clip in clips])
 
-        rehearsed = self._in_batches(self.clips[:REHEARSED], partial(rehearse, self.chain), "readiness")
-        rehearsals = [one for _, measured, _ in rehearsed for one in measured]
-        examined = self._in_batches(asked, examine_clips, "readiness")
-        return summarise(rehearsals, [one for _, measured, _ in examined for one in measured])
+        sampled = self._in_batches(self.clips[:sample], partial(check_agreement, self.chain), "readiness")
+        agreement = [check for _, checks, _ in sampled for check in checks]
+        examined = self._in_batches(asked, check_asked, "readiness")
+        return summarise(agreement, [check for _, checks, _ in examined for check in checks])
 
     def build(self) -> Iterator[int]:
         """Build the pairs of all clips that aren't done. Yields after each batch how many of its clips are done now."""
@@ -116,6 +116,7 @@ class PairBuilder:
             round=self.chain.round,
             pairs=store.pairs(),
             counts=store.counts(),
+            unfinished=store.unfinished(),
             rejected=store.rejected(),
             traces=store.traces_path,
             contents=self.files.contents,

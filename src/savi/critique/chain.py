@@ -14,18 +14,22 @@ from dataclasses import dataclass, field, replace
 
 from savi.critique.critics import AnswerToCritique, Critic, SelfCritic, prefer_by_text
 from savi.critique.filters import (
+    OTHER_ASPECT,
+    SAME_MEANING,
     UNPARSABLE,
     FilterSettings,
-    refuse_chosen,
-    refuse_pair,
-    refuse_question,
-    refuse_reply,
+    filter_likelihood,
+    filter_pair,
+    filter_question,
+    filter_reply,
 )
+from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
 from savi.critique.turns import ANSWER, TURNS, Asked, TurnSpec
 from savi.inference import GenerateRequest, Reply, ScoreRequest, Session, VideoModel
-from savi.prompts.markup import Unparsable
+from savi.prompts.content import aspect_of
+from savi.prompts.markup import Unparsable, whole_sentences
 from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
 from savi.types import Aspect, Clip, Frames, PreferencePair, Sampling, Trace, Turn, TurnName, derive_seed, readable
@@ -36,7 +40,8 @@ PAIR = "pair"
 
 @dataclass
 class _Thread:
-    """One question on its way through the chain. refused: the filter that took it, None while it is alive."""
+    """One question on its way through the chain. filtered_by: the filter that took it, None while
+    it is in the chain."""
 
     clip: int
     aspect: Aspect
@@ -44,7 +49,7 @@ class _Thread:
     key: str
     turns: list[Turn] = field(default_factory=list)
     replies: dict[str, str] = field(default_factory=dict)
-    refused: str | None = None
+    filtered_by: str | None = None
 
 
 class CritiqueChain:
@@ -75,12 +80,8 @@ class CritiqueChain:
         seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
         threads = self._ask(session, seeds)
         for turn in TURNS[self.settings.chosen_source]:
-            self._take(turn, session, [thread for thread in threads if thread.refused is None], seeds)
-        for thread in threads:
-            if thread.refused is None:
-                thread.refused = refuse_pair(
-                    thread.replies["answer"], thread.replies[self.settings.chosen_source], self.filters
-                )
+            self._take(turn, session, [thread for thread in threads if thread.filtered_by is None], seeds)
+        self._compare(session, [thread for thread in threads if thread.filtered_by is None])
         return self._results(session, seeds, threads)
 
     def _ask(self, session: Session, seeds: Sequence[int]) -> list[_Thread]:
@@ -102,12 +103,12 @@ class CritiqueChain:
         kept: Counter[tuple[int, Aspect]] = Counter()
         for (clip, aspect, index), request, reply in zip(slots, requests, replies, strict=True):
             turn = _turn("question", request, reply)
-            for number, (question, refused) in enumerate(self._questions(reply)):
+            for number, (question, filtered_by) in enumerate(self._questions(reply)):
                 if kept[clip, aspect] == count:
                     break
-                thread = _Thread(clip, aspect, question, f"{aspect} {index}.{number}", [turn])
-                thread.refused = refused or refuse_question(question, asked.setdefault(clip, []))
-                if thread.refused is None:
+                thread = _Thread(clip, self._aspect(question, aspect), question, f"{aspect} {index}.{number}", [turn])
+                thread.filtered_by = filtered_by or self._filter_question(thread, asked.setdefault(clip, []))
+                if thread.filtered_by is None:
                     asked[clip].append(question)
                     kept[clip, aspect] += 1
                 threads.append(thread)
@@ -115,11 +116,21 @@ class CritiqueChain:
 
     def _questions(self, reply: Reply) -> list[tuple[str, str | None]]:
         """The questions of one reply, each with the filter that takes it."""
-        refused = refuse_reply(reply.text, reply.finished, self.filters)
+        filtered_by = filter_reply(reply.text, reply.finished, self.filters)
         try:
-            return [(question, refused) for question in parse_questions(reply.text, strict=False)]
+            questions = parse_questions(reply.text, strict=self.filters.question_form)
         except Unparsable:
-            return [(reply.text, refused or UNPARSABLE)]
+            return [(reply.text, filtered_by or UNPARSABLE)]
+        return [(question, filtered_by) for question in questions]
+
+    def _aspect(self, question: str, asked: Aspect) -> Aspect:
+        """The aspect of a question by its own words, and the one that was asked for where they don't tell."""
+        return (aspect_of(question) if self.filters.other_aspect else None) or asked
+
+    def _filter_question(self, thread: _Thread, earlier: Sequence[str]) -> str | None:
+        if thread.aspect not in self.settings.aspects:
+            return OTHER_ASPECT
+        return filter_question(thread.question, earlier, self.filters)
 
     def _take(self, turn: TurnSpec, session: Session, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
         """Take threads one turn further."""
@@ -129,17 +140,41 @@ class CritiqueChain:
         ]
         for thread, (request, reply) in zip(threads, self.reply(turn, session, asked), strict=True):
             thread.turns.append(_turn(turn.name, request, reply))
-            thread.refused = refuse_reply(reply.text, reply.finished, self.filters)
+            text, finished = self.usable(turn, reply)
+            thread.filtered_by = filter_reply(text, finished, self.filters)
             try:
-                thread.replies[turn.name] = turn.parse(reply.text)
+                thread.replies[turn.name] = turn.parse(text)
             except Unparsable:
-                thread.refused = thread.refused or UNPARSABLE
+                thread.filtered_by = thread.filtered_by or UNPARSABLE
+                continue
+            if turn.filter and thread.filtered_by is None:
+                thread.filtered_by = turn.filter(thread.replies[turn.name], self.filters)
+
+    def usable(self, turn: TurnSpec, reply: Reply) -> tuple[str, bool]:
+        """A reply's text, and whether it is whole. One that was cut off may be of use up to its last sentence."""
+        whole = whole_sentences(reply.text) if turn.may_be_cut and self.filters.cut_critiques else ""
+        return (reply.text, reply.finished) if reply.finished or not whole else (whole, True)
+
+    def _compare(self, session: Session, threads: Sequence[_Thread]) -> None:
+        """Filter the pairs of responses, by their texts and by what they mean."""
+        source = self.settings.chosen_source
+        for thread in threads:
+            answer, other = thread.replies["answer"], thread.replies[source]
+            thread.filtered_by = filter_pair(thread.question, answer, other, self.filters)
+        left = [thread for thread in threads if thread.filtered_by is None]
+        pairs = [AnswerPair(one.clip, one.question, one.replies["answer"], one.replies[source]) for one in left]
+        for thread, same in zip(left, self.same_meaning(session, pairs), strict=True):
+            thread.filtered_by = SAME_MEANING if same else None
+
+    def same_meaning(self, session: Session, pairs: Sequence[AnswerPair]) -> list[bool]:
+        """Whether the answers of each pair say the same, as the filters' settings ask for it, (pairs,)."""
+        return same_meaning(session, pairs, self.prompts, self.filters)
 
     def reply(
         self, turn: TurnSpec, session: Session, asked: Sequence[Asked], sampling: Sampling | None = None
     ) -> list[tuple[GenerateRequest, Reply]]:
         """The replies of one turn, each with the prompt on its clip. sampling: the turn's own by default."""
-        sampling = sampling or getattr(self.settings, turn.settings)
+        sampling = sampling or self.settings.sampling(turn.settings)
         requests = [GenerateRequest(one.clip, self._prompt(turn, one), one.seed) for one in asked]
         if turn.by == "critic":
             answers = [
@@ -157,14 +192,15 @@ class CritiqueChain:
 
     def _results(self, session: Session, seeds: Sequence[int], threads: Sequence[_Thread]) -> list[ClipResult]:
         clips = session.clips
-        paired = [thread for thread in threads if thread.refused is None]
+        paired = [thread for thread in threads if thread.filtered_by is None]
         requests = self._directed(paired, seeds)
         scores = session.score_reference(requests) if requests else None
         logps, lengths = (scores.logps.tolist(), scores.lengths.tolist()) if scores else ([], [])
         pairs: list[list[PreferencePair]] = [[] for _ in clips]
         for index, (thread, request) in enumerate(zip(paired, requests, strict=True)):
-            thread.refused = refuse_chosen(logps[2 * index], lengths[2 * index], self.filters)
-            if thread.refused is not None:
+            both = slice(2 * index, 2 * index + 2)
+            thread.filtered_by = filter_likelihood(logps[both], lengths[both], self.filters)
+            if thread.filtered_by is not None:
                 continue
             clip = clips[thread.clip]
             chosen, rejected = request.responses
@@ -217,7 +253,7 @@ class CritiqueChain:
         ]
 
     def _trace(self, clip: Clip, thread: _Thread) -> Trace:
-        outcome = thread.refused or PAIR
+        outcome = thread.filtered_by or PAIR
         return Trace(clip.id, self.round, thread.aspect, thread.question, tuple(thread.turns), outcome)
 
 

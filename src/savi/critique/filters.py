@@ -1,24 +1,31 @@
 """What is kept out of the preference pairs, and under which name it is counted.
 
-Pure functions, one for each stage of the chain, so that a lost question costs no further turns.
-Each returns the name of the first filter that takes it, or None. What can't be parsed or decoded and what
-doesn't fit is known elsewhere; their names are here, with the others.
+Pure functions, one for each stage of the chain, so that a lost question costs no further turns. Each returns the name
+of the first filter that takes it, or None. Some names are given elsewhere: for what can't be parsed or decoded, for a
+question of another aspect, and for what the model itself judges to be the same.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from savi.errors import check_number
+from savi.prompts.content import says_unanswerable, talks_about_task
+from savi.prompts.critiques import read_verdict
+from savi.prompts.meaning import say_the_same, words
 
 UNPARSABLE = "unparsable"
 UNFINISHED = "unfinished"
 DUPLICATE_QUESTION = "duplicate question"
 DEGENERATE_REPETITION = "degenerate repetition"
+OTHER_ASPECT = "other aspect"
+TASK_TALK = "task talk"
+ANSWER_APPROVED = "answer approved"
+UNANSWERABLE = "unanswerable"
 UNCHANGED_REVISION = "unchanged revision"
+SAME_MEANING = "same meaning"
 LENGTH_IMBALANCE = "length imbalance"
 IMPLAUSIBLE = "implausible"
 UNDECODABLE = "undecodable"
@@ -27,16 +34,35 @@ FILTERS = (
     UNDECODABLE,
     UNPARSABLE,
     UNFINISHED,
-    DUPLICATE_QUESTION,
     DEGENERATE_REPETITION,
+    TASK_TALK,
+    OTHER_ASPECT,
+    DUPLICATE_QUESTION,
+    ANSWER_APPROVED,
+    UNANSWERABLE,
     UNCHANGED_REVISION,
+    SAME_MEANING,
     LENGTH_IMBALANCE,
     IMPLAUSIBLE,
 )
 """Every name, in the order in which the chain meets them. "undecodable" counts clips, the rest questions."""
 
-# In scripts without spaces each character counts, or a whole sentence would be a single word.
-WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+REMEDIES = {
+    UNPARSABLE: "Read the traces, and adapt the prompts (model.prompts.texts)",
+    UNFINISHED: "Raise max_new_tokens of the turn that is cut off (model.chain.question, answer, critique, revision)",
+    DEGENERATE_REPETITION: "The model loops: try a larger one, or another model.base.dtype",
+    TASK_TALK: "The model talks about the task: adapt the prompts (model.prompts.texts)",
+    OTHER_ASPECT: "Ask about both aspects (model.chain.aspects)",
+    DUPLICATE_QUESTION: "Ask for fewer questions (model.chain.questions_per_aspect)",
+    ANSWER_APPROVED: "The critic finds answers right: sample them at a higher temperature, or take another critic",
+    UNANSWERABLE: "The clips don't tell what the model asks: give it more frames (data.frames), or other clips",
+    UNCHANGED_REVISION: "Criticism changes no answer: take another critic (model.chain.critic), or a larger model",
+    SAME_MEANING: "Criticism changes only the words: take another critic (model.chain.critic), or a larger model",
+    LENGTH_IMBALANCE: "Raise model.filters.max_length_ratio, or ask for the length in the prompts",
+    IMPLAUSIBLE: "Raise model.filters.most_logp_drop",
+    UNDECODABLE: "Look at the videos that were left out",
+}
+"""Ways out for a run that loses most of its questions to one filter."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +78,38 @@ class FilterSettings:
     max_repeats: int = 3
     """Most times that a reply may say the same words in a row, one word or several."""
 
-    least_logp: float | None = -2.5
-    """Least mean log-probability per token, in nats, of the chosen response under the reference. None: any. A model
-    that has begun to drift writes revisions that are no answers, learns them, and drifts further; the reference would
-    hardly ever write those."""
+    most_logp_drop: float | None = 2.0
+    """Most nats per token by which the chosen response may be less likely than the rejected one, which is the model's
+    own first answer, both under the reference. None: any. A model that has begun to drift writes revisions that are no
+    answers, learns them, and drifts further."""
+
+    least_logp: float | None = None
+    """Least mean log-probability per token, in nats, of the chosen response under the reference. None: any. It depends
+    on the model: -2.5 fits the miniature, and `most_logp_drop` any."""
+
+    cut_critiques: bool = True
+    """Use a critique that its token limit has cut off up to its last whole sentence. Otherwise its question is
+    filtered as unfinished."""
+
+    question_form: bool = True
+    """Take only questions that have the form of one. Otherwise every line of a list counts."""
+
+    other_aspect: bool = True
+    """Count a question as spatial or temporal by its own words, whatever was asked for; without an aspect that the
+    chain asks about it is filtered."""
+
+    task_talk: bool = True
+    """Filter questions and chosen responses that talk about a proposed answer, a critique or the prompt."""
+
+    answer_approved: bool = True
+    """Filter a question whose critique ends in the verdict that the answer is right."""
+
+    unanswerable: bool = True
+    """Filter a question where the chosen response says that the clip doesn't tell."""
+
+    same_meaning: Literal["words", "content", "model"] = "model"
+    """How a revision is told from an answer that says the same: by all `words`, by its `content` words, or in addition
+    by the `model` itself, which is asked, where its prompts have a question for it."""
 
     def __post_init__(self) -> None:
         # An infinite ratio lets every pair pass.
@@ -64,41 +118,60 @@ class FilterSettings:
         check_number("model.filters.max_repeats", self.max_repeats, least=1)
         if self.least_logp is not None:
             check_number("model.filters.least_logp", self.least_logp, below=0)
+        if self.most_logp_drop is not None:
+            check_number("model.filters.most_logp_drop", self.most_logp_drop, least=0)
 
 
-def refuse_question(question: str, earlier: Iterable[str]) -> str | None:
-    """Takes a question that says the same as one of the clip's `earlier` ones, case and punctuation aside."""
+def filter_question(question: str, earlier: Iterable[str], settings: FilterSettings) -> str | None:
+    """Takes a question about the task, and one that says the same as one of the clip's `earlier` ones."""
+    if settings.task_talk and talks_about_task(question):
+        return TASK_TALK
     asked = words(question)
     return DUPLICATE_QUESTION if any(words(other) == asked for other in earlier) else None
 
 
-def refuse_reply(text: str, finished: bool, settings: FilterSettings) -> str | None:
+def filter_reply(text: str, finished: bool, settings: FilterSettings) -> str | None:
     """Takes any turn's reply that its token limit cut off, or that loops."""
     if not finished:
         return UNFINISHED
     return DEGENERATE_REPETITION if loops(text, settings.max_repeats) else None
 
 
-def refuse_pair(answer: str, revision: str, settings: FilterSettings) -> str | None:
-    """Takes a pair whose revision says the same as the answer, or whose lengths are too far apart."""
-    rejected, chosen = words(answer), words(revision)
+def filter_critique(critique: str, settings: FilterSettings) -> str | None:
+    """Takes a question whose answer the critic finds right: its revision has nothing to correct."""
+    return ANSWER_APPROVED if settings.answer_approved and read_verdict(critique) == "right" else None
+
+
+def filter_pair(question: str, answer: str, other: str, settings: FilterSettings) -> str | None:
+    """Takes a pair by the texts of its first answer and its other response, which is its revision or a sample.
+
+    The other response may talk about the task, say that the clip doesn't tell, say the same as the answer, or have a
+    length far from the answer's.
+    """
+    rejected, chosen = words(answer), words(other)
     if rejected == chosen:
         return UNCHANGED_REVISION
+    if settings.task_talk and talks_about_task(other):
+        return TASK_TALK
+    if settings.unanswerable and says_unanswerable(question, other):
+        return UNANSWERABLE
+    if settings.same_meaning != "words" and say_the_same(question, answer, other):
+        return SAME_MEANING
     shorter, longer = sorted((len(rejected), len(chosen)))
     if longer - shorter > settings.length_slack and longer > settings.max_length_ratio * shorter:
         return LENGTH_IMBALANCE
     return None
 
 
-def refuse_chosen(logp: float, tokens: float, settings: FilterSettings) -> str | None:
-    """Takes a pair whose chosen response the reference finds too unlikely. logp: summed over its tokens."""
-    implausible = settings.least_logp is not None and logp < settings.least_logp * tokens
-    return IMPLAUSIBLE if implausible else None
+def filter_likelihood(logps: Sequence[float], lengths: Sequence[float], settings: FilterSettings) -> str | None:
+    """Takes a pair whose chosen response the reference finds too unlikely, by itself or next to the rejected one.
 
-
-def words(text: str) -> list[str]:
-    """The words of a text, case, punctuation and the way its characters are encoded aside."""
-    return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    logps, lengths: of chosen and rejected, log-probabilities in nats summed over that many tokens.
+    """
+    too_low = settings.least_logp is not None and logps[0] < settings.least_logp * lengths[0]
+    drop = logps[1] / lengths[1] - logps[0] / lengths[0]
+    dropped = settings.most_logp_drop is not None and drop > settings.most_logp_drop
+    return IMPLAUSIBLE if too_low or dropped else None
 
 
 def loops(text: str, max_repeats: int) -> bool:

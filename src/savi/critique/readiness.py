@@ -7,29 +7,12 @@ wherever it starts. A critic that is sure and wrong can't be seen this way; a fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
-from types import MappingProxyType
 
-from savi.critique.chain import PAIR, CritiqueChain
-from savi.critique.filters import (
-    DEGENERATE_REPETITION,
-    IMPLAUSIBLE,
-    LENGTH_IMBALANCE,
-    UNCHANGED_REVISION,
-    UNFINISHED,
-    UNPARSABLE,
-    words,
-)
-from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
-from savi.inference import Reply, Session
-from savi.prompts.answers import parse_answer, parse_revision
-from savi.prompts.markup import Unparsable
-from savi.types import Clip, Frames, Labelled, Sampling, Trace, TurnName, derive_seed
-
-MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION}
-REVISED = {PAIR, UNCHANGED_REVISION, LENGTH_IMBALANCE, IMPLAUSIBLE}
+from savi.critique.filters import REMEDIES
 
 MOST_MALFORMED = 0.05
 LEAST_CHANGED = 0.1
@@ -44,18 +27,24 @@ advantage of 15; a small one that gained 9 to 11 agreed in 60 to 65 %, with an a
 little."""
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """One question's: what of it could be measured, None for the rest."""
+LEAST_QUESTIONS = 12
+"""Questions without any pair from which on a run is taken for hopeless."""
 
-    malformed: bool
+
+@dataclass(frozen=True)
+class AgreementCheck:
+    """One question of the model's own. outcome: "pair", or the filter that took it. The rest is None where it could not
+    be measured."""
+
+    outcome: str
+    malformed: bool = False
     changed: bool | None = None
     agrees_with_itself: bool | None = None
     agrees_from_another: bool | None = None
 
 
 @dataclass(frozen=True)
-class Examination:
+class LabelledCheck:
     """One labelled question: whether the greedy answer was right, and whether its revision was."""
 
     greedy: bool
@@ -66,10 +55,11 @@ class Examination:
 class Readiness:
     """Shares, 0 to 1, over `questions` of the model's own; None where nothing got so far.
 
-    malformed: left the chain because a reply could not be used. changed: answers that the revision changes.
-    agrees_with_itself: two critiques sampled for one answer lead to one revision. agrees_from_another: the critiques of
-    two sampled answers lead to one revision. labelled: labelled questions that came to a revision; greedy, revised:
-    which share of them was answered right, and revised right.
+    malformed: left the chain because a reply could not be used. changed: answers that criticism changes.
+    agrees_with_itself: two critiques sampled for one answer lead to revisions that say the same. agrees_from_another:
+    so do the critiques of two sampled answers. labelled: labelled questions that came to a revision; greedy, revised:
+    which share of them was answered right, and revised right. pairs: questions that became one. filters: those that a
+    filter took, by its name.
     """
 
     questions: int
@@ -80,6 +70,8 @@ class Readiness:
     labelled: int = 0
     greedy: float | None = None
     revised: float | None = None
+    pairs: int = 0
+    filters: dict[str, int] = field(default_factory=dict)
 
     def concerns(self) -> list[str]:
         """What runs that gained little or nothing had in common with this one, in a few words each."""
@@ -117,116 +109,33 @@ class Readiness:
             f". WARNING: runs like this gained little or nothing here: {'; '.join(concerns)}" if concerns else ""
         )
 
-
-def rehearse(chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[Rehearsal]:
-    """Take a batch of clips through the chain, and criticize again what came to a revision."""
-    traces = [(index, trace) for index, result in enumerate(chain.run(clips, frames)) for trace in result.traces]
-    revised = [(index, trace) for index, trace in traces if trace.outcome in REVISED]
-    rehearsals = [Rehearsal(malformed=True) for _, trace in traces if trace.outcome in MALFORMED]
-    if not revised:
-        return rehearsals
-    session = chain.model.encode(clips, frames)
-    first = [parse_answer(_said(trace, "answer")) for _, trace in revised]
-
-    def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
-        return _ask(chain, key, [(index, trace.question) for index, trace in revised], answers)
-
-    other = _follow(chain, session, ask("other"), CRITIQUE_AND_REVISE[:1])
-    warm = {"critique": replace(chain.settings.critique, temperature=1.0)}
-    twice = [_follow(chain, session, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
-    from_other = _follow(chain, session, ask("other", other), CRITIQUE_AND_REVISE[1:])
-    for at, (_, trace) in enumerate(revised):
-        revision = parse_revision(_said(trace, "revision"))
-        rehearsals.append(
-            Rehearsal(
-                malformed=False,
-                changed=not _same(revision, first[at]),
-                agrees_with_itself=_same(twice[0][at], twice[1][at]),
-                agrees_from_another=_same(revision, from_other[at]),
-            )
+    def hopeless(self) -> str | None:
+        """Why no pair is to be expected, and what to do; None where there is hope."""
+        if self.pairs or self.questions < LEAST_QUESTIONS:
+            return None
+        worst = max(self.filters, key=lambda name: self.filters[name])
+        return (
+            f"no pair can be expected: of {self.questions} questions {self.filters[worst]} were filtered as {worst!r}. "
+            f"{REMEDIES[worst]}; --force builds all the same"
         )
-    return rehearsals
 
 
-def examine(
-    chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None], labelled: Sequence[Labelled]
-) -> list[Examination]:
-    """Answer labelled questions on these clips greedily, and revise the answers. Unreadable replies are left out."""
-    session = chain.model.encode(clips, frames)
-    questions = [(clips.index(one.clip), one.question) for one in labelled]
-    cold = {"answer": replace(chain.settings.answer, temperature=0.0)}
-    greedy = _follow(chain, session, _ask(chain, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
-    revised = _follow(chain, session, _ask(chain, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
-    return [
-        Examination(_same(answer, one.answer), _same(revision, one.answer))
-        for one, answer, revision in zip(labelled, greedy, revised, strict=True)
-        if answer and revision
-    ]
-
-
-def summarise(rehearsals: Sequence[Rehearsal], examined: Sequence[Examination] = ()) -> Readiness:
+def summarise(agreement: Sequence[AgreementCheck], labelled: Sequence[LabelledCheck] = ()) -> Readiness:
     """The shares of all batches together."""
+    outcomes = Counter(one.outcome for one in agreement)
+    pairs = outcomes.pop("pair", 0)
     return Readiness(
-        questions=len(rehearsals),
-        malformed=_share(one.malformed for one in rehearsals) or 0.0,
-        changed=_share(one.changed for one in rehearsals),
-        agrees_with_itself=_share(one.agrees_with_itself for one in rehearsals),
-        agrees_from_another=_share(one.agrees_from_another for one in rehearsals),
-        labelled=len(examined),
-        greedy=_share(one.greedy for one in examined),
-        revised=_share(one.revised for one in examined),
+        questions=len(agreement),
+        malformed=_share(one.malformed for one in agreement) or 0.0,
+        changed=_share(one.changed for one in agreement),
+        agrees_with_itself=_share(one.agrees_with_itself for one in agreement),
+        agrees_from_another=_share(one.agrees_from_another for one in agreement),
+        labelled=len(labelled),
+        greedy=_share(one.greedy for one in labelled),
+        revised=_share(one.revised for one in labelled),
+        pairs=pairs,
+        filters=dict(outcomes),
     )
-
-
-def _ask(
-    chain: CritiqueChain, key: str, questions: Sequence[tuple[int, str]], answers: Sequence[str] | None = None
-) -> list[Asked]:
-    """Questions (index of the clip, text), with an answer each where they have one already."""
-    return [
-        Asked(clip, question, _seed(chain, key, at), {"answer": answers[at]} if answers else {})
-        for at, (clip, question) in enumerate(questions)
-    ]
-
-
-def _follow(
-    chain: CritiqueChain,
-    session: Session,
-    asked: Sequence[Asked],
-    turns: Sequence[TurnSpec],
-    samplings: Mapping[str, Sampling] = MappingProxyType({}),
-) -> list[str]:
-    """The last reply to each question after some turns, "" where one of the turns can't be read.
-
-    samplings: of the turns that have another one than in the chain.
-    """
-    lost: set[int] = set()
-    for turn in turns:
-        said = []
-        for at, (_, reply) in enumerate(chain.reply(turn, session, asked, samplings.get(turn.name))):
-            said.append(_read(reply, turn.parse))
-            if not said[-1]:
-                lost.add(at)
-        asked = [replace(one, replies={**one.replies, turn.name: text}) for one, text in zip(asked, said, strict=True)]
-    return ["" if at in lost else one.replies[turns[-1].name] for at, one in enumerate(asked)]
-
-
-def _read(reply: Reply, parse: Callable[[str], str]) -> str:
-    try:
-        return parse(reply.text) if reply.finished else ""
-    except Unparsable:
-        return ""
-
-
-def _said(trace: Trace, name: TurnName) -> str:
-    return next(turn.reply for turn in trace.turns if turn.name == name)
-
-
-def _same(one: str, other: str) -> bool:
-    return bool(words(one)) and words(one) == words(other)
-
-
-def _seed(chain: CritiqueChain, *place: int | str) -> int:
-    return derive_seed(chain.run_seed, "readiness", *place)
 
 
 def _share(values: Iterable[bool | None]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from savi.critique.critics import CriticSettings
@@ -32,6 +32,10 @@ class ChainSettings:
     `random` draws it, a control that must not learn anything. `judge` asks a judge who never sees the clip, as in
     LLaVA-Hound-DPO (Zhang et al. 2024)."""
 
+    decoding: Literal["own", "alike"] = "own"
+    """`own`: every turn is decoded as set below. `alike`: a revision is decoded as the first answer, with its own token
+    limit, so that a pair doesn't teach greedy text over sampled text."""
+
     critic: CriticSettings = field(default_factory=CriticSettings)
     """The critic of the answers."""
 
@@ -54,3 +58,10 @@ class ChainSettings:
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
         if self.chosen_source == "sample" and self.critic != CriticSettings():
             raise SaviError("model.chain.critic: with chosen_source=sample nobody criticizes")
+
+    def sampling(self, turn: Literal["answer", "critique", "revision"]) -> Sampling:
+        """The decoding of a turn after the question."""
+        if turn == "revision" and self.decoding == "alike":
+            return replace(self.answer, max_new_tokens=self.revision.max_new_tokens)
+        sampling: Sampling = getattr(self, turn)
+        return sampling

@@ -137,6 +137,16 @@ class PairStore:
         records = (record for _, record in json_records(self.traces_path))
         return {record["video"]: record["rejected"] for record in records if record["rejected"] is not None}
 
+    def unfinished(self) -> dict[str, float]:
+        """The share of replies that their token limit cut off, by turn in the order of the chain."""
+        replies: Counter[str] = Counter()
+        cut: Counter[str] = Counter()
+        for _, record in json_records(self.traces_path):
+            turns = [turn for trace in record["traces"] for turn in trace["turns"]]
+            replies.update(turn["name"] for turn in turns)
+            cut.update(turn["name"] for turn in turns if not turn["finished"])
+        return {name: cut[name] / count for name, count in replies.items()}
+
     def _refuse_orphans(self) -> None:
         """The progress file comes first, so pairs without one lost theirs by hand: not to be overwritten."""
         for path in (self.pairs_path, self.traces_path):

@@ -86,6 +86,7 @@ class ClipDataModule(LightningDataModule):
         labelled: Questions with known answers, for the readiness check before the first round; nothing is trained on
             them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the development set
             of the rendered world. None: readiness is estimated without labels.
+        readiness_clips: Clips to learn from that the readiness check takes through the chain before the first round.
         frames: Frames that are sampled from each clip. The default is the paper's.
         max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
             that read any size. None: frames as they are.
@@ -111,6 +112,7 @@ class ClipDataModule(LightningDataModule):
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         labelled: str | None = None,
+        readiness_clips: int = 32,
         frames: int = 32,
         max_pixels: int | None = None,
         decode_timeout: float = 60.0,
@@ -126,6 +128,7 @@ class ClipDataModule(LightningDataModule):
         for name, value in (
             ("clip_count", clip_count),
             ("benchmark_clips", benchmark_clips),
+            ("readiness_clips", readiness_clips),
             ("frames", frames),
             ("max_pixels", max_pixels),
             ("pairs_per_step", pairs_per_step),
@@ -148,6 +151,7 @@ class ClipDataModule(LightningDataModule):
         self.benchmark_clips = benchmark_clips
         self.benchmark_seed = benchmark_seed
         self.labelled_source = labelled
+        self.readiness_clips = readiness_clips
         self.frames = frames
         self.max_pixels = max_pixels
         self.decode_timeout = decode_timeout

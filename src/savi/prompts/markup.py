@@ -65,6 +65,12 @@ def sentences(text: str) -> list[str]:
     return [part for part in re.split(r"(?<=[.!?])[\"”’)]?\s+|(?<=[。！？])", text.strip()) if part]
 
 
+def whole_sentences(text: str) -> str:
+    """A text that was cut off, up to the end of its last whole sentence or line; "" where it has none."""
+    ends = [match.end() for match in re.finditer(r"[.!?][\"”’)*_]*(?=\s)|[。！？]|\n(?=\S)", text)]
+    return text[: ends[-1]].strip() if ends else ""
+
+
 def unlabel(text: str, label: re.Pattern[str], heading: re.Pattern[str]) -> str:
     """Without the label or heading at its start, however it is emphasized, and without quotes around what is left.
 

@@ -92,6 +92,7 @@ class SelfAlignment(LightningModule):
         # Checkpoints hold the adapter alone.
         self.strict_loading = False
         self.lm: VideoLM | None = None
+        self.self_critique = SelfCritique()
         self.benchmark_answers = BenchmarkAnswers()
 
     def setup(self, stage: str) -> None:
@@ -112,11 +113,10 @@ class SelfAlignment(LightningModule):
     def configure_callbacks(self) -> list[Callback]:
         # Lightning asks for callbacks before it prepares data or loads a model.
         check_trainer(self.trainer, self.base_settings)
-        critic = SelfCritique()
         callbacks: list[Callback] = [
-            critic,
+            self.self_critique,
             self.benchmark_answers,
-            RunResults(self.benchmark_answers, critic),
+            RunResults(self.benchmark_answers, self.self_critique),
             RunLimits(),
         ]
         checkpoints = self.trainer.checkpoint_callbacks

@@ -22,7 +22,10 @@ RENAMED = {
 }
 """The earlier key of a setting, or of a group of settings, and its key now. Both are in the same group."""
 
-RENAMED_VALUES = {"model.chain.critic.kind": {"itself": "self"}}
+RENAMED_VALUES = {
+    "model.chain.critic.kind": {"itself": "self"},
+    "model.prompts.preset": {"default": "videosavi-1"},
+}
 """By key, the earlier words for a setting's values, and those of now."""
 
 REFERENCE = re.compile(r"(?<=\$\{)[A-Za-z_][\w.]*(?=\})")

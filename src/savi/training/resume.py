@@ -14,7 +14,7 @@ from savi.critique.store import built_clips
 from savi.errors import SaviError
 from savi.training.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
 from savi.training.renamed import rename
-from savi.training.settings_kinds import OF_THE_MODEL, Difference, Kind, differences, flatten
+from savi.training.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten
 from savi.types import Clip
 
 Settings = Mapping[str, Any]
@@ -39,13 +39,13 @@ def checkpoint_to_resume(run: Path, given: Settings, defaults: Settings) -> Chec
         _refuse_lost_checkpoints(run)
     if checkpoint is None and not (run / "config.yaml").is_file():
         return None  # killed before it began
-    earlier = {**defaults, **((checkpoint and checkpoint.settings) or read_config(run / "config.yaml"))}
+    earlier = {**defaults, **LATER, **((checkpoint and checkpoint.settings) or read_config(run / "config.yaml"))}
     if wrong := differences(earlier, given, Kind.IDENTITY):
         raise SaviError(f"{run} was begun with {_list(wrong)}; take that, or start a new run without --ckpt_path")
     rounds, limit = checkpoint.rounds if checkpoint else 0, given["trainer.max_epochs"]
     if limit is not None and 0 <= limit < rounds:
         raise SaviError(f"trainer.max_epochs {limit}: {run} has {rounds} rounds already")
-    before = earlier if checkpoint and checkpoint.settings else {**defaults, **read_config(newest_config(run))}
+    before = earlier if checkpoint and checkpoint.settings else {**defaults, **LATER, **read_config(newest_config(run))}
     _announce(run, rounds, differences(before, given, Kind.CHANGEABLE))
     return checkpoint
 
@@ -68,7 +68,7 @@ def checkpoint_to_validate(place: Path, given: Settings, defaults: Settings) -> 
     if checkpoint.settings is None and not config.is_file():
         rank_zero_info(f"{place} doesn't hold its settings: model.lora.alpha and model.prompts are taken as given")
         return checkpoint
-    earlier = {**defaults, **(checkpoint.settings or read_config(config))}
+    earlier = {**defaults, **LATER, **(checkpoint.settings or read_config(config))}
     wrong = [one for one in differences(earlier, given, Kind.IDENTITY) if one.key in OF_THE_MODEL]
     if wrong:
         raise SaviError(f"{checkpoint.path} was trained with {_list(wrong)}; take that")

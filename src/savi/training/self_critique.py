@@ -11,12 +11,12 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from savi.critique.builder import BuiltRound, PairBuilder
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
-from savi.critique.filters import FILTERS
+from savi.critique.filters import FILTERS, REMEDIES
 from savi.critique.store import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
@@ -28,11 +28,15 @@ from savi.training.progress import pair_building_bar
 from savi.training.renamed import earlier_names
 from savi.training.resume import check_clips
 from savi.training.run_folder import lock_run, run_folder, unlock_run
+from savi.training.settings_kinds import without_later
 from savi.types import Clip, SaviError, readable
 
 if TYPE_CHECKING:
     from savi.training.module import SelfAlignment
 
+
+MOST_UNFINISHED = 1 / 3
+"""Share of a turn's replies that may be cut off without a warning."""
 
 LISTED = 20
 """Most rejected clips named on the terminal; all of them are in the traces."""
@@ -47,6 +51,8 @@ class SelfCritique(Callback):
     def __init__(self) -> None:
         self.seconds = 0.0
         """What building the last round took."""
+        self.force = False
+        """Whether a run whose readiness check expects no pair begins all the same."""
         self._built: BuiltRound | None = None
         self._finished = 0
         self._critic: Critic | None = None
@@ -167,11 +173,13 @@ class SelfCritique(Callback):
         settings = self._module.chain_settings
         if settings.chosen_source != "revision" or settings.critic.kind == "truth":
             return
-        readiness = builder.check_readiness(self._data.labelled)
+        readiness = builder.check_readiness(self._data.readiness_clips, self._data.labelled)
         for video, reason in builder.files.failures.items():
             rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
         rank_zero_info(readiness.line())
+        if (why := readiness.hopeless()) and not self.force:
+            raise SaviError(why)
 
     def _key(self, clips: Sequence[Clip], round_index: int) -> str:
         """A digest of all that a round's pairs depend on. A half-built round is resumed with the same one only."""
@@ -180,9 +188,9 @@ class SelfCritique(Callback):
             "seed": module.seed,
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "reference": module.reference,
-            "prompts": asdict(module.prompts),
-            "chain": earlier_names(asdict(module.chain_settings), "model.chain"),
-            "filters": asdict(module.filter_settings),
+            "prompts": {name: text for name, text in asdict(module.prompts).items() if name != "same_meaning" or text},
+            "chain": earlier_names(without_later(asdict(module.chain_settings), "model.chain"), "model.chain"),
+            "filters": without_later(asdict(module.filter_settings), "model.filters"),
             "frames": [self._data.frames, self._data.max_pixels],
             "clips": [clip.id for clip in clips],
         }
@@ -203,11 +211,20 @@ class SelfCritique(Callback):
             raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {built.traces}")
         taken = ", ".join(f"{name} {built.counts[name]}" for name in FILTERS if built.counts.get(name)) or "none"
         if not built.pairs:
+            worst = max(FILTERS, key=lambda name: built.counts.get(name, 0))
             raise SaviError(
-                f"round {built.round + 1} has no pair to learn from, the filters took them all ({taken}); "
+                f"round {built.round + 1} has no pair to learn from; filtered: {taken}. {REMEDIES[worst]}; "
                 f"every turn is in {built.traces}"
             )
-        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered out: {taken}")
+        shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share > 0]
+        cut = ", ".join(shares) or "none"
+        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {taken}; cut off: {cut}")
+        for turn, share in built.unfinished.items():
+            if share > MOST_UNFINISHED:
+                rank_zero_warn(
+                    f"{100 * share:.0f} % of the replies of the turn {turn!r} were cut off: raise "
+                    f"model.chain.{'answer' if turn == 'sample' else turn}.max_new_tokens"
+                )
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "model.optimizer.warmup_steps": CHANGE,
     "model.optimizer.clip_norm": CHANGE,
     "model.chain.questions_per_aspect": ID,
+    "model.chain.decoding": ID,
     "model.chain.question_replies": ID,
     "model.chain.aspects": ID,
     "model.chain.chosen_source": ID,
@@ -62,6 +63,14 @@ KINDS: dict[str, Kind] = {
     "model.filters.length_slack": ID,
     "model.filters.max_repeats": ID,
     "model.filters.least_logp": ID,
+    "model.filters.most_logp_drop": ID,
+    "model.filters.cut_critiques": ID,
+    "model.filters.question_form": ID,
+    "model.filters.other_aspect": ID,
+    "model.filters.task_talk": ID,
+    "model.filters.answer_approved": ID,
+    "model.filters.unanswerable": ID,
+    "model.filters.same_meaning": ID,
     "model.prompts.preset": ID,
     "model.prompts.texts": ID,
     "model.reference": ID,
@@ -78,6 +87,7 @@ KINDS: dict[str, Kind] = {
     "data.benchmark_clips": CHANGE,
     "data.benchmark_seed": CHANGE,
     "data.labelled": CHANGE,  # read for the readiness check, before the first round
+    "data.readiness_clips": CHANGE,
     "data.frames": ID,
     "data.max_pixels": ID,
     "data.decode_timeout": CHANGE,
@@ -90,6 +100,7 @@ KINDS: dict[str, Kind] = {
     "name": NONE,
     "runs": NONE,
     "wandb": NONE,
+    "force": NONE,
     "threads": NONE,
     "ckpt_path": NONE,
     "trainer.precision": CHANGE,
@@ -156,6 +167,28 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         else:
             if kind is not Kind.IRRELEVANT:
                 yield key, value
+
+
+LATER: dict[str, Any] = {
+    "model.chain.decoding": "own",
+    "model.filters.most_logp_drop": None,
+    "model.filters.cut_critiques": False,
+    "model.filters.question_form": False,
+    "model.filters.other_aspect": False,
+    "model.filters.task_talk": False,
+    "model.filters.answer_approved": False,
+    "model.filters.unanswerable": False,
+    "model.filters.same_meaning": "words",
+}
+"""What runs did before a setting existed, where its default is another one now."""
+
+
+def without_later(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A group of settings without those that say what was done before they existed. place: the group's key.
+
+    Digests are made of these, so that a round that was begun before a setting existed can be resumed.
+    """
+    return {name: value for name, value in settings.items() if LATER.get(f"{place}.{name}", ...) != value}
 
 
 def differences(earlier: Mapping[str, Any], given: Mapping[str, Any], kind: Kind) -> list[Difference]:

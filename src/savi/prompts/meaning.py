@@ -1,0 +1,99 @@
+"""Whether two texts say the same by their words alone: another order of asking, spelling or filler changes nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# In scripts without spaces each character counts, or a whole sentence would be a single word.
+WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+
+CONTRACTIONS = (
+    (re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['’]?t\b"), r"\1 not"),
+    (re.compile(r"\bcannot\b"), "can not"),
+    (re.compile(r"\bwon['’]t\b"), "will not"),
+    (re.compile(r"(?<=\w)['’](?:s|re|m|ve|ll|d)\b"), " "),
+)
+SCENE = re.compile(
+    r"""\b(?:(?:in|throughout|during|within|from|on)\s+(?:the|this)\s+(?:entire\s+|whole\s+)?
+        (?:video|clip|scene|footage|screen|frames?)
+    |(?:the|this)\s+(?:video|clip|footage)\s+(?:clearly\s+)?(?:shows?|depicts?|displays?|reveals?|indicates?)(?:\s+that)?
+    |(?:as\s+)?(?:can\s+be\s+)?(?:seen|shown|visible)\s+in\s+(?:the|this)\s+(?:video|clip)
+    |(?:we|you|one)\s+(?:can\s+)?see(?:\s+that)?)\b
+    |(?:视频|片段|画面)(?:中|里|显示|表明)?""",
+    re.VERBOSE,
+)
+OPTION = re.compile(r"^\s*\(?([A-H])[).:]\s*(.+?)\s*$", re.MULTILINE)
+LETTER = re.compile(r"\(?([A-H])(?:[).:]|$)")
+FILLERS = frozenset(
+    "a an the this that these those is are was were be been being it its he she they them his her their there here has "  # noqa: SIM905
+    "have had do does did so very quite really just also and of to as well answer clearly actually then "
+    "的 了 是 在 有 着 呢 吗 个 一 它 他 她 这 那".split()
+)
+SAME_SPELLING = {
+    "colour": "color", "colours": "color", "colors": "color", "grey": "gray", "towards": "toward", "upwards": "up",
+    "upward": "up", "downwards": "down", "downward": "down", "leftwards": "left", "rightwards": "right",
+    "people": "person", "men": "man", "women": "woman", "children": "child", "kids": "child", "kid": "child",
+}  # fmt: skip
+ENGLISH_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {word: str(at) for named in (ENGLISH_NUMBERS, "零一二三四五六七八九十") for at, word in enumerate(named)}
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, case, punctuation and the way its characters are encoded aside."""
+    return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def content_words(text: str) -> list[str]:
+    """The words that carry a text's meaning, in their order: no articles, copulas or talk about the video; plurals,
+    numbers and spellings in one form."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    for pattern, plain in CONTRACTIONS:
+        text = pattern.sub(plain, text)
+    found = [_plain(word) for word in WORD.findall(SCENE.sub(" ", text)) if word not in FILLERS]
+    return found or words(text)
+
+
+def say_the_same(question: str, first: str, second: str) -> bool:
+    """Whether two answers to a question have the same content words, those aside that the question has said before.
+
+    It may miss answers that say the same in other words, and hardly ever takes different ones for the same.
+    """
+    if words(first) == words(second):
+        return True
+    one, other = content_words(first), content_words(second)
+    if one == other:
+        return True
+    asked = set(content_words(question))
+    new, other_new = _without(one, asked), _without(other, asked)
+    # What is repeated from the question may be the answer itself: "the red one" of "the red or the blue one".
+    repeated, other_repeated = asked.intersection(one), asked.intersection(other)
+    nested = repeated <= other_repeated or other_repeated <= repeated
+    return bool(new) and new == other_new and nested
+
+
+def has_key_words(text: str, short: str) -> bool:
+    """Whether a text has the content words of a short answer in a row, with no word before them that denies them."""
+    found, wanted = content_words(text), content_words(short)
+    places = [at for at in range(len(found)) if found[at : at + len(wanted)] == wanted]
+    return any(not {"not", "no", "never"}.intersection(found[:at]) for at in places)
+
+
+def without_letter(question: str, answer: str) -> str:
+    """An answer that is a letter of the question's own options, "B" or "(B) red", as that option's text."""
+    options = dict(OPTION.findall(question))
+    letter = LETTER.match(answer.strip())
+    return options.get(letter[1], answer) if letter else answer
+
+
+def _without(found: Sequence[str], asked: set[str]) -> list[str]:
+    return [word for word in found if word not in asked]
+
+
+def _plain(word: str) -> str:
+    """One form of a word: its number as digits, its usual spelling, without the "s" of plurals and verbs."""
+    word = NUMBERS.get(word, SAME_SPELLING.get(word, word))
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
