@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from lightning.pytorch.utilities import rank_zero_info
 
@@ -21,10 +20,8 @@ from savi.critique.truth import TruthCritic
 from savi.models.adapters import attach_lora
 from savi.models.load import BaseSettings, load_base, load_family
 from savi.models.video_lm import VideoLM
+from savi.training.aligned_model import AlignedModel
 from savi.types import Clip, SaviError
-
-if TYPE_CHECKING:
-    from savi.training.module import SelfAlignment
 
 
 def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_batch_clips: int, frames: int) -> None:
@@ -40,7 +37,7 @@ def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_bat
             raise SaviError(f"model.chain.critic.base: {str(error).removeprefix('model.base.path: ')}") from None
 
 
-def build_critic(module: SelfAlignment, clips: Sequence[Clip]) -> Critic:
+def build_critic(module: AlignedModel, clips: Sequence[Clip]) -> Critic:
     """A second checkpoint is loaded in the precision of the first, and goes where that one is."""
     settings, model = module.chain_settings.critic, module.video_lm
     match settings.kind:

@@ -8,107 +8,44 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
-from lightning import Callback, LightningModule
+from lightning import Callback
 from lightning.pytorch.strategies import ParallelStrategy
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from savi.critique.filters import FilterSettings
-from savi.critique.settings import ChainSettings
 from savi.data.batches import ItemBatch, MicroBatch, OptimizerStep
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
 from savi.inference import ResponseScores, ScoreRequest
-from savi.models.adapters import LoraSettings, attach_lora, trainable_state
-from savi.models.load import BaseSettings, fingerprint, load_base
-from savi.models.prefix_cache import PrefixCacheSettings
-from savi.models.session import Reference
-from savi.models.video_lm import VideoLM
-from savi.objective.dpo import DPOSettings, loss_of_scores, reward_metrics
-from savi.prompts.templates import PromptSettings
+from savi.objective.dpo import loss_of_scores, reward_metrics
+from savi.training.aligned_model import AlignedModel
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.finite import explained, name_clips
 from savi.training.limits import RunLimits
-from savi.training.optim import OptimizerSettings, apply_settings, build_optimizer
+from savi.training.optim import apply_settings, build_optimizer
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.training.trainer_arguments import check_trainer
-from savi.types import PreferencePair, Sampling, SaviError, derive_seed
+from savi.types import PreferencePair, derive_seed
 
 
-class SelfAlignment(LightningModule):
-    """A video-LLM that is aligned by its own criticism (VideoSAVi).
+class SelfAlignment(AlignedModel):
+    """A video-LLM that is aligned by its own criticism (VideoSAVi). What Lightning asks of whom, in order:
 
-    Args:
-        base: The frozen base model.
-        lora: The adapter, which is all that is trained.
-        dpo: The preference objective.
-        optimizer: The optimizer of the adapter's weights.
-        chain: The turns that make a pair: question, answer, critique, revision.
-        filters: Bounds of the filters that keep bad replies out of the pairs.
-        prompts: The prompts of the turns.
-        reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
-            the model at the end of the round before.
-        reply: Decoding of the free-form replies in evaluations. Greedy by default.
-        prefix_cache: Where the prefixes of encoded clips are kept.
-        frames: Frames per clip; the command line takes data.frames.
-        max_pixels: Most pixels per frame; the command line takes data.max_pixels.
-        seed: Seed of the chain, of the adapter's first weights and of dropout; the command line takes seed_everything.
+    1. Before the first round, all held-out items: `validation_step` measures the base, and `RunResults` writes it down.
+    2. Each round begins with `ClipDataModule.train_dataloader`, which asks `self.self_critique` for the round's pairs.
+       `SelfCritique` lets a `PairBuilder` take every clip through the `CritiqueChain`, with the model of this moment:
+       questions, answers, critiques, revisions, and the reference's log-probabilities of both responses.
+    3. `training_step` takes one optimizer step per batch: the DPO loss of the step's pairs, over all its clips.
+    4. At the round's end `validation_step` measures the model again, `RunCheckpoint` keeps it, and the next round's
+       pairs are built with it.
     """
 
-    def __init__(
-        self,
-        base: BaseSettings,
-        lora: LoraSettings,
-        dpo: DPOSettings,
-        optimizer: OptimizerSettings,
-        chain: ChainSettings,
-        filters: FilterSettings,
-        prompts: PromptSettings,
-        reference: Reference = "base",
-        reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
-        prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
-        frames: int = 32,
-        max_pixels: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.base_settings = base
-        self.lora_settings = lora
-        self.dpo_settings = dpo
-        self.optimizer_settings = optimizer
-        self.chain_settings = chain
-        self.filter_settings = filters
-        self.prompts = prompts.build()
-        self.reference: Reference = reference
-        self.reply = reply
-        self.prefix_cache = prefix_cache
-        self.frames = frames
-        self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
-        self.seed = seed
-        # One Lightning batch is one optimizer step, cut into passes of unlike size: the accumulation is our own.
-        self.automatic_optimization = False
-        # Checkpoints hold the adapter alone.
-        self.strict_loading = False
-        self.lm: VideoLM | None = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.self_critique = SelfCritique()
         self.benchmark_answers = BenchmarkAnswers()
-
-    def setup(self, stage: str) -> None:
-        if self.trainer.precision != "32-true":
-            # Prefixes that were kept on disk in another precision are not taken.
-            self.sampled_as += f", {self.trainer.precision}"
-
-    def configure_model(self) -> None:
-        if self.lm is not None:
-            return
-        loaded = load_base(self.base_settings, self.frames)
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
-        self.base_weights = loaded.weights
-        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
 
     def configure_callbacks(self) -> list[Callback]:
         # Lightning asks for callbacks before it prepares data or loads a model.
@@ -244,41 +181,3 @@ class SelfAlignment(LightningModule):
         if self.trainer.sanity_checking:
             return "The base's evaluation"
         return f"Round {self.current_epoch + 1}, its evaluation"
-
-    @property
-    def video_lm(self) -> VideoLM:
-        if self.lm is None:
-            raise RuntimeError("the model isn't loaded yet: configure_model() comes first")
-        return self.lm
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The adapter's weights, never the base's."""
-        return trainable_state(self)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["base"] = {
-            "path": self.base_settings.path,
-            "fingerprint": self.base_fingerprint(),
-            "weights": self.base_weights,
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        base = checkpoint.get("base", {"path": "a model savi doesn't know", "fingerprint": None})
-        if base["fingerprint"] != self.base_fingerprint():
-            raise SaviError(
-                f"the checkpoint belongs to another model: it was made over {base['path']}, "
-                f"which is not {self.base_settings.path} (model.base.path)"
-            )
-        weights = base.get("weights")  # older checkpoints have none, and neither have bases outside safetensors
-        if weights and self.base_weights and weights != self.base_weights:
-            raise SaviError(
-                f"model.base.path: {self.base_settings.path} has the embeddings of {base['path']}, over which the "
-                "checkpoint was made, and other weights: it is another model"
-            )
-        here, there = trainable_state(self), checkpoint["state_dict"]
-        if {k: v.shape for k, v in here.items()} != {k: v.shape for k, v in there.items()}:
-            raise SaviError("the checkpoint's adapter has another shape than this run's: check model.lora")
-
-    def base_fingerprint(self) -> str:
-        """See :func:`savi.models.load.fingerprint`."""
-        return fingerprint(self.video_lm.model)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -20,6 +20,7 @@ from savi.critique.filters import FILTERS, REMEDIES
 from savi.critique.store import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
+from savi.training.aligned_model import AlignedModel
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
@@ -30,10 +31,6 @@ from savi.training.resume import check_clips
 from savi.training.run_folder import lock_run, run_folder, unlock_run
 from savi.training.settings_kinds import without_later
 from savi.types import Clip, SaviError, readable
-
-if TYPE_CHECKING:
-    from savi.training.module import SelfAlignment
-
 
 MOST_UNFINISHED = 1 / 3
 """Share of a turn's replies that may be cut off without a warning."""
@@ -60,7 +57,7 @@ class SelfCritique(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
-        self._module: SelfAlignment = pl_module  # type: ignore[assignment]
+        self._module: AlignedModel = pl_module  # type: ignore[assignment]
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         datamodule.pair_source = self
         self._data = datamodule
