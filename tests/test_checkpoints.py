@@ -39,7 +39,7 @@ def said(prompt: str) -> str:
     if prompt.startswith("Write"):
         when = "first" if "in time" in prompt else "on the left"
         return f"1. what is {when}?\n2. what isn't {when}?\n3. who is {when}?"
-    if "Critique:" in prompt:
+    if "Notes on the draft:" in prompt:
         return "it is a cat on the mat"
     return "there is no dog" if "Proposed answer:" in prompt else "it is a dog on the mat"
 
@@ -94,7 +94,9 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
             f"--runs={tmp_path / 'runs'}",
             f"--model.base.path={base}",
             "--model.base.dtype=float32",
-            "--model.filters.least_logp=null",  # random weights find every text implausible
+            "--model.filters.most_logp_drop=null",  # random weights find any text implausible
+            "--model.filters.least_logp=null",
+            "--model.filters.same_meaning=content",  # and judge at random
             f"--data.clips={clips}",
             "--trainer.max_epochs=1",
             "--trainer.enable_progress_bar=false",
