@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
 # In scripts without spaces each character counts, or a whole sentence would be a single word.
-WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_]+")
+# The sign of a negative number is a word too.
+WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|(?<!\w)[-\u2212](?=\d)|[^\W_]+")
 
 CONTRACTIONS = (
     (re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['’]?t\b"), r"\1 not"),
-    (re.compile(r"\bcannot\b"), "can not"),
+    (re.compile(r"\b(?:cannot|can['’]t)\b"), "can not"),
     (re.compile(r"\bwon['’]t\b"), "will not"),
     (re.compile(r"(?<=\w)['’](?:s|re|m|ve|ll|d)\b"), " "),
 )
@@ -29,13 +31,22 @@ LETTER = re.compile(r"\(?([A-H])(?:[).:]|$)")
 FILLERS = frozenset(
     "a an the this that these those is are was were be been being it its he she they them his her their there here has "  # noqa: SIM905
     "have had do does did so very quite really just also and of to as well answer clearly actually then "
-    "的 了 是 在 有 着 呢 吗 个 一 它 他 她 这 那".split()
+    "的 了 是 在 有 着 呢 吗 个 它 他 她 这 那".split()
 )
 SAME_SPELLING = {
     "colour": "color", "colours": "color", "colors": "color", "grey": "gray", "towards": "toward", "upwards": "up",
     "upward": "up", "downwards": "down", "downward": "down", "leftwards": "left", "rightwards": "right",
     "people": "person", "men": "man", "women": "woman", "children": "child", "kids": "child", "kid": "child",
 }  # fmt: skip
+PERSONS = {"he": "m", "him": "m", "his": "m", "himself": "m", "他": "m"} | {
+    "she": "f", "her": "f", "hers": "f", "herself": "f", "她": "f"
+}  # fmt: skip
+"""Pronouns that tell people apart, although they are fillers next to a noun."""
+
+DENIALS = frozenset("no not never nor neither none nobody nothing without 不 没 无 未 非".split())  # noqa: SIM905
+SEVERAL = re.compile(r"\b(?:or|and|both)\b|还是|或|和|与", re.IGNORECASE)
+"""What a question names several things with, between which its answer may choose."""
+
 ENGLISH_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = {word: str(at) for named in (ENGLISH_NUMBERS, "零一二三四五六七八九十") for at, word in enumerate(named)}
 
@@ -56,28 +67,33 @@ def content_words(text: str) -> list[str]:
 
 
 def say_the_same(question: str, first: str, second: str) -> bool:
-    """Whether two answers to a question have the same content words, those aside that the question has said before.
+    """Whether two answers to a question have the same content words, in the same order. One of them may leave out words
+    that the question has said before.
 
     It may miss answers that say the same in other words, and hardly ever takes different ones for the same.
     """
     if words(first) == words(second):
         return True
+    if not _nested(_persons(first), _persons(second)):
+        return False
     one, other = content_words(first), content_words(second)
     if one == other:
         return True
     asked = set(content_words(question))
     new, other_new = _without(one, asked), _without(other, asked)
+    if not new or new != other_new or not _nested(one, other):
+        return False
+    shorter, longer = sorted((one, other), key=len)
+    left_out = Counter(longer) - Counter(shorter)
     # What is repeated from the question may be the answer itself: "the red one" of "the red or the blue one".
-    repeated, other_repeated = asked.intersection(one), asked.intersection(other)
-    nested = repeated <= other_repeated or other_repeated <= repeated
-    return bool(new) and new == other_new and nested
+    return not left_out or (DENIALS.isdisjoint(left_out) and not SEVERAL.search(question))
 
 
 def has_key_words(text: str, short: str) -> bool:
     """Whether a text has the content words of a short answer in a row, with no word before them that denies them."""
     found, wanted = content_words(text), content_words(short)
     places = [at for at in range(len(found)) if found[at : at + len(wanted)] == wanted]
-    return any(not {"not", "no", "never"}.intersection(found[:at]) for at in places)
+    return any(not DENIALS.intersection(found[:at]) for at in places)
 
 
 def without_letter(question: str, answer: str) -> str:
@@ -89,6 +105,18 @@ def without_letter(question: str, answer: str) -> str:
 
 def _without(found: Sequence[str], asked: set[str]) -> list[str]:
     return [word for word in found if word not in asked]
+
+
+def _persons(text: str) -> list[str]:
+    """The men and women that a text has pronouns for, in their order."""
+    return [PERSONS[word] for word in words(text) if word in PERSONS]
+
+
+def _nested(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether the shorter of two sequences is a part of the longer one, in its order."""
+    shorter, longer = sorted((one, other), key=len)
+    rest = iter(longer)
+    return all(word in rest for word in shorter)
 
 
 def _plain(word: str) -> str:

@@ -1,0 +1,48 @@
+"""Whether two answers say the same by their words: what tells them apart, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from savi.prompts.meaning import has_key_words, say_the_same
+
+
+@pytest.mark.parametrize(
+    ("question", "first", "second"),
+    [
+        ("Who sits first, the man or the woman?", "The man sits before the woman.", "The woman sits before the man."),
+        ("Where is the bus relative to the van?", "The bus is left of the van.", "The van is left of the bus."),
+        ("Where is the bus relative to the van?", "The bus is in front of the van.", "In front of the bus is the van."),
+        (
+            "Which of the red and blue cups does she lift?",
+            "She raises the red cup.",
+            "She raises the red and blue cup.",
+        ),
+        ("Why is the man not moving?", "He is stuck.", "He is not stuck."),
+        ("What does the display show?", "-5 °C", "5 °C"),
+        ("Who waves?", "He waves back.", "She waves back."),
+        ("What happens?", "He gives it her.", "She gives it him."),
+        ("有几个人？", "有十一个人。", "有十个人。"),
+        ("谁开门？", "他开门。", "她开门。"),
+    ],
+)
+def test_small_words_and_their_order_tell_answers_apart(question: str, first: str, second: str) -> None:
+    assert not say_the_same(question, first, second)
+
+
+@pytest.mark.parametrize(
+    ("question", "first", "second"),
+    [
+        ("Which way does the ball roll?", "left", "The ball rolls to the left."),
+        ("Can it fly?", "It can't fly high.", "It cannot fly high."),
+        ("What does he lift?", "He lifts a cup.", "A cup."),
+        ("What is shown?", "The video shows 3 grey cups.", "Three gray cups"),
+    ],
+)
+def test_what_the_question_has_said_and_spelling_may_differ(question: str, first: str, second: str) -> None:
+    assert say_the_same(question, first, second)
+
+
+def test_key_words_after_a_denial_do_not_count_in_chinese_either() -> None:
+    assert has_key_words("他摔倒了", "摔倒")
+    assert not has_key_words("他没有摔倒", "摔倒")
