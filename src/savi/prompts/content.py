@@ -8,34 +8,75 @@ import re
 from savi.prompts.answers import CHINESE_EARLIER, EARLIER
 from savi.types import Aspect
 
+JUDGING = (
+    "(?:is|are|was|were|says?|said|states?|notes?|mentions?|claims?|suggests?|indicates?|identif(?:y|ies)|highlights?"
+    "|points?\\ out|correctly|incorrectly|rightly|wrongly|agrees?|misses|missed)"
+)
+"""How a text goes on that says what a critic, a draft or notes on it have said."""
+
 TASK = re.compile(
     rf"""\b(?:the|this|that|your|my|an?)\s+(?:{EARLIER}|revised|improved|corrected|updated)\s+
-        (?:answer|reply|response)\b
-    |\b(?:the|your|this|my)\s+(?:critique|criticism|feedback|critic)\b
-    |\bas\ an?\ (?:\w+\ )?(?:ai|language\ model|assistant)\b
-    |\b(?:the|this|your)\s+(?:prompt|instructions?)\b
-    |\b(?:i\ apologi[sz]e|my\ apologies|apologies\ for|thank\ you\ for|you['’]re\ (?:absolutely\ )?right
-        |you\ are\ (?:absolutely\ )?(?:right|correct))\b
+        (?:answer|reply|response)\b(?!\ (?:team|time|unit|vehicle|(?:on|in|of)\ the\ (?:\w+\ )?(?:quiz|board|test)))
+    |\b(?:the|your|this|my)\s+(?:critique|criticism|feedback)\b
+    |\b(?:the|your|this)\s+(?:critic|draft|notes?)\s+{JUDGING}\b|\bnotes?\ on\ the\ draft\b
+    |\b(?:according\ to|contrary\ to|unlike|as\ in)\ the\ (?:critic|draft|notes?)\b(?!\ (?:of|for)\b)
+    |\bas\ an?\ (?:\w+\ )?(?:ai|language\ model)\b|\bas\ an?\ (?:\w+\ )?assistant,?\ i\b
+    |\byour\ (?:prompt|instructions?|request|question)\b
+    |\bthe\ (?:prompt|instructions?)\ (?:says?|asks?|states?|requires?|given|above)\b
+    |(?<!["“‘'])\b(?:i\ apologi[sz]e|my\ apologies|(?:apologies|sorry)\ for\ (?:the|my|any)\ (?:\w+\ )?
+        (?:mistake|confusion|error|oversight|inaccuracy))\b
+    |\bthank\ you\ for\ (?:pointing|correcting|catching|bringing|clarifying|(?:the|your)\ (?:\w+\ )?
+        (?:correction|clarification|feedback|notes?|critique))\b
+    |\b(?:you['’]re|you\ are)\ (?:absolutely\ )?(?:right|correct)\b
+    |\bi\ (?:have\ )?(?:corrected|revised|updated|rewritten)\b|\bi['’]ve\ (?:corrected|revised|updated|rewritten)\b
+    |\b(?:dis)?agree\ with\ the\ (?:verdict|draft|notes?|answer|critic)\b
     |\bthe\ answer\ (?:is|was|should\ be)\ (?:in)?(?:correct|accurate|complete|wrong|right)\b
+    |\b(?:errors?|mistakes?|issues?)\ in\ the\ answer\b
     |\bno\ (?:changes?|corrections?|revisions?)\ (?:are|is|were|was)?\s*(?:needed|necessary|required|made)\b
-    |{CHINESE_EARLIER}|(?:批评|评论|反馈)(?:意见)?(?:指出|正确|认为|提到)|作为(?:一个|一名)?(?:AI|人工智能)""",
+    |(?:^|[.!?]\s+)\**(?:correction|verdict)\**\s*[:：]
+    |{CHINESE_EARLIER}|(?:批评|评论|反馈)(?:意见)?(?:指出|正确|认为|提到)|作为(?:一个|一名)?(?:AI|人工智能)|草稿(?:中|里|说|的|有|是)
+    |(?:抱歉|对不起)[，,]\s*我|[你您]说得对|(?:^|[，。；\s]|该|这个)答案是?(?:正确|错误|不正确|不对|准确|有误)
+    |(?:无需|不需要|无须|不用)(?:任何)?(?:修改|更改|更正)|结论[:：]\s*(?:正确|错误)""",
     re.IGNORECASE | re.VERBOSE,
 )
-UNSEEN = re.compile(
-    r"""\b(?:can\s*not|can['’]?t|could\s*n['’]?t|could\ not|unable\ to)\s+(?:be\s+)?(?:\w+ly\s+)?
-        (?:determined?|answered?|identif(?:y|ied)|inferred?|infer|known|tell|told|see\ (?:which|what|who|where|how|when)
-        |say|specified|ascertained?|confirmed?|concluded?)\b
-    |\b(?:it\ is|it['’]s)\s+(?:not\ (?:possible|clear|visible|shown|specified|stated|known|mentioned)|unclear|impossible
-        |unknown|hard\ to\ (?:tell|say)|difficult\ to\ (?:tell|say|determine))\b
-    |\b(?:the|this)\s+(?:video|clip|footage)\s+(?:does\s*n['’]?t|does\ not|do\ not|never)\s+(?:\w+ly\s+)?
-        (?:show|provide|specify|contain|mention|indicate|reveal|depict|include|give|say|tell|explain)\b
+SEEN = (
+    "(?:determined?|answer(?:ed)?|identif(?:y|ied)|infer(?:red)?|known?|tell|told"
+    "|see\\ (?:which|what|who|where|how|when)|make\\ out|say|said|specif(?:y|ied)"
+    "|ascertain(?:ed)?|confirm(?:ed)?|conclude(?:d)?)"
+)
+CLAUSE = (
+    r"(?=\s*(?:[.;!]|,(?!\ but)|$)|\s+(?:from|in|what|who|why|which|whose|how|where|when|whether|if|that|based|to)\b)"
+)
+UNKNOWN = re.compile(
+    rf"""(?<!["“])(?:
+    \b(?:can\s*not|can['’]?t|could\s*n['’]?t|could\ not)\s+be\s+(?:\w+ly\s+)?{SEEN}\b
+    |(?:^|\b(?:i|we|you|one|viewers?)\s+|[.,;]\s+)(?:can\s*not|can['’]?t|could\s*n['’]?t|could\ not
+        |(?:(?:am|are)\s+)?unable\ to)\s+(?:\w+ly\s+)?{SEEN}\b
+    |\bi['’]m\ unable\ to\s+(?:\w+ly\s+)?{SEEN}\b
+    |\b(?:it\ is|it['’]s)\s+(?:not\ (?:possible|known)|unclear|impossible|unknown|(?:hard|difficult)\ to
+        \ (?:tell|say|determine)(?=\s*(?:[.,;!]|$)|\s+(?:from|wh\w+|how|if|exactly)\b))\b
+    |\bit\ (?:is\ not|isn['’]t)\ (?:clear|certain){CLAUSE}
+    |\b(?:i\ am|i['’]m|we\ are)\ not\ (?:sure|certain)\b|\b(?:i|we)\ (?:do\ not|don['’]t)\ (?:know|have\ enough)\b
+    |\b(?:is|are|was|were|remains?)\s+(?:unknown|unclear|unspecified|unidentifiable){CLAUSE}
+    |^(?:unknown|unclear|not\ (?:clear|sure|specified|stated|mentioned|shown|visible))\W*$
     |\b(?:not\ enough|insufficient|no)\s+(?:information|evidence|context|indication)\b
-    |\b(?:is|are|was|were)\s+not\s+(?:shown|visible|specified|mentioned|depicted|clear|stated)
-        (?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
-    |无法(?:确定|判断|看出|得知|回答|辨别|确认)|(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|提到|说明|展示|提供|出现)
-    |不(?:清楚|确定|可见)(?:[。！]|$)|信息不足""",
+    |\bno\ way\ to\ (?:tell|know|say)\b
+    |无法(?:确定|判断|看出|得知|回答|辨别|确认)|看不出|(?:^|[，。])我?不知道|不(?:清楚|确定)(?:[。！]|$)|信息不足)""",
     re.IGNORECASE | re.VERBOSE,
 )
+"""The one who answers doesn't know. That a person in the clip can't see or tell something is an answer."""
+
+NOT_SHOWN = re.compile(
+    r"""\b(?:the|this)\s+(?:video|clip|footage)(?:\s+(?:does\s*n['’]?t|does\ not|do\ not|never)\s+(?:\w+ly\s+)?
+        (?:show|provide|specify|contain|mention|indicate|reveal|depict|include|give|say|tells?|explain)\b|\s+lacks\b)
+    |\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+(?:shown|visible|specified|mentioned|depicted|clear|stated|identifiable)
+        (?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
+    |\bit\ (?:is\ not|isn['’]t)\ (?:visible|shown|specified|stated|mentioned)\b
+    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|提到|说明|展示|提供|出现)|不可见(?:[。！]|$)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""The clip doesn't show it. To a question whether it does, that is an answer."""
+
 YES_OR_NO = re.compile(
     r"^\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would)\b|吗\W*$|是否|有没有", re.IGNORECASE
 )
@@ -44,17 +85,18 @@ TEMPORAL = re.compile(
         |begin|beginning|begins|start|starts|started|starting|end|ends|ending|when|while|during|order|sequence|happen|happens
         |happened|change|changes|changed|changing|move|moves|moved|moving|movement|motion|direction|cause|causes|caused
         |why|become|becomes|turn\ into|turns|result|earlier|later|until|once|events?|how\ long|how\ often
-        |how\ many\ times        |speed|appears?\ (?:first|last)|over\ time|transition|progress
+        |how\ many\ times|speed|appears?\ (?:first|last)|over\ time|transition|progress
         |follow|follows|followed|prior|subsequently)\b
-    |之前|之后|然后|首先|最后|开始|结束|顺序|变化|移动|运动|为什么|发生|过程|先|接着""",
+    |之前|之后|然后|首先|最后|开始|结束|顺序|变化|移动|运动|为什么|发生|过程|先(?![生进])|接着|[几少]次""",
     re.IGNORECASE | re.VERBOSE,
 )
 SPATIAL = re.compile(
-    r"""\b(?:where|left|right|above|below|beneath|behind|in\ front\ of|next\ to|beside|between|colou?rs?|shape|shapes
+    r"""\b(?:where|(?<!has\ )(?<!have\ )(?<!had\ )(?<!who\ )left(?!\ the\b)|right
+        |above|below|beneath|behind|in\ front\ of|next\ to|beside|between|colou?rs?|shape|shapes
         |how\ many(?!\ times)|number\ of|wearing|wears|background|foreground|position|positioned|located|location|size
         |bigger|larger|smaller|top|bottom|corner|near|inside|outside|pattern|centre|center|middle|holding|text|texture
         |made\ of|material|placed|arranged|distance|relative\ to)\b
-    |哪里|哪儿|左|右|上方|下方|旁边|前面|后面|颜色|形状|多少|几个|位置|背景|中间""",
+    |哪里|哪儿|左|右|上方|下方|旁边|前面|后面|颜色|形状|多少(?!次)|几[个只条辆位名张把件]|位置|背景|中间""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -66,7 +108,7 @@ def talks_about_task(text: str) -> bool:
 
 def says_unanswerable(question: str, answer: str) -> bool:
     """Whether an answer says that the clip doesn't tell. To "Is there a dog?" that it shows none is an answer."""
-    return not YES_OR_NO.search(question) and bool(UNSEEN.search(answer))
+    return bool(UNKNOWN.search(answer)) or (not YES_OR_NO.search(question) and bool(NOT_SHOWN.search(answer)))
 
 
 def aspect_of(question: str) -> Aspect | None:
