@@ -47,6 +47,8 @@ SEEN = (
 CLAUSE = (
     r"(?=\s*(?:[.;!]|,(?!\ but)|$)|\s+(?:from|in|what|who|why|which|whose|how|where|when|whether|if|that|based|to)\b)"
 )
+CLIP = "(?:video|clip|footage)"
+DOES_NOT = r"(?:does\s*n['’]?t|does\ not|do\ not|never)\s+(?:\w+ly\s+)?"
 UNKNOWN = re.compile(
     rf"""(?<!["“])(?:
     \b(?:can\s*not|can['’]?t|could\s*n['’]?t|could\ not)\s+be\s+(?:\w+ly\s+)?{SEEN}\b
@@ -61,18 +63,22 @@ UNKNOWN = re.compile(
     |^(?:unknown|unclear|not\ (?:clear|sure|specified|stated|mentioned|shown|visible))\W*$
     |\b(?:not\ enough|insufficient|no)\s+(?:information|evidence|context|indication)\b
     |\bno\ way\ to\ (?:tell|know|say)\b
+    |\b(?:the|this)\s+{CLIP}\s+{DOES_NOT}(?:(?:provide|specify|indicate|reveal|give|say|tells?|explain)\b
+        |(?:show|mention)\ (?:this|that|it|if|whether|wh\w+|how)\b)
+    |^(?:this|that)\ (?:is|was)(?:\ not|n['’]t)\ (?:shown|visible|depicted|clear)\b
+    |^(?:this|that|it)\ (?:is|was)(?:\ not|n['’]t)\ (?:specified|stated|mentioned)\b
+    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:提到|说明|提供)
     |无法(?:确定|判断|看出|得知|回答|辨别|确认)|看不出|(?:^|[，。])我?不知道|不(?:清楚|确定)(?:[。！]|$)|信息不足)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """The one who answers doesn't know. That a person in the clip can't see or tell something is an answer."""
 
 NOT_SHOWN = re.compile(
-    r"""\b(?:the|this)\s+(?:video|clip|footage)(?:\s+(?:does\s*n['’]?t|does\ not|do\ not|never)\s+(?:\w+ly\s+)?
-        (?:show|provide|specify|contain|mention|indicate|reveal|depict|include|give|say|tells?|explain)\b|\s+lacks\b)
+    rf"""\b(?:the|this)\s+{CLIP}(?:\s+{DOES_NOT}(?:show|contain|mention|depict|include)\b|\s+lacks\b)
     |\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+(?:shown|visible|specified|mentioned|depicted|clear|stated|identifiable)
         (?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
-    |\bit\ (?:is\ not|isn['’]t)\ (?:visible|shown|specified|stated|mentioned)\b
-    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|提到|说明|展示|提供|出现)|不可见(?:[。！]|$)""",
+    |\bit\ (?:is\ not|isn['’]t)\ (?:visible|shown)\b
+    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|展示|出现)|不可见(?:[。！]|$)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """The clip doesn't show it. To a question whether it does, that is an answer."""
