@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 # In scripts without spaces each character counts, or a whole sentence would be a single word.
-# The sign of a negative number is a word too.
-WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|(?<!\w)[-\u2212](?=\d)|[^\W_]+")
+# Signs that tell numbers, prices and languages apart ("-5", "€5", "C#") are words too.
+WORD = re.compile(
+    r"""[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]
+    |(?<!\w)[-\u2212](?=\d)|[$€£¥]|(?<=\bc)(?:\+\+|\#)|[^\W_]+""",
+    re.VERBOSE,
+)
 
 CONTRACTIONS = (
     (re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['’]?t\b"), r"\1 not"),
@@ -28,6 +32,9 @@ SCENE = re.compile(
 )
 OPTION = re.compile(r"^\s*\(?([A-H])[).:]\s*(.+?)\s*$", re.MULTILINE)
 LETTER = re.compile(r"\(?([A-H])(?:[).:]|$)")
+NAMED_A = re.compile(r"(?<=[a-z]\ )A\b")
+"""A thing that is called A: inside a sentence, the article is written small."""
+
 FILLERS = frozenset(
     "a an the this that these those is are was were be been being it its he she they them his her their there here has "  # noqa: SIM905
     "have had do does did so very quite really just also and of to as well answer clearly actually then "
@@ -38,10 +45,13 @@ SAME_SPELLING = {
     "upward": "up", "downwards": "down", "downward": "down", "leftwards": "left", "rightwards": "right",
     "people": "person", "men": "man", "women": "woman", "children": "child", "kids": "child", "kid": "child",
 }  # fmt: skip
-PERSONS = {"he": "m", "him": "m", "his": "m", "himself": "m", "他": "m"} | {
-    "she": "f", "her": "f", "hers": "f", "herself": "f", "她": "f"
+POINTING = {
+    "he": "m", "him": "m", "his": "m", "himself": "m", "他": "m",
+    "she": "f", "her": "f", "hers": "f", "herself": "f", "她": "f",
+    "this": "near", "these": "near", "here": "near", "that": "far", "those": "far", "there": "far",
+    "这": "near", "那": "far",
 }  # fmt: skip
-"""Pronouns that tell people apart, although they are fillers next to a noun."""
+"""Words that tell people and things apart, although they are fillers next to a noun."""
 
 DENIALS = frozenset("no not never nor neither none nobody nothing without 不 没 无 未 非".split())  # noqa: SIM905
 SEVERAL = re.compile(r"\b(?:or|and|both)\b|还是|或|和|与", re.IGNORECASE)
@@ -59,7 +69,7 @@ def words(text: str) -> list[str]:
 def content_words(text: str) -> list[str]:
     """The words that carry a text's meaning, in their order: no articles, copulas or talk about the video; plurals,
     numbers and spellings in one form."""
-    text = unicodedata.normalize("NFKC", text).casefold()
+    text = NAMED_A.sub("lettera", unicodedata.normalize("NFKC", text)).casefold()
     for pattern, plain in CONTRACTIONS:
         text = pattern.sub(plain, text)
     found = [_plain(word) for word in WORD.findall(SCENE.sub(" ", text)) if word not in FILLERS]
@@ -74,7 +84,7 @@ def say_the_same(question: str, first: str, second: str) -> bool:
     """
     if words(first) == words(second):
         return True
-    if not _nested(_persons(first), _persons(second)):
+    if not _nested(_pointed_at(first), _pointed_at(second)):
         return False
     one, other = content_words(first), content_words(second)
     if one == other:
@@ -107,9 +117,10 @@ def _without(found: Sequence[str], asked: set[str]) -> list[str]:
     return [word for word in found if word not in asked]
 
 
-def _persons(text: str) -> list[str]:
-    """The men and women that a text has pronouns for, in their order."""
-    return [PERSONS[word] for word in words(text) if word in PERSONS]
+def _pointed_at(text: str) -> list[str]:
+    """The men, women, near and far things that a text has pronouns for, in their order."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return [POINTING[word] for word in WORD.findall(SCENE.sub(" ", text)) if word in POINTING]
 
 
 def _nested(one: Sequence[str], other: Sequence[str]) -> bool:
