@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from savi.critique.filters import FilterSettings
 from savi.critique.readiness import Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.settings import ChainSettings
+from savi.prompts.meaning import say_the_same
 from savi.prompts.templates import VIDEOSAVI_2
 from savi.types import Clip, Labelled, PreferencePair, Trace
-from tests.critique.topics import Topic
+from tests.critique.topics import CHINESE, ENGLISH, Topic
 from tests.critique.writers import (
     AlwaysRight,
     Apologizer,
@@ -250,6 +252,13 @@ def test_a_topic_reads_the_fact_that_its_sentences_state() -> None:
     for writer in (Varying(), Chinese(), Unanswerable()):
         for topic in writer.topics:
             assert all(_reads(topic, random.Random(seed)) for seed in range(60))
+
+
+def test_words_alone_take_no_two_facts_for_the_same_in_any_of_the_sentences() -> None:
+    for topic in (*ENGLISH, *CHINESE):
+        sentences = [(value, one.format(value)) for value in topic.values for one in topic.sentences]
+        for question, (fact, first), (other, second) in product(topic.questions, sentences, sentences):
+            assert fact == other or not say_the_same(question, first, second), (question, first, second)
 
 
 def _reads(topic: Topic, rng: random.Random) -> bool:
