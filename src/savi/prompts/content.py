@@ -16,9 +16,18 @@ JUDGING = (
 
 TASK = re.compile(
     rf"""\b(?:the|this|that|your|my|an?)\s+(?:{EARLIER}|revised|improved|corrected|updated)\s+
-        (?:answer|reply|response)\b(?!\ (?:team|time|unit|vehicle|(?:on|in|of)\ the\ (?:\w+\ )?(?:quiz|board|test)))
+        (?:answer|reply|response)\b(?!\ (?:team|time|unit|vehicle|(?:on|in|of)\ the\ (?:\w+\ )?(?:quiz|board|test|chat
+        |list|thread)))
     |\b(?:the|your|this|my)\s+(?:critique|criticism|feedback)\b
     |\b(?:the|your|this)\s+(?:critic|draft|notes?)\s+{JUDGING}\b|\bnotes?\ on\ the\ draft\b
+    |\b(?:mentioning|as|than)\ the\ draft\b(?!\ (?:of|for)\b)|\bthe\ draft['’]s\b|\bno\ draft\b
+    |\b(?:based\ on|given|with\ the\ help\ of|following)\ the\ notes?\b|\bthe\ reviewer\ is\ (?:right|correct|wrong)\b
+    |\bas\ you\ (?:pointed\ out|noted|mentioned|stated|said|suggested)\b
+    |\bas\ (?:pointed\ out|noted|mentioned|stated|requested|suggested)(?=\s*[,.]|\ (?:above|before|earlier)\b)
+    |\bas\ (?:previously|originally|initially)\ (?:stated|said|mentioned|claimed|noted)\b
+    |\bi\ (?:made\ a\ mistake|was\ (?:wrong|mistaken)|misread|overlooked)\b|\bmy\ (?:initial|previous|earlier)\b
+    |\bthe\ question\ (?:asks|is\ about|refers)\b
+    |\bthe\ verdict(?:\ is|:)\s*(?:in)?(?:right|wrong|correct)\b|\(correction\)
     |\b(?:according\ to|contrary\ to|unlike|as\ in)\ the\ (?:critic|draft|notes?)\b(?!\ (?:of|for)\b)
     |\bas\ an?\ (?:\w+\ )?(?:ai|language\ model)\b|\bas\ an?\ (?:\w+\ )?assistant,?\ i\b
     |\byour\ (?:prompt|instructions?|request|question)\b
@@ -30,13 +39,14 @@ TASK = re.compile(
     |\b(?:you['’]re|you\ are)\ (?:absolutely\ )?(?:right|correct)\b
     |\bi\ (?:have\ )?(?:corrected|revised|updated|rewritten)\b|\bi['’]ve\ (?:corrected|revised|updated|rewritten)\b
     |\b(?:dis)?agree\ with\ the\ (?:verdict|draft|notes?|answer|critic)\b
-    |\bthe\ answer\ (?:is|was|should\ be)\ (?:in)?(?:correct|accurate|complete|wrong|right)\b
+    |\b(?:the|this|that)\ answer\ (?:is|was|should\ be)\ (?:in)?(?:correct|accurate|complete|wrong|right)\b
     |\b(?:errors?|mistakes?|issues?)\ in\ the\ answer\b
     |\bno\ (?:changes?|corrections?|revisions?)\ (?:are|is|were|was)?\s*(?:needed|necessary|required|made)\b
-    |(?:^|[.!?]\s+)\**(?:correction|verdict)\**\s*[:：]
+    |(?:^|[.!?]\s+)\**(?:correction|verdict|revised|improved|corrected)(?:\ version)?\**\s*[:：]
     |{CHINESE_EARLIER}|(?:批评|评论|反馈)(?:意见)?(?:指出|正确|认为|提到)|作为(?:一个|一名)?(?:AI|人工智能)|草稿(?:中|里|说|的|有|是)
     |(?:抱歉|对不起)[，,]\s*我|[你您]说得对|(?:^|[，。；\s]|该|这个)答案是?(?:正确|错误|不正确|不对|准确|有误)
-    |(?:无需|不需要|无须|不用)(?:任何)?(?:修改|更改|更正)|结论[:：]\s*(?:正确|错误)""",
+    |(?:无需|不需要|无须|不用)(?:任何)?(?:修改|更改|更正)|结论[:：]\s*(?:正确|错误)
+    |(?:谢谢|感谢)[您你]的|我(?:之前|刚才)[的说]|(?:根据|按照|基于)(?:批评|反馈|评论|草稿)|[您你]所?(?:指出|提到|说)的""",
     re.IGNORECASE | re.VERBOSE,
 )
 SEEN = (
@@ -60,15 +70,17 @@ UNKNOWN = re.compile(
     |\bit\ (?:is\ not|isn['’]t)\ (?:clear|certain){CLAUSE}
     |\b(?:i\ am|i['’]m|we\ are)\ not\ (?:sure|certain)\b|\b(?:i|we)\ (?:do\ not|don['’]t)\ (?:know|have\ enough)\b
     |\b(?:is|are|was|were|remains?)\s+(?:unknown|unclear|unspecified|unidentifiable){CLAUSE}
-    |^(?:unknown|unclear|not\ (?:clear|sure|specified|stated|mentioned|shown|visible))\W*$
-    |\b(?:not\ enough|insufficient|no)\s+(?:information|evidence|context|indication)\b
+    |^(?:unknown|unclear|n/a|not\ (?:clear|sure|specified|stated|mentioned|shown|visible))\W*$
+    |\b(?:not\ enough|insufficient|no)\s+(?:information|evidence|context|indication|details?)\b|\bnot\ sufficient\b
     |\bno\ way\ to\ (?:tell|know|say)\b
     |\b(?:the|this)\s+{CLIP}\s+{DOES_NOT}(?:(?:provide|specify|indicate|reveal|give|say|tells?|explain)\b
         |(?:show|mention)\ (?:this|that|it|if|whether|wh\w+|how)\b)
+    |\b(?:the|this)\s+{CLIP}\s+{DOES_NOT}make\ (?:this|that|it)\ clear\b
     |^(?:this|that)\ (?:is|was)(?:\ not|n['’]t)\ (?:shown|visible|depicted|clear)\b
     |^(?:this|that|it)\ (?:is|was)(?:\ not|n['’]t)\ (?:specified|stated|mentioned)\b
-    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:提到|说明|提供)
-    |无法(?:确定|判断|看出|得知|回答|辨别|确认)|看不出|(?:^|[，。])我?不知道|不(?:清楚|确定)(?:[。！]|$)|信息不足)""",
+    |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:提到|说明|提供|给出)
+    |无[法从](?:确定|判断|看出|得知|回答|辨别|确认)|看不出|(?:^|[，。])我?不(?:知道|清楚)|没有足够的?信息
+    |不(?:清楚|确定)(?:[。！]|$)|信息不足)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """The one who answers doesn't know. That a person in the clip can't see or tell something is an answer."""
@@ -76,16 +88,23 @@ UNKNOWN = re.compile(
 NOT_SHOWN = re.compile(
     rf"""\b(?:the|this)\s+{CLIP}(?:\s+{DOES_NOT}(?:show|contain|mention|depict|include)\b|\s+lacks\b)
     |\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+(?:shown|visible|specified|mentioned|depicted|clear|stated|identifiable)
-        (?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
+        (?:\ or\ \w+)?(?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
     |\bit\ (?:is\ not|isn['’]t)\ (?:visible|shown)\b
+    |\bcan(?:not|['’]t|\ not)\ be\ seen(?:\ in\ (?:the|this)\ {CLIP})?\s*[.!]?$
+    |\bnone\ of\ (?:this|that)\ (?:can\ be\ seen|is\ (?:shown|visible))\b
+    |\bthere\ (?:is|are)\ no\ [^,.]{{1,30}}\ (?:visible|shown|in)\ (?:in\ )?(?:the|this)\ {CLIP}\b
     |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|展示|出现)|不可见(?:[。！]|$)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """The clip doesn't show it. To a question whether it does, that is an answer."""
 
-YES_OR_NO = re.compile(
-    r"^\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would)\b|吗\W*$|是否|有没有", re.IGNORECASE
+ASKS_WHETHER = re.compile(
+    r"^\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would)\b|吗\W*$|是否|有没有"
+    r"|\bhow\ many\b|\bnumber\ of\b|几[个只条辆位名张把件次]|多少",
+    re.IGNORECASE,
 )
+"""A question that absence answers, by no or none."""
+
 TEMPORAL = re.compile(
     r"""\b(?:before|after|afterwards?|then|first(?!\ (?:name|floor))|last|next(?!\ to)|finally|eventually|initially
         |begin|beginning|begins|start|starts|started|starting|end|ends|ending|when|while|during|order|sequence|happen|happens
@@ -114,7 +133,7 @@ def talks_about_task(text: str) -> bool:
 
 def says_unanswerable(question: str, answer: str) -> bool:
     """Whether an answer says that the clip doesn't tell. To "Is there a dog?" that it shows none is an answer."""
-    return bool(UNKNOWN.search(answer)) or (not YES_OR_NO.search(question) and bool(NOT_SHOWN.search(answer)))
+    return bool(UNKNOWN.search(answer)) or (not ASKS_WHETHER.search(question) and bool(NOT_SHOWN.search(answer)))
 
 
 def aspect_of(question: str) -> Aspect | None:
