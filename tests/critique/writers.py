@@ -262,6 +262,18 @@ class Unanswerable(Varying):
         return rng.choice(self.admissions)
 
 
+class Guessing(Varying):
+    """Asks what no clip tells, and never says so: its answers, its critic and its revisions guess."""
+
+    topics = UNTOLD
+
+    def critique(self, rng: random.Random, topic: Topic, true: str, answer: str) -> str:
+        return super().critique(rng, topic, rng.choice(topic.values), answer)
+
+    def revision(self, rng: random.Random, topic: Topic, true: str, answer: str) -> str:
+        return topic.sentence(rng, rng.choice(topic.values))
+
+
 class Degrading(Varying):
     """Writes well up to the round `breaks_at`; from then on the turns `broken` loop or are salad of the clip's words.
 
