@@ -134,6 +134,14 @@ def test_apologies_are_cut_off_or_filtered() -> None:
     assert "many replies are malformed" in measure(writer).concerns()
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="a revision that can't be read counts as one that disagrees: two false warnings next to the true",
+)
+def test_readiness_warns_of_lost_apologies_and_not_of_critiques_that_disagree() -> None:
+    assert measure(Apologizer()).concerns() == ["many replies are malformed"]
+
+
 def test_a_parrot_makes_no_pair_and_is_stopped() -> None:
     """No pair at all: revisions are the answers."""
     pairs, traces = build(Parrot())
@@ -161,8 +169,10 @@ def test_chinese_is_judged_like_english() -> None:
     pairs, traces = build(writer)
     assert_sound(writer, pairs)
     assert len(traces) == 24 * 4
-    assert set(outcomes(traces)) == {"pair", "answer approved"}
-    assert len(pairs) == round(share_of_wrong_answers(writer, traces) * len(traces))
+    counts = outcomes(traces)
+    assert set(counts) <= {"pair", "answer approved", "length imbalance"}
+    assert len(pairs) + counts["length imbalance"] == round(share_of_wrong_answers(writer, traces) * len(traces))
+    assert len(pairs) > 0.4 * len(traces)
     measured = measure(writer)
     assert measured.changed == pytest.approx(share_of_wrong_answers(writer, traces))
     assert measured.concerns() == []
@@ -179,6 +189,21 @@ def test_thoughts_are_no_part_of_questions_answers_verdicts_or_pairs() -> None:
     assert set(counts) == {"pair", "answer approved", "unparsable"}
     endless = sum(turn.name == "answer" and "</think>" not in turn.reply for trace in traces for turn in trace.turns)
     assert counts["unparsable"] == endless > 0
+
+
+@pytest.mark.xfail(
+    strict=True, reason='a second answer that can\'t be read is criticized as "", and counts as one that agrees'
+)
+def test_readiness_criticizes_no_answer_that_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    criticized: list[str] = []
+
+    def critique(self: ThinksAloud, rng: random.Random, topic: Topic, true: str, answer: str) -> str:
+        criticized.append(answer)
+        return Varying.critique(self, rng, topic, true, answer)
+
+    monkeypatch.setattr(ThinksAloud, "critique", critique)
+    measure(ThinksAloud())
+    assert "" not in criticized
 
 
 def test_questions_that_no_clip_answers_make_no_pair_and_are_stopped() -> None:

@@ -44,6 +44,12 @@ def read_prompt(prompt: str) -> tuple[str, dict[str, str]]:
     return "answer", found.groupdict()
 
 
+def draws(kind: str, clip: str, prompt: str, seed: int) -> random.Random:
+    """Draws that depend on what a prompt is about, and not on its wording."""
+    name, fields = read_prompt(prompt)
+    return random.Random(derive_seed(kind, clip, name, *fields.values(), seed))
+
+
 @dataclass(frozen=True)
 class WriterSession:
     model: Varying
@@ -99,7 +105,7 @@ class Varying:
 
     def knows(self, clip: str, prompt: str, seed: int) -> bool:
         """The coin: whether the answer to this prompt, by this seed, is right."""
-        return random.Random(derive_seed("coin", clip, prompt, seed)).random() < self.right
+        return draws("coin", clip, prompt, seed).random() < self.right
 
     def say_the_same(self, question: str, first: str, second: str) -> bool:
         """The judge: whether two answers state the same fact."""
@@ -114,7 +120,7 @@ class Varying:
         return -0.4 - 0.4 * random.Random(derive_seed("likelihood", response)).random()
 
     def write(self, clip: str, prompt: str, seed: int) -> str:
-        rng = random.Random(derive_seed("text", clip, prompt, seed))
+        rng = draws("text", clip, prompt, seed)
         name, fields = read_prompt(prompt)
         if name.endswith("_question"):
             aspect: Aspect = "spatial" if name == "spatial_question" else "temporal"
@@ -232,7 +238,7 @@ class ThinksAloud(Varying):
     )
 
     def write(self, clip: str, prompt: str, seed: int) -> str:
-        rng = random.Random(derive_seed("thought", clip, prompt, seed))
+        rng = draws("thought", clip, prompt, seed)
         start, end = rng.choice([("<think>\n", "\n</think>\n\n"), ("<think>", "</think>"), ("", "\n</think>\n\n")])
         thought = rng.choice(self.thoughts)
         if read_prompt(prompt)[0] == "answer" and rng.random() < 0.1:
@@ -293,7 +299,7 @@ class Degrading(Varying):
         name, _ = read_prompt(prompt)
         if name not in self.broken:
             return super().write(clip, prompt, seed)
-        rng = random.Random(derive_seed("noise", clip, prompt, seed))
+        rng = draws("noise", clip, prompt, seed)
         if self.how == "loop":
             mark = "1. What is it? " if name.endswith("_question") else ""
             return mark + f"{rng.choice(['the shirt is', 'and then', 'red'])} " * 12
