@@ -95,7 +95,7 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
             f"--model.base.path={base}",
             "--model.base.dtype=float32",
             "--model.filters.most_logp_drop=null",  # random weights find any text implausible
-            "--model.filters.least_logp=null",
+            "--model.filters.language_logp=null",
             "--model.filters.same_meaning=content",  # and judge at random
             f"--data.clips={clips}",
             "--trainer.max_epochs=1",

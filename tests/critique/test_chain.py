@@ -69,7 +69,7 @@ class ScriptedSession:
 
 
 def run(model: ScriptedModel, clips: int = 1, seed: int = 0, round_index: int = 0, **settings: Any) -> list[ClipResult]:
-    filters = FilterSettings(least_logp=None)  # the scripted scores tell nothing of the text
+    filters = FilterSettings(most_logp_drop=None, language_logp=None)  # the scripted scores tell nothing of the text
     chain = CritiqueChain(model, PROMPTS, ChainSettings(**settings), filters, seed, round_index)
     names = [Clip(f"clip_{i}", Path(f"/videos/clip_{i}.mp4")) for i in range(clips)]
     return chain.run(names, [None] * clips)

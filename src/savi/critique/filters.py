@@ -87,6 +87,10 @@ class FilterSettings:
     """Least mean log-probability per token, in nats, of the chosen response under the reference. None: any. It depends
     on the model: -2.5 fits the miniature, and `most_logp_drop` any."""
 
+    language_logp: float | None = -5.0
+    """Least mean log-probability per token, in nats, of either response under the reference. None: any. A text below it
+    is hardly language to any model: words at random have -6 for a vocabulary of 500, and -12 for one of 150,000."""
+
     cut_critiques: bool = True
     """Use a critique that its token limit has cut off up to its last whole sentence. Otherwise its question is
     filtered as unfinished."""
@@ -118,6 +122,8 @@ class FilterSettings:
         check_number("model.filters.max_repeats", self.max_repeats, least=1)
         if self.least_logp is not None:
             check_number("model.filters.least_logp", self.least_logp, below=0)
+        if self.language_logp is not None:
+            check_number("model.filters.language_logp", self.language_logp, below=0)
         if self.most_logp_drop is not None:
             check_number("model.filters.most_logp_drop", self.most_logp_drop, least=0)
 
@@ -164,14 +170,16 @@ def filter_pair(question: str, answer: str, other: str, settings: FilterSettings
 
 
 def filter_likelihood(logps: Sequence[float], lengths: Sequence[float], settings: FilterSettings) -> str | None:
-    """Takes a pair whose chosen response the reference finds too unlikely, by itself or next to the rejected one.
+    """Takes a pair whose chosen response the reference finds too unlikely, by itself or next to the rejected one, and
+    a pair with a response that is hardly language.
 
     logps, lengths: of chosen and rejected, log-probabilities in nats summed over that many tokens.
     """
+    chosen, rejected = (logp / length for logp, length in zip(logps, lengths, strict=True))
     too_low = settings.least_logp is not None and logps[0] < settings.least_logp * lengths[0]
-    drop = logps[1] / lengths[1] - logps[0] / lengths[0]
-    dropped = settings.most_logp_drop is not None and drop > settings.most_logp_drop
-    return IMPLAUSIBLE if too_low or dropped else None
+    dropped = settings.most_logp_drop is not None and rejected - chosen > settings.most_logp_drop
+    no_language = settings.language_logp is not None and min(chosen, rejected) < settings.language_logp
+    return IMPLAUSIBLE if too_low or dropped or no_language else None
 
 
 def loops(text: str, max_repeats: int) -> bool:

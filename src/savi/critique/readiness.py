@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from savi.critique.filters import REMEDIES
+from savi.critique.filters import ANSWER_APPROVED, REMEDIES
 
 MOST_MALFORMED = 0.05
 LEAST_CHANGED = 0.1
@@ -26,6 +26,9 @@ advantage of 37 points and more. A weak one that gained 9 to 12 agreed from anot
 advantage of 15; a small one that gained 9 to 11 agreed in 60 to 65 %, with an advantage of 33. Nobody changed too
 little."""
 
+
+LEAST_BLAMED = 0.2
+"""Share of the questions that other filters must take, so that they are named and not the critic's approval."""
 
 LEAST_QUESTIONS = 12
 """Questions without any pair from which on a run is taken for hopeless."""
@@ -113,7 +116,10 @@ class Readiness:
         """Why no pair is to be expected, and what to do; None where there is hope."""
         if self.pairs or self.questions < LEAST_QUESTIONS:
             return None
-        worst = max(self.filters, key=lambda name: self.filters[name])
+        others = {name: count for name, count in self.filters.items() if name != ANSWER_APPROVED}
+        # The critic approves right answers of a good model too: then the others tell what is wrong.
+        blamed = others if sum(others.values()) >= LEAST_BLAMED * self.questions else self.filters
+        worst = max(blamed, key=lambda name: blamed[name])
         return (
             f"no pair can be expected: of {self.questions} questions {self.filters[worst]} were filtered as {worst!r}. "
             f"{REMEDIES[worst]}; --force builds all the same"

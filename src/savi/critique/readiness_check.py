@@ -46,19 +46,23 @@ def check_agreement(
     def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
         return _ask(chain, key, [(index, trace.question) for index, trace in revised], answers)
 
-    def same(one: Sequence[str], other: Sequence[str]) -> list[bool]:
+    def same(one: Sequence[str], other: Sequence[str]) -> list[bool | None]:
         return _same(chain, session, [(index, trace.question) for index, trace in revised], one, other)
 
     other = _follow(chain, session, ask("other"), CRITIQUE_AND_REVISE[:1])
     warm = {"critique": replace(chain.settings.critique, temperature=1.0)}
     twice = [_follow(chain, session, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
-    from_other = _follow(chain, session, ask("other", other), CRITIQUE_AND_REVISE[1:])
+    answered = [at for at, answer in enumerate(other) if answer]
+    criticized = _follow(chain, session, [ask("other", other)[at] for at in answered], CRITIQUE_AND_REVISE[1:])
+    from_other = ["" for _ in other]
+    for at, revision in zip(answered, criticized, strict=True):
+        from_other[at] = revision
     revisions = [parse_revision(_said(trace, "revision")) for _, trace in revised]
     unchanged, with_itself, from_another = same(revisions, first), same(*twice), same(revisions, from_other)
     return checks + [
         AgreementCheck(
             outcome=trace.outcome,
-            changed=not unchanged[at],
+            changed=None if unchanged[at] is None else not unchanged[at],
             agrees_with_itself=with_itself[at],
             agrees_from_another=from_another[at],
         )
@@ -92,12 +96,12 @@ def _same(
     questions: Sequence[tuple[int, str]],
     ones: Sequence[str],
     others: Sequence[str],
-) -> list[bool]:
-    """Whether two replies to each question say the same. A lost one ("") says the same as none."""
+) -> list[bool | None]:
+    """Whether two replies to each question say the same, None where one of them was lost ("")."""
     known = [at for at in range(len(questions)) if ones[at] and others[at]]
     found = chain.same_meaning(session, [AnswerPair(*questions[at], ones[at], others[at]) for at in known])
     same = dict(zip(known, found, strict=True))
-    return [same.get(at, False) for at in range(len(questions))]
+    return [same.get(at) for at in range(len(questions))]
 
 
 def _right(
@@ -116,8 +120,8 @@ def _right(
     truths = [without_letter(text, one) for text, one in zip(texts, truths, strict=True)]
     same = _same(chain, session, questions, said, truths)
     if chain.filters.same_meaning == "content" or not chain.prompts.same_meaning:
-        return [known or has_key_words(one, truth) for known, one, truth in zip(same, said, truths, strict=True)]
-    return same
+        return [bool(known) or has_key_words(one, truth) for known, one, truth in zip(same, said, truths, strict=True)]
+    return [bool(known) for known in same]
 
 
 def _ask(

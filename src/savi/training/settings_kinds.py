@@ -64,6 +64,7 @@ KINDS: dict[str, Kind] = {
     "model.filters.max_repeats": ID,
     "model.filters.least_logp": ID,
     "model.filters.most_logp_drop": ID,
+    "model.filters.language_logp": ID,
     "model.filters.cut_critiques": ID,
     "model.filters.question_form": ID,
     "model.filters.other_aspect": ID,
@@ -172,6 +173,7 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 LATER: dict[str, Any] = {
     "model.chain.decoding": "own",
     "model.filters.most_logp_drop": None,
+    "model.filters.language_logp": None,
     "model.filters.cut_critiques": False,
     "model.filters.question_form": False,
     "model.filters.other_aspect": False,
