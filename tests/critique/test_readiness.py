@@ -14,11 +14,11 @@ from savi.critique.filters import FilterSettings
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.settings import ChainSettings
-from savi.data.datamodule import ClipDataModule
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import WORLD
+from savi.training.datamodule import ClipDataModule
 from savi.types import Clip, Frames, Labelled, Sampling
 from savi.video.decode import decode
 from savi.world.clips import training_clips

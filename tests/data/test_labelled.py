@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from savi.data.datamodule import ClipDataModule
 from savi.data.labelled import read_labelled
+from savi.training.datamodule import ClipDataModule
 from savi.types import Clip, Labelled, SaviError
 
 GOOD = {"video": "clips/a.mp4", "question": "where is it ?", "answer": " top left "}

@@ -12,7 +12,7 @@ from pathlib import Path
 LOADER = """
 import sys, time
 import torch
-from savi.data.datamodule import ClipDataModule
+from savi.training.datamodule import ClipDataModule
 
 class Large(torch.utils.data.Dataset):
     '''Batches that fill the pipe to a parent that doesn't read them.'''

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from savi.cli.parser import SaviArgumentParser
 from savi.cli.train import SaviCLI
-from savi.data.datamodule import ClipDataModule
+from savi.training.datamodule import ClipDataModule
 from savi.training.module import SelfAlignment
 from savi.training.settings_kinds import (
     BY_CONTENT,

@@ -15,13 +15,13 @@ from lightning.pytorch.plugins import DoublePrecision
 
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
-from savi.data.datamodule import ClipDataModule
 from savi.errors import SaviError
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.checkpoints import RunCheckpoint
+from savi.training.datamodule import ClipDataModule
 from savi.training.module import SelfAlignment
 from savi.training.optim import OptimizerSettings
 from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_trainer

@@ -20,11 +20,11 @@ from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
 from savi.cli.parser import SaviArgumentParser, one_line_of
 from savi.cli.quiet import quiet
-from savi.data.datamodule import ClipDataModule
 from savi.distributed.failures import one_line
 from savi.errors import SaviError, SettingError, check_number
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
+from savi.training.datamodule import ClipDataModule
 from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment

@@ -36,7 +36,6 @@ class BenchmarkAnswers(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._data = data_of(trainer)
-        self._data.answer_source = self
         for opened in self._data.opened.values():
             rank_zero_info(describe(opened))
 

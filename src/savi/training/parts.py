@@ -7,10 +7,10 @@ from typing import Protocol, cast
 from lightning import LightningModule, Trainer
 from peft import PeftModel
 
-from savi.data.datamodule import ClipDataModule
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.prompts.templates import Prompts
+from savi.training.datamodule import ClipDataModule
 from savi.types import Sampling
 
 

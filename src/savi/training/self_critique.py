@@ -59,7 +59,6 @@ class SelfCritique(Callback):
         self._trainer = trainer
         self._module: AlignedModel = pl_module  # type: ignore[assignment]
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        datamodule.pair_source = self
         self._data = datamodule
         if stage == "fit":
             check_critic(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from savi.critique.builder import BuiltRound
 from savi.data.batches import (
     FrameReader,
     ItemBatch,
@@ -26,9 +25,10 @@ from savi.data.labelled import read_labelled
 from savi.data.rendering import WorldClips, render
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
-from savi.evaluation.benchmarks.items import Item, Options, Scorer
+from savi.evaluation.benchmarks.items import Options, Scorer
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks, open_benchmarks
+from savi.training.sources import AnswerSource, PairSource
 from savi.types import Clip, Frames, Labelled, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
@@ -44,26 +44,6 @@ LABELLED_CLIPS = 64
 
 MOST_SECONDS = 86_400.0
 """Most seconds that a file may take to decode: a day. The kernel's timer takes no more than some 10^9."""
-
-
-class PairSource(Protocol):
-    """The maker of a round's pairs: the model's self-critique callback."""
-
-    def build_round(self, clips: Sequence[Clip]) -> BuiltRound:
-        """The pairs of the current round, built now or read back."""
-        ...
-
-    def is_cached(self, clip: Clip) -> bool:
-        """Whether the model needs this clip's frames no more."""
-        ...
-
-
-class AnswerSource(Protocol):
-    """The keeper of the answers that were given before an evaluation was killed."""
-
-    def is_answered(self, items: Sequence[Item]) -> bool:
-        """Whether a batch of items needs the model no more, nor frames."""
-        ...
 
 
 class ClipDataModule(LightningDataModule):
@@ -162,8 +142,6 @@ class ClipDataModule(LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.cache = Path(cache) if cache else _default_cache()
-        self.pair_source: PairSource | None = None
-        self.answer_source: AnswerSource | None = None
         self.clips: list[Clip] = []
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
@@ -187,7 +165,7 @@ class ClipDataModule(LightningDataModule):
         Raises SaviError when the filters left no pair.
         """
         if self.pair_source is None:
-            raise RuntimeError("no self-critique callback has offered itself as the source of pairs")
+            raise RuntimeError("the Trainer's module has no self-critique callback that could build pairs")
         if self.trainer and _has_ended(self.trainer):
             # Lightning asks for the steps of a round before it looks whether there is one.
             return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
@@ -223,6 +201,16 @@ class ClipDataModule(LightningDataModule):
             collate_fn=_as_it_is,
             worker_init_fn=end_with_parent if self.workers else None,
         )
+
+    @property
+    def pair_source(self) -> PairSource | None:
+        """The self-critique callback of the Trainer's module."""
+        return getattr(self.trainer and self.trainer.lightning_module, "self_critique", None)
+
+    @property
+    def answer_source(self) -> AnswerSource | None:
+        """The callback of the Trainer's module that keeps the answers of evaluations."""
+        return getattr(self.trainer and self.trainer.lightning_module, "benchmark_answers", None)
 
     @property
     def _place(self) -> tuple[int, int]:
