@@ -149,7 +149,8 @@ def test_one_process_goes_on_with_the_run_of_two(two: Path, labelled: str, tmp_p
 def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
     """Lightning starts the second process itself here."""
     done = start(
-        ["-m", "savi.cli"], arguments(tmp_path, *TWO, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null")
+        ["-m", "savi.cli"],
+        arguments(tmp_path, *TWO, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null", "--force"),
     )
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("savi:")]
