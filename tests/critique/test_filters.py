@@ -53,6 +53,7 @@ def test_names_are_distinct_and_complete() -> None:
         "answer approved",
         "unanswerable",
         "same meaning",
+        "samples disagree",
     }
     assert len(set(FILTERS)) == len(FILTERS)
 

@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -213,10 +214,19 @@ def test_readiness_warns_of_a_writer_that_guesses_what_no_clip_tells() -> None:
     assert concerns == ["two critiques of one answer disagree", "critiques of two answers disagree"]
 
 
-@pytest.mark.xfail(strict=True, reason="no filter asks whether samples disagree: guesses on both sides make a pair")
-def test_guesses_about_what_no_clip_tells_make_no_pair() -> None:
-    pairs, _ = build(Guessing())
-    assert pairs == []
+def test_guesses_about_what_no_clip_tells_are_filtered_where_samples_are_compared() -> None:
+    chain = chain_of(Guessing(), 0)
+    chain.settings = replace(chain.settings, answer_samples=6)
+    results = [result for batch in BATCHES for result in chain.run(batch, [None] * len(batch))]
+    counted = outcomes([trace for one in results for trace in one.traces])
+    assert counted["samples disagree"] > 0.8 * counted.total()
+
+
+def test_sure_answers_pass_where_samples_are_compared() -> None:
+    chain = chain_of(Varying(right=1.0), 0)
+    chain.settings = replace(chain.settings, answer_samples=6)
+    (result, *_) = chain.run(CLIPS[:1], [None])
+    assert set(outcomes(result.traces)) == {"answer approved"}
 
 
 @pytest.mark.parametrize("how", ["loop", "salad"])

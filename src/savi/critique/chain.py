@@ -10,12 +10,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 from savi.critique.critics import AnswerToCritique, Critic, SelfCritic, prefer_by_text
 from savi.critique.filters import (
     OTHER_ASPECT,
     SAME_MEANING,
+    SAMPLES_DISAGREE,
     UNPARSABLE,
     FilterSettings,
     filter_likelihood,
@@ -36,6 +39,9 @@ from savi.types import Aspect, Clip, Frames, PreferencePair, Sampling, Trace, Tu
 
 PAIR = "pair"
 """The outcome of a question that became a pair."""
+
+LEAST_AGREEING = 0.75
+"""Share of the sampled answers to a question that must say the same, where they are compared."""
 
 
 @dataclass
@@ -81,6 +87,8 @@ class CritiqueChain:
         threads = self._ask(session, seeds)
         for turn in TURNS[self.settings.chosen_source]:
             self._take(turn, session, [thread for thread in threads if thread.filtered_by is None], seeds)
+            if turn is ANSWER and self.settings.answer_samples:
+                self._filter_guesses(session, [thread for thread in threads if thread.filtered_by is None], seeds)
         self._compare(session, [thread for thread in threads if thread.filtered_by is None])
         return self._results(session, seeds, threads)
 
@@ -149,6 +157,29 @@ class CritiqueChain:
                 continue
             if turn.filter and thread.filtered_by is None:
                 thread.filtered_by = turn.filter(thread.replies[turn.name], self.filters)
+
+    def _filter_guesses(self, session: Session, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
+        """Filter questions without an answer that nearly all of several sampled ones agree with."""
+        count = self.settings.answer_samples
+        asked = [
+            Asked(thread.clip, thread.question, derive_seed(seeds[thread.clip], "guess", thread.key, index))
+            for thread in threads
+            for index in range(count)
+        ]
+        answers = [[thread.replies["answer"]] for thread in threads]
+        for place, (_, reply) in enumerate(self.reply(ANSWER, session, asked)):
+            with suppress(Unparsable):
+                answers[place // count].append(ANSWER.parse(reply.text))
+        compared = [
+            (index, one, AnswerPair(thread.clip, thread.question, given[one], given[other]))
+            for index, (thread, given) in enumerate(zip(threads, answers, strict=True))
+            for one, other in permutations(range(len(given)), 2)
+        ]
+        same = self.same_meaning(session, [pair for _, _, pair in compared])
+        agreeing = Counter((index, one) for (index, one, _), known in zip(compared, same, strict=True) if known)
+        for index, (thread, given) in enumerate(zip(threads, answers, strict=True)):
+            most = 1 + max(agreeing[index, one] for one in range(len(given)))
+            thread.filtered_by = None if most >= LEAST_AGREEING * len(given) else SAMPLES_DISAGREE
 
     def usable(self, turn: TurnSpec, reply: Reply) -> tuple[str, bool]:
         """A reply's text, and whether it is whole. One that was cut off may be of use up to its last sentence."""

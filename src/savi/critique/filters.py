@@ -22,6 +22,7 @@ DUPLICATE_QUESTION = "duplicate question"
 DEGENERATE_REPETITION = "degenerate repetition"
 OTHER_ASPECT = "other aspect"
 TASK_TALK = "task talk"
+SAMPLES_DISAGREE = "samples disagree"
 ANSWER_APPROVED = "answer approved"
 UNANSWERABLE = "unanswerable"
 UNCHANGED_REVISION = "unchanged revision"
@@ -38,6 +39,7 @@ FILTERS = (
     TASK_TALK,
     OTHER_ASPECT,
     DUPLICATE_QUESTION,
+    SAMPLES_DISAGREE,
     ANSWER_APPROVED,
     UNANSWERABLE,
     UNCHANGED_REVISION,
@@ -54,6 +56,7 @@ REMEDIES = {
     TASK_TALK: "The model talks about the task: adapt the prompts (model.prompts.texts)",
     OTHER_ASPECT: "Ask about both aspects (model.chain.aspects)",
     DUPLICATE_QUESTION: "Ask for fewer questions (model.chain.questions_per_aspect)",
+    SAMPLES_DISAGREE: "The model guesses: give it more frames (data.frames), or lower model.chain.answer_samples to 0",
     ANSWER_APPROVED: "The critic finds answers right: sample them at a higher temperature, or take another critic",
     UNANSWERABLE: "The clips don't tell what the model asks: give it more frames (data.frames), or other clips",
     UNCHANGED_REVISION: "Criticism changes no answer: take another critic (model.chain.critic), or a larger model",

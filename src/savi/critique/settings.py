@@ -32,6 +32,11 @@ class ChainSettings:
     `random` draws it, a control that must not learn anything. `judge` asks a judge who never sees the clip, as in
     LLaVA-Hound-DPO (Zhang et al. 2024)."""
 
+    answer_samples: int = 0
+    """Further answers that are sampled to each question. A question is filtered if fewer than three quarters of its
+    answers say the same: guesses about what a clip doesn't tell differ. 0: none, because a model that often errs loses
+    many questions so."""
+
     decoding: Literal["own", "alike"] = "own"
     """`own`: every turn is decoded as set below. `alike`: a revision is decoded as the first answer, with its own token
     limit, so that a pair doesn't teach greedy text over sampled text."""
@@ -54,6 +59,7 @@ class ChainSettings:
     def __post_init__(self) -> None:
         for name in ("questions_per_aspect", "question_replies"):
             check_number(f"model.chain.{name}", getattr(self, name), least=1)
+        check_number("model.chain.answer_samples", self.answer_samples, least=0)
         if not self.aspects or len(set(self.aspects)) < len(self.aspects):
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
         if self.chosen_source == "sample" and self.critic != CriticSettings():

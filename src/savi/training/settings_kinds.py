@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "model.optimizer.warmup_steps": CHANGE,
     "model.optimizer.clip_norm": CHANGE,
     "model.chain.questions_per_aspect": ID,
+    "model.chain.answer_samples": ID,
     "model.chain.decoding": ID,
     "model.chain.question_replies": ID,
     "model.chain.aspects": ID,
@@ -171,6 +172,7 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 LATER: dict[str, Any] = {
+    "model.chain.answer_samples": 0,
     "model.chain.decoding": "own",
     "model.filters.most_logp_drop": None,
     "model.filters.language_logp": None,
