@@ -246,7 +246,7 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypa
     def loaded(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("savi.training.module.load_base", loaded)
+    monkeypatch.setattr("savi.training.aligned_model.load_base", loaded)
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         main(arguments)

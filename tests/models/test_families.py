@@ -240,7 +240,7 @@ class Legible:
         return LegibleSession(self.lm.encode(clips, frames), self.prompts)
 
 
-RANDOM_WEIGHTS = FilterSettings(least_logp=None)
+RANDOM_WEIGHTS = FilterSettings(most_logp_drop=None, language_logp=None, same_meaning="words")
 """Random weights find every text implausible."""
 
 
