@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-TIMES = frozenset({"seconds"})
-"""Of results.json: what two equal runs may differ in."""
+MAY_DIFFER = frozenset({"seconds", "checkpoint"})
+"""Of results.json: times, and the path of the validated checkpoint, which goes where the run's folder goes."""
 OWN = ("config", "lock", "summary.png")
 """How the names of files begin that are each start's own, or drawn from the others."""
 CHECKPOINT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
@@ -32,7 +32,8 @@ def _files(run: Path) -> set[str]:
 def _differ(one: Path, other: Path) -> bool:
     try:
         if one.name == "results.json":
-            return _without(json.loads(one.read_text()), TIMES) != _without(json.loads(other.read_text()), TIMES)
+            results = [_without(json.loads(file.read_text()), MAY_DIFFER) for file in (one, other)]
+            return bool(results[0] != results[1])
         if one.name == "metrics.csv":
             return _rows(one) != _rows(other)
         if one.suffix == ".ckpt":
