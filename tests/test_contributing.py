@@ -67,18 +67,19 @@ ADDITIONS: dict[str, Edits] = {
             ("FILTERS = (", 'TOO_RED = "too red"\n\nFILTERS = (\n    TOO_RED,'),
             ("    def __post_init__", "    most_red: int = 9\n\n    def __post_init__"),
             (
-                "def refuse_chosen(",
-                "def refuse_red(text: str, settings: FilterSettings) -> str | None:\n"
+                "def filter_likelihood(",
+                "def filter_red(text: str, settings: FilterSettings) -> str | None:\n"
                 "    return TOO_RED if words(text).count('red') > settings.most_red else None\n\n\n"
-                "def refuse_chosen(",
+                "def filter_likelihood(",
             ),
+            ("REMEDIES = {", 'REMEDIES = {\n    TOO_RED: "Ask about other colors",'),
         ],
         "src/savi/critique/chain.py": [
-            ("    refuse_reply,\n", "    refuse_red,\n    refuse_reply,\n"),
+            ("    filter_reply,\n", "    filter_red,\n    filter_reply,\n"),
             (
-                "            thread.refused = refuse_reply(reply.text, reply.finished, self.filters)",
-                "            thread.refused = refuse_reply(reply.text, reply.finished, self.filters) or (\n"
-                "                refuse_red(reply.text, self.filters) if turn.name == 'answer' else None\n"
+                "            thread.filtered_by = filter_reply(text, finished, self.filters)",
+                "            thread.filtered_by = filter_reply(text, finished, self.filters) or (\n"
+                "                filter_red(text, self.filters) if turn.name == 'answer' else None\n"
                 "            )",
             ),
         ],
@@ -94,8 +95,8 @@ ADDITIONS: dict[str, Edits] = {
         "src/savi/prompts/templates.py": [
             ("FIELDS = {", 'FIELDS = {\n    "second_look": {"question", "answer", "critique"},'),
             (
-                '    version: str = "videosavi-1"',
-                '    version: str = "videosavi-1"\n'
+                '    same_meaning: str = ""',
+                '    same_meaning: str = ""\n'
                 '    second_look: str = "question : {question} answer : {answer} critique : {critique} revise"',
             ),
         ],
