@@ -70,3 +70,12 @@ def test_a_run_whose_file_extends_nothing_builds_pairs_in_every_round(tmp_path: 
     assert [entry["pairs"] for entry in rounds[1:]] == [len(text.splitlines()) for text in pairs]
     items = [len(path.read_text().splitlines()) for path in sorted(run.glob("benchmarks/*/world.jsonl"))]
     assert items[0] == items[1] == items[2] > 2 * 3  # Lightning's sanity check has two batches, of three questions
+
+
+def test_a_file_may_extend_several_the_later_ones_win(tmp_path: Path) -> None:
+    for name, text in (("a", "x: 1\ny: 1"), ("b", "y: 2"), ("c", "extends: [a.yaml, b.yaml]\nz: 3")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (tmp_path / "merged").mkdir()
+    _, _, merged, *_ = merge_experiments(["fit", "--config", str(tmp_path / "c.yaml")], tmp_path / "merged")
+    content = yaml.safe_load(Path(merged).read_text())
+    assert (content["x"], content["y"], content["z"]) == (1, 2, 3)

@@ -23,7 +23,7 @@ PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]
 @pytest.fixture
 def clip(tmp_path: Path) -> Clip:
     path = tmp_path / "a.mp4"
-    path.write_bytes(b"stands in for a video: only its name, size and date are looked at")
+    path.write_bytes(b"takes the place of a video: only its name, size and date are looked at")
     return Clip("a", path)
 
 

@@ -28,9 +28,10 @@ REFERENCE = re.compile(r"\$\{(?=[A-Za-z_][\w.]*\})")
 def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     """Replace all --config files of fit or validate by one that holds the defaults, them, and all that they extend.
 
-    Later files win over earlier ones, and a file over those it extends. A packaged experiment is named instead of a
-    path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is written to `folder` under the last
-    one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends itself.
+    Later files win over earlier ones, and a file over those it extends (`extends: FILE`, or a list of files). A packaged
+    experiment is named instead of a path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is
+    written to `folder` under the last one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends
+    itself.
     """
     command, *given = arguments
     others: list[str] = []
@@ -65,13 +66,14 @@ def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
     if not isinstance(content, DictConfig):
         raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
     content = OmegaConf.create(rename_file(OmegaConf.to_container(content), str(path)))
-    parent = content.pop("extends", None)
-    above = _find(parent, path.parent) if parent else DEFAULTS
-    return [*(_read(above, (*seen, path)) if above != DEFAULTS else []), content]
+    extended = content.pop("extends", None) or []
+    names = [extended] if isinstance(extended, str) else extended
+    above = [file for file in (_find(str(name), path.parent) for name in names) if file != DEFAULTS]
+    return [*(layer for file in above for layer in _read(file, (*seen, path))), content]
 
 
 def _find(name: str, folder: Path) -> Path:
-    """The file that a name stands for: a path from `folder`, or a packaged experiment.
+    """The file of a name: a path from `folder`, or a packaged experiment.
 
     Where `folder` has no base.yaml of its own, that is the defaults, which earlier experiment files extend.
     """

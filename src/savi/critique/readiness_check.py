@@ -113,7 +113,7 @@ def _right(
 ) -> list[bool]:
     """Whether each reply gives the true answer: it says the same, or has its key words where no model can be asked.
 
-    Letters stand for their options, in the question's own list.
+    Letters mean their options, in the question's own list.
     """
     texts = [question for _, question in questions]
     said = [without_letter(text, one) for text, one in zip(texts, said, strict=True)]

@@ -62,6 +62,8 @@ class ChainSettings:
         check_number("model.chain.answer_samples", self.answer_samples, least=0)
         if not self.aspects or len(set(self.aspects)) < len(self.aspects):
             raise SaviError(f"model.chain.aspects must be one or both of {', '.join(ASPECTS)}, each once")
+        if self.chosen_source == "sample" and self.decoding == "alike":
+            raise SaviError("model.chain.decoding: with chosen_source=sample both responses are decoded alike anyway")
         if self.chosen_source == "sample" and self.critic != CriticSettings():
             raise SaviError("model.chain.critic: with chosen_source=sample nobody criticizes")
 

@@ -32,12 +32,16 @@ STATED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 WRONG = re.compile(
-    r"""\b(?:incorrect|wrong|inaccurate|false|mistaken|flawed|misleading|incomplete|unsupported|erroneous|partially|partly
-    |mostly|not\ (?:\w+\ )?(?:correct|right|accurate|true)|needs?\ (?:correction|revision|improvement))\b
+    r"""(?<!not\ )\b(?:incorrect|wrong|inaccurate|false|mistaken|flawed|misleading|incomplete|unsupported|erroneous|partially
+    |partly|mostly|not\ (?:\w+\ )?(?:correct|right|accurate|true)|needs?\ (?:correction|revision|improvement))\b
     |错误|不正确|不准确|有误|不对|部分""",
     re.IGNORECASE | re.VERBOSE,
 )
-RIGHT = re.compile(r"\b(?:correct|right|accurate|true|valid|no errors?|no issues?)\b|正确|准确|无误", re.IGNORECASE)
+RIGHT = re.compile(
+    r"\b(?:correct|right(?!-)|accurate|true|valid|no errors?|no issues?|not (?:wrong|incorrect))\b"
+    r"|正确|准确|无误|^\s*对\s*[。！]?$",
+    re.IGNORECASE,
+)
 
 
 def parse_critique(reply: str) -> str:

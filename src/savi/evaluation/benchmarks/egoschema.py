@@ -112,7 +112,7 @@ def normalize_row(row: Row) -> Asked:
 
 
 def submission(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The file for the benchmark's server, where not all answers are public; -1 stands for no answer."""
+    """The file for the benchmark's server, where not all answers are public; -1 means no answer."""
     if all(row["answer"] for row in rows):
         return {}
     letters = {row["id"]: row["pred"] or row.get("drawn") for row in rows}
