@@ -33,7 +33,8 @@ STATED = re.compile(
 )
 WRONG = re.compile(
     r"""(?<!not\ )\b(?:incorrect|wrong|inaccurate|false|mistaken|flawed|misleading|incomplete|unsupported|erroneous
-    |partially|partly|mostly|not\ (?:\w+\ )?(?:correct|right|accurate|true)|needs?\ (?:correction|revision|improvement))\b
+    |partially|partly|mostly|not\ (?:\w+\ )?(?:correct|right|accurate|true)
+    |needs?\ (?:correction|revision|improvement))\b
     |错误|不正确|不准确|有误|不对|部分""",
     re.IGNORECASE | re.VERBOSE,
 )
