@@ -212,7 +212,7 @@ class SelfCritique(Callback):
                 f"round {built.round + 1} has no pair to learn from; filtered: {taken}. {REMEDIES[worst]}; "
                 f"every turn is in {built.traces}"
             )
-        shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share > 0]
+        shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
         cut = ", ".join(shares) or "none"
         rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {taken}; cut off: {cut}")
         for turn, share in built.unfinished.items():
