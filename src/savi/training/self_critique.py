@@ -20,11 +20,11 @@ from savi.critique.filters import FILTERS, REMEDIES
 from savi.critique.store import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
-from savi.training.aligned_model import AlignedModel
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.launching import stop_on_sigterm
+from savi.training.parts import aligned, data_of
 from savi.training.progress import pair_building_bar
 from savi.training.renamed import earlier_names
 from savi.training.resume import check_clips
@@ -57,18 +57,12 @@ class SelfCritique(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
-        self._module: AlignedModel = pl_module  # type: ignore[assignment]
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._data = datamodule
+        self._module = aligned(pl_module)
+        self._data = data = data_of(trainer)
         if stage == "fit":
-            check_critic(
-                self._module.chain_settings.critic,
-                datamodule.clips,
-                datamodule.generation_batch_clips,
-                datamodule.frames,
-            )
+            check_critic(self._module.chain_settings.critic, data.clips, data.generation_batch_clips, data.frames)
             from_rank_zero(self._lock, "start")
-            from_rank_zero(partial(check_clips, run_folder(trainer), datamodule.clips, datamodule.source), "start")
+            from_rank_zero(partial(check_clips, run_folder(trainer), data.clips, data.source), "start")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._finished = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
