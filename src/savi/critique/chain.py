@@ -7,55 +7,35 @@ the revision is then preferred over the first answer. What the method is compare
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from itertools import permutations
 
-from savi.critique.critics import AnswerToCritique, Critic, SelfCritic, prefer_by_text
+from savi.critique.critics import AnswerToCritique, Critic, SelfCritic
 from savi.critique.filters import (
     OTHER_ASPECT,
     SAME_MEANING,
     SAMPLES_DISAGREE,
     UNPARSABLE,
     FilterSettings,
-    filter_likelihood,
     filter_pair,
     filter_question,
     filter_reply,
 )
-from savi.critique.same_meaning import AnswerPair, same_meaning
+from savi.critique.preferences import build_pairs, direct
+from savi.critique.same_meaning import AnswerPair, agree, same_meaning
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
-from savi.critique.turns import ANSWER, TURNS, Asked, TurnSpec
-from savi.inference import GenerateRequest, Reply, ScoreRequest, Session, VideoModel
+from savi.critique.turns import ANSWER, TURNS, Asked, Thread, TurnSpec
+from savi.inference import GenerateRequest, Reply, Session, VideoModel
 from savi.prompts.content import aspect_of
 from savi.prompts.markup import Unparsable, whole_sentences
 from savi.prompts.questions import parse_questions
 from savi.prompts.templates import Prompts
-from savi.types import Aspect, Clip, Frames, PreferencePair, Sampling, Trace, Turn, TurnName, derive_seed, readable
+from savi.types import Aspect, Clip, Frames, Sampling, Trace, Turn, TurnName, derive_seed
 
 PAIR = "pair"
 """The outcome of a question that became a pair."""
-
-LEAST_AGREEING = 0.75
-"""Share of the sampled answers to a question that must say the same, where they are compared."""
-
-
-@dataclass
-class _Thread:
-    """One question on its way through the chain. filtered_by: the filter that took it, None while
-    it is in the chain."""
-
-    clip: int
-    aspect: Aspect
-    question: str
-    key: str
-    turns: list[Turn] = field(default_factory=list)
-    replies: dict[str, str] = field(default_factory=dict)
-    filtered_by: str | None = None
 
 
 class CritiqueChain:
@@ -92,7 +72,7 @@ class CritiqueChain:
         self._compare(session, [thread for thread in threads if thread.filtered_by is None])
         return self._results(session, seeds, threads)
 
-    def _ask(self, session: Session, seeds: Sequence[int]) -> list[_Thread]:
+    def _ask(self, session: Session, seeds: Sequence[int]) -> list[Thread]:
         """Draw questions of every aspect for every clip; keep the first distinct ones."""
         count = self.settings.questions_per_aspect
         slots = [
@@ -106,7 +86,7 @@ class CritiqueChain:
             for clip, aspect, index in slots
         ]
         replies = session.generate(requests, self.settings.question)
-        threads: list[_Thread] = []
+        threads: list[Thread] = []
         asked: dict[int, list[str]] = {}
         kept: Counter[tuple[int, Aspect]] = Counter()
         for (clip, aspect, index), request, reply in zip(slots, requests, replies, strict=True):
@@ -114,7 +94,7 @@ class CritiqueChain:
             for number, (question, filtered_by) in enumerate(self._questions(reply)):
                 if kept[clip, aspect] == count:
                     break
-                thread = _Thread(clip, self._aspect(question, aspect), question, f"{aspect} {index}.{number}", [turn])
+                thread = Thread(clip, self._aspect(question, aspect), question, f"{aspect} {index}.{number}", [turn])
                 thread.filtered_by = filtered_by or self._filter_question(thread, asked.setdefault(clip, []))
                 if thread.filtered_by is None:
                     asked[clip].append(question)
@@ -135,12 +115,12 @@ class CritiqueChain:
         """The aspect of a question by its own words, and the one that was asked for where they don't tell."""
         return (aspect_of(question) if self.filters.other_aspect else None) or asked
 
-    def _filter_question(self, thread: _Thread, earlier: Sequence[str]) -> str | None:
+    def _filter_question(self, thread: Thread, earlier: Sequence[str]) -> str | None:
         if thread.aspect not in self.settings.aspects:
             return OTHER_ASPECT
         return filter_question(thread.question, earlier, self.filters)
 
-    def _take(self, turn: TurnSpec, session: Session, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
+    def _take(self, turn: TurnSpec, session: Session, threads: Sequence[Thread], seeds: Sequence[int]) -> None:
         """Take threads one turn further."""
         asked = [
             Asked(thread.clip, thread.question, derive_seed(seeds[thread.clip], turn.name, thread.key), thread.replies)
@@ -158,7 +138,7 @@ class CritiqueChain:
             if turn.filter and thread.filtered_by is None:
                 thread.filtered_by = turn.filter(thread.replies[turn.name], self.filters)
 
-    def _filter_guesses(self, session: Session, threads: Sequence[_Thread], seeds: Sequence[int]) -> None:
+    def _filter_guesses(self, session: Session, threads: Sequence[Thread], seeds: Sequence[int]) -> None:
         """Filter questions without an answer that nearly all of several sampled ones agree with."""
         count = self.settings.answer_samples
         asked = [
@@ -170,23 +150,16 @@ class CritiqueChain:
         for place, (_, reply) in enumerate(self.reply(ANSWER, session, asked)):
             with suppress(Unparsable):
                 answers[place // count].append(ANSWER.parse(reply.text))
-        compared = [
-            (index, one, AnswerPair(thread.clip, thread.question, given[one], given[other]))
-            for index, (thread, given) in enumerate(zip(threads, answers, strict=True))
-            for one, other in permutations(range(len(given)), 2)
-        ]
-        same = self.same_meaning(session, [pair for _, _, pair in compared])
-        agreeing = Counter((index, one) for (index, one, _), known in zip(compared, same, strict=True) if known)
-        for index, (thread, given) in enumerate(zip(threads, answers, strict=True)):
-            most = 1 + max(agreeing[index, one] for one in range(len(given)))
-            thread.filtered_by = None if most >= LEAST_AGREEING * len(given) else SAMPLES_DISAGREE
+        questions = [(thread.clip, thread.question) for thread in threads]
+        for thread, agreed in zip(threads, agree(session, questions, answers, self.prompts, self.filters), strict=True):
+            thread.filtered_by = None if agreed else SAMPLES_DISAGREE
 
     def usable(self, turn: TurnSpec, reply: Reply) -> tuple[str, bool]:
         """A reply's text, and whether it is whole. One that was cut off may be of use up to its last sentence."""
         whole = whole_sentences(reply.text) if turn.may_be_cut and self.filters.cut_critiques else ""
         return (reply.text, reply.finished) if reply.finished or not whole else (whole, True)
 
-    def _compare(self, session: Session, threads: Sequence[_Thread]) -> None:
+    def _compare(self, session: Session, threads: Sequence[Thread]) -> None:
         """Filter the pairs of responses, by their texts and by what they mean."""
         source = self.settings.chosen_source
         for thread in threads:
@@ -206,7 +179,9 @@ class CritiqueChain:
     ) -> list[tuple[GenerateRequest, Reply]]:
         """The replies of one turn, each with the prompt on its clip. sampling: the turn's own by default."""
         sampling = sampling or self.settings.sampling(turn.settings)
-        requests = [GenerateRequest(one.clip, self._prompt(turn, one), one.seed) for one in asked]
+        requests = [
+            GenerateRequest(one.clip, turn.prompt(self.prompts, one.question, one.replies), one.seed) for one in asked
+        ]
         if turn.by == "critic":
             answers = [
                 AnswerToCritique(one.question, one.replies["answer"], request)
@@ -217,41 +192,10 @@ class CritiqueChain:
             replies = session.generate(requests, sampling)
         return list(zip(requests, replies, strict=True))
 
-    def _prompt(self, turn: TurnSpec, asked: Asked | _Thread) -> str:
-        template: str = getattr(self.prompts, turn.settings)
-        return template.format(question=asked.question, **asked.replies)
-
-    def _results(self, session: Session, seeds: Sequence[int], threads: Sequence[_Thread]) -> list[ClipResult]:
-        clips = session.clips
+    def _results(self, session: Session, seeds: Sequence[int], threads: Sequence[Thread]) -> list[ClipResult]:
         paired = [thread for thread in threads if thread.filtered_by is None]
-        requests = self._directed(paired, seeds)
-        scores = session.score_reference(requests) if requests else None
-        logps, lengths = (scores.logps.tolist(), scores.lengths.tolist()) if scores else ([], [])
-        pairs: list[list[PreferencePair]] = [[] for _ in clips]
-        for index, (thread, request) in enumerate(zip(paired, requests, strict=True)):
-            both = slice(2 * index, 2 * index + 2)
-            thread.filtered_by = filter_likelihood(logps[both], lengths[both], self.filters)
-            if thread.filtered_by is not None:
-                continue
-            clip = clips[thread.clip]
-            chosen, rejected = request.responses
-            pairs[thread.clip].append(
-                PreferencePair(
-                    clip=clip.id,
-                    video=readable(str(clip.path)),
-                    round=self.round,
-                    aspect=thread.aspect,
-                    question=thread.question,
-                    prompt=request.prompt,
-                    chosen=chosen,
-                    rejected=rejected,
-                    critique=thread.replies.get("critique", ""),
-                    reference_chosen_logp=logps[2 * index],
-                    reference_rejected_logp=logps[2 * index + 1],
-                    seed=seeds[thread.clip],
-                    prompt_version=self.prompts.version,
-                )
-            )
+        requests = direct(self.model, paired, seeds, self.prompts, self.settings)
+        pairs = build_pairs(session, paired, requests, seeds, self.filters, self.round, self.prompts.version)
         return [
             ClipResult(
                 clip=clip,
@@ -259,31 +203,10 @@ class CritiqueChain:
                 traces=tuple(self._trace(clip, thread) for thread in threads if thread.clip == index),
                 rejected=None,
             )
-            for index, clip in enumerate(clips)
+            for index, clip in enumerate(session.clips)
         ]
 
-    def _directed(self, threads: Sequence[_Thread], seeds: Sequence[int]) -> list[ScoreRequest]:
-        """What each pair replies to, with its responses: the chosen one, the rejected one."""
-        requests = [
-            ScoreRequest(
-                thread.clip,
-                self._prompt(ANSWER, thread),
-                (thread.replies[self.settings.chosen_source], thread.replies["answer"]),
-            )
-            for thread in threads
-        ]
-        turned = [False] * len(threads)
-        if self.settings.preference == "random":
-            drawn = [random.Random(derive_seed(seeds[thread.clip], thread.key)).random() for thread in threads]
-            turned = [chance < 0.5 for chance in drawn]
-        elif self.settings.preference == "judge":
-            turned = [preferred == 1 for preferred in prefer_by_text(self.model, requests)]
-        return [
-            replace(request, responses=request.responses[::-1]) if turn else request
-            for request, turn in zip(requests, turned, strict=True)
-        ]
-
-    def _trace(self, clip: Clip, thread: _Thread) -> Trace:
+    def _trace(self, clip: Clip, thread: Thread) -> Trace:
         outcome = thread.filtered_by or PAIR
         return Trace(clip.id, self.round, thread.aspect, thread.question, tuple(thread.turns), outcome)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from savi.critique.filters import FilterSettings
 from savi.inference import ScoreRequest, Session
@@ -11,6 +13,9 @@ from savi.prompts.meaning import say_the_same, words
 from savi.prompts.templates import Prompts
 
 VERDICTS = ("Yes", "No")
+
+LEAST_AGREEING = 0.75
+"""Share of the sampled answers to a question that must say the same, where they are compared."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,28 @@ def same_meaning(
     for index, judged in zip(unknown, _by_model(session, [pairs[i] for i in unknown], prompts), strict=True):
         same[index] = judged
     return same
+
+
+def agree(
+    session: Session,
+    questions: Sequence[tuple[int, str]],
+    answers: Sequence[Sequence[str]],
+    prompts: Prompts,
+    settings: FilterSettings,
+) -> list[bool]:
+    """Whether nearly all answers to a question say the same as one of them, (questions,).
+
+    questions: index of the clip, and text. answers: to each question, at least one.
+    """
+    compared = [
+        (index, one, AnswerPair(clip, question, given[one], given[other]))
+        for index, ((clip, question), given) in enumerate(zip(questions, answers, strict=True))
+        for one, other in permutations(range(len(given)), 2)
+    ]
+    same = same_meaning(session, [pair for _, _, pair in compared], prompts, settings)
+    agreeing = Counter((index, one) for (index, one, _), known in zip(compared, same, strict=True) if known)
+    most = [1 + max(agreeing[index, one] for one in range(len(given))) for index, given in enumerate(answers)]
+    return [count >= LEAST_AGREEING * len(given) for count, given in zip(most, answers, strict=True)]
 
 
 def _by_words(pair: AnswerPair, settings: FilterSettings) -> bool:

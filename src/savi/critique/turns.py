@@ -9,7 +9,8 @@ from typing import Literal
 from savi.critique.filters import FilterSettings, filter_critique
 from savi.prompts.answers import parse_answer, parse_revision
 from savi.prompts.critiques import parse_critique
-from savi.types import TurnName
+from savi.prompts.templates import Prompts
+from savi.types import Aspect, Turn, TurnName
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class TurnSpec:
     filter: Callable[[str, FilterSettings], str | None] | None = None
     may_be_cut: bool = False
 
+    def prompt(self, prompts: Prompts, question: str, replies: Mapping[str, str]) -> str:
+        """What the turn says to a model. replies: of the earlier turns, parsed."""
+        template: str = getattr(prompts, self.settings)
+        return template.format(question=question, **replies)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -37,6 +43,23 @@ class Asked:
     question: str
     seed: int
     replies: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Thread:
+    """One question on its way through the chain.
+
+    clip: an index. key: tells its seeds from those of the clip's other questions. turns: as they were said. replies:
+    parsed, by turn. filtered_by: the filter that took it, None while it is in the chain.
+    """
+
+    clip: int
+    aspect: Aspect
+    question: str
+    key: str
+    turns: list[Turn] = field(default_factory=list)
+    replies: dict[str, str] = field(default_factory=dict)
+    filtered_by: str | None = None
 
 
 ANSWER = TurnSpec("answer", "answer", parse_answer)
