@@ -14,11 +14,12 @@ from savi.critique.filters import FilterSettings
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.settings import ChainSettings
+from savi.data.sources import DataSources
+from savi.evaluation.benchmarks.items import Options
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import WORLD
-from savi.training.datamodule import ClipDataModule
 from savi.types import Clip, Frames, Labelled, Sampling
 from savi.video.decode import decode
 from savi.world.clips import training_clips
@@ -161,8 +162,8 @@ def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
     filmed: tuple[list[Clip], list[Frames]], tmp_path: Path
 ) -> None:
     model = world_model()
-    data = ClipDataModule(clip_count=24, labelled="world", cache=str(tmp_path))
-    labelled = [one for one in data.read_labelled() if int(one.clip.path.stem.split("_")[1]) < 24]
+    sources = DataSources("unused", None, 0, "world", {}, Options(), str(tmp_path))
+    labelled = [one for one in sources.labelled_questions() if int(one.clip.path.stem.split("_")[1]) < 24]
     clips = list(dict.fromkeys(one.clip for one in labelled))
     frames = [decode(clip.path) for clip in clips]
     gained = []

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from savi.data.labelled import read_labelled
-from savi.training.datamodule import ClipDataModule
+from savi.data.sources import DataSources
+from savi.evaluation.benchmarks.items import Options
 from savi.types import Clip, Labelled, SaviError
 
 GOOD = {"video": "clips/a.mp4", "question": "where is it ?", "answer": " top left "}
@@ -45,7 +46,7 @@ def test_a_mistake_is_one_line(folder: Path, text: str, said: str) -> None:
     file = folder / "labels.jsonl"
     file.write_text(text + "\n")
     with pytest.raises(SaviError, match=rf"^data\.labelled: .*{re.escape(said)}[^\n]*$"):
-        ClipDataModule(clips="unused", labelled=str(file)).read_labelled()
+        DataSources("unused", None, 0, str(file), {}, Options(), None).labelled_questions()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

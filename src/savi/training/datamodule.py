@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,27 +19,15 @@ from savi.data.batches import (
     group_by_clip,
     plan_steps,
 )
-from savi.data.clips import find_clips
-from savi.data.labelled import read_labelled
-from savi.data.rendering import WorldClips, render
+from savi.data.sources import WORLD, DataSources, HeldOutSet
 from savi.data.workers import end_with_parent
-from savi.errors import SaviError, check_number
+from savi.errors import check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
-from savi.evaluation.benchmarks.registry import BENCHMARKS
-from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks, open_benchmarks
+from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks
 from savi.training.sources import AnswerSource, PairSource
 from savi.types import Clip, Frames, Labelled, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
-from savi.world.benchmark import HeldOutSet, held_out
-from savi.world.clips import training_clips
-
-WORLD = "world"
-"""The embedded rendered world, as a source of clips and as a benchmark."""
-
-LABELLED_CLIPS = 64
-"""Clips of the world's development set that serve as labelled ones: 192 questions."""
-
 
 MOST_SECONDS = 86_400.0
 """Most seconds that a file may take to decode: a day. The kernel's timer takes no more than some 10^9."""
@@ -120,17 +107,9 @@ class ClipDataModule(LightningDataModule):
                 check_number(f"data.{name}", value, least=1)
         check_number("data.decode_timeout", decode_timeout, above=0, most=MOST_SECONDS)
         check_number("data.workers", workers, least=0)
-        if not clips:
-            raise SaviError("data.clips must name a folder, a glob, a manifest or a file, or be `world`")
-        if clips == WORLD and clip_count is None:
-            raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
-        self.benchmarks = check_benchmarks(benchmark, benchmark_scorer)
-        self.source = clips
-        self.clip_count = clip_count
-        self.benchmark_set: HeldOutSet = benchmark_set
-        self.benchmark_clips = benchmark_clips
-        self.benchmark_seed = benchmark_seed
-        self.labelled_source = labelled
+        benchmarks = check_benchmarks(benchmark, benchmark_scorer)
+        options = Options(benchmark_set, frames, clips=benchmark_clips, seed=benchmark_seed)
+        self.sources = DataSources(clips, clip_count, seed, labelled, benchmarks, options, cache)
         self.readiness_clips = readiness_clips
         self.frames = frames
         self.max_pixels = max_pixels
@@ -141,7 +120,6 @@ class ClipDataModule(LightningDataModule):
         self.epochs_per_round = epochs_per_round
         self.workers = workers
         self.seed = seed
-        self.cache = Path(cache) if cache else _default_cache()
         self.clips: list[Clip] = []
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
@@ -152,12 +130,12 @@ class ClipDataModule(LightningDataModule):
         The processes of a machine render what is missing of the world together.
         """
         if self.trainer and self.trainer.world_size > 1:
-            wanted = self._world_clips(fit=stage == "fit")
-            render(wanted, self.trainer.local_rank, self.trainer.num_devices, self.trainer.strategy.barrier)
+            place = self.trainer.local_rank, self.trainer.num_devices
+            self.sources.render(stage == "fit", *place, meet=self.trainer.strategy.barrier)
         if stage == "fit":
-            self.clips = self._training_clips()
-            self.labelled = self.read_labelled()
-        self.opened = self._open()
+            self.clips = self.sources.training_clips()
+            self.labelled = self.sources.labelled_questions()
+        self.opened = self.sources.open_benchmarks()
 
     def train_dataloader(self) -> DataLoader[OptimizerStep]:
         """The steps of this round, whose pairs are made here and now. None where a resumed run has all of its rounds.
@@ -220,56 +198,6 @@ class ClipDataModule(LightningDataModule):
     def _reader(self) -> FrameReader:
         is_cached = self.pair_source.is_cached if self.pair_source else _never
         return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels)
-
-    def _training_clips(self) -> list[Clip]:
-        if self.source != WORLD:
-            try:
-                return find_clips(self.source, self.clip_count)
-            except SaviError as error:
-                raise SaviError(f"data.clips: {error}") from None
-        return training_clips(self._training_folder, self.clip_count or 0, self.seed)
-
-    def _open(self) -> dict[str, OpenBenchmark]:
-        options = Options(self.benchmark_set, self.frames, clips=self.benchmark_clips, seed=self.benchmark_seed)
-        return open_benchmarks(self.benchmarks, options, self._held_out_folder)
-
-    def _world_clips(self, fit: bool) -> list[WorldClips]:
-        """The clips of the world that a fit or an evaluation uses."""
-        wanted = []
-        if fit and self.source == WORLD:
-            wanted.append(WorldClips("train", self._training_folder, self.seed, self.clip_count or 0))
-        if fit and self.labelled_source == WORLD:
-            wanted.append(WorldClips("dev", self._held_out_folder, self.benchmark_seed, LABELLED_CLIPS))
-        for name, settings in self.benchmarks.items():
-            if BENCHMARKS[name].rendered:
-                split = settings.split or self.benchmark_set
-                wanted.append(WorldClips(split, self._held_out_folder, self.benchmark_seed, self.benchmark_clips))
-        return wanted
-
-    @property
-    def _training_folder(self) -> Path:
-        return self.cache / f"world-{self.seed}" / "train"
-
-    @property
-    def _held_out_folder(self) -> Path:
-        return self.cache / f"world-{self.benchmark_seed}" / "held_out"
-
-    def read_labelled(self) -> list[Labelled]:
-        """The questions with known answers, rendered where they are the world's. Raises SaviError."""
-        if self.labelled_source is None:
-            return []
-        if self.labelled_source != WORLD:
-            try:
-                return read_labelled(Path(self.labelled_source).expanduser())
-            except SaviError as error:
-                raise SaviError(f"data.labelled: {error}") from None
-        items = held_out(self._held_out_folder, LABELLED_CLIPS, self.benchmark_seed, "dev")
-        return [Labelled(item.clip, item.question, item.options[item.answer]) for item in items]
-
-
-def _default_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "savi"
 
 
 def _has_ended(trainer: Trainer) -> bool:

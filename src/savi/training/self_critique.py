@@ -62,7 +62,7 @@ class SelfCritique(Callback):
         if stage == "fit":
             check_critic(self._module.chain_settings.critic, data.clips, data.generation_batch_clips, data.frames)
             from_rank_zero(self._lock, "start")
-            from_rank_zero(partial(check_clips, run_folder(trainer), data.clips, data.source), "start")
+            from_rank_zero(partial(check_clips, run_folder(trainer), data.clips, data.sources.clips), "start")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._finished = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])

@@ -1,0 +1,117 @@
+"""The sources of a run's data: files of the user's, or the rendered world that comes with savi."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from savi.data.clips import find_clips
+from savi.data.labelled import read_labelled
+from savi.distributed.sharding import shard
+from savi.errors import SaviError
+from savi.evaluation.benchmarks.items import Options
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, open_benchmarks
+from savi.types import Clip, Labelled
+from savi.world.benchmark import HeldOutSet as HeldOutSet
+from savi.world.benchmark import held_out
+from savi.world.clips import clip, training_clips
+
+WORLD = "world"
+"""The rendered world's name as a source."""
+
+LABELLED_CLIPS = 64
+"""Clips of the world's development set that serve as labelled ones: 192 questions."""
+
+RENDERED = 8
+"""Clips that a process renders between two meetings."""
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """Where a run's clips, labelled questions and held-out items come from.
+
+    clips: to learn from: a source of find_clips, or WORLD. count: of them, the first ones; None for all. seed: of the
+    world's. labelled: a file of read_labelled, or WORLD, or None. benchmarks: by name. options: for their items. cache:
+    the folder that the world is rendered into; None for savi's folder in the user's cache.
+    """
+
+    clips: str
+    count: int | None
+    seed: int
+    labelled: str | None
+    benchmarks: Mapping[str, BenchmarkSettings]
+    options: Options
+    cache: str | None
+
+    def __post_init__(self) -> None:
+        if not self.clips:
+            raise SaviError("data.clips must name a folder, a glob, a manifest or a file, or be `world`")
+        if self.clips == WORLD and self.count is None:
+            raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
+
+    def training_clips(self) -> list[Clip]:
+        """The clips to learn from. Raises SaviError."""
+        if self.clips == WORLD:
+            return training_clips(self._training_folder, self.count or 0, self.seed)
+        try:
+            return find_clips(self.clips, self.count)
+        except SaviError as error:
+            raise SaviError(f"data.clips: {error}") from None
+
+    def labelled_questions(self) -> list[Labelled]:
+        """The questions with known answers. Raises SaviError."""
+        if self.labelled is None:
+            return []
+        if self.labelled == WORLD:
+            items = held_out(self._held_out_folder, LABELLED_CLIPS, self.options.seed, "dev")
+            return [Labelled(item.clip, item.question, item.options[item.answer]) for item in items]
+        try:
+            return read_labelled(Path(self.labelled).expanduser())
+        except SaviError as error:
+            raise SaviError(f"data.labelled: {error}") from None
+
+    def open_benchmarks(self) -> dict[str, OpenBenchmark]:
+        """The benchmarks, their files read and checked. Raises SaviError."""
+        return open_benchmarks(self.benchmarks, self.options, self._held_out_folder)
+
+    def render(self, fit: bool, rank: int, processes: int, meet: Callable[[], None]) -> None:
+        """Render what is missing of the world for a fit or an evaluation, this process its share.
+
+        meet: called by all processes equally often, after every few clips, so that none waits long for another.
+        """
+        wanted = list(self._world_clips(fit))
+        for start in range(0, len(wanted), RENDERED * processes):
+            for one in shard(wanted[start : start + RENDERED * processes], rank, processes):
+                clip(*one)
+            meet()
+
+    def _world_clips(self, fit: bool) -> Iterator[tuple[str, Path, int, int]]:
+        """The arguments of clip() for each of the world's clips."""
+        if fit and self.clips == WORLD:
+            yield from (("train", self._training_folder, self.seed, index) for index in range(self.count or 0))
+        held_out_sets = [("dev", LABELLED_CLIPS)] if fit and self.labelled == WORLD else []
+        held_out_sets += [
+            (settings.split or self.options.split, self.options.clips)
+            for name, settings in self.benchmarks.items()
+            if BENCHMARKS[name].rendered
+        ]
+        for split, count in held_out_sets:
+            yield from ((split, self._held_out_folder, self.options.seed, index) for index in range(count))
+
+    @property
+    def _training_folder(self) -> Path:
+        return self._cache / f"world-{self.seed}" / "train"
+
+    @property
+    def _held_out_folder(self) -> Path:
+        return self._cache / f"world-{self.options.seed}" / "held_out"
+
+    @property
+    def _cache(self) -> Path:
+        if self.cache:
+            return Path(self.cache)
+        root = os.environ.get("XDG_CACHE_HOME")
+        return (Path(root) if root else Path.home() / ".cache") / "savi"
