@@ -16,6 +16,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 
 LAYERS = (
     ("errors",),
+    ("conversations",),
     ("types",),
     ("inference",),
     ("files",),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from savi.conversations import Prompt
 from savi.types import Clip, Frames, Sampling
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ScoreRequest:
     """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips."""
 
     clip: int
-    prompt: str
+    prompt: Prompt
     responses: tuple[str, ...]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from savi.conversations import Conversation, Prompt
 from savi.errors import SaviError as SaviError
 from savi.errors import SettingError, check_number
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
+
+PairAspect = Literal["spatial", "temporal", "other"]
+"""The aspect of a pair's question. `other` is for pairs from files alone, whose questions may be about anything."""
 
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 """Python reads a byte of a file's name that is no UTF-8 as one of these, which UTF-8 has no place for."""
@@ -50,6 +54,16 @@ class Excerpt(Clip):
 
     span: tuple[float, float] | None = None
     fps: float | None = None
+
+
+@dataclass(frozen=True)
+class OpenedClip(Clip):
+    """A clip behind other text of a conversation: a system message, say. A clip has one of these for each such text.
+
+    opening: the messages up to the video, see :func:`savi.conversations.opening`.
+    """
+
+    opening: Conversation = ()
 
 
 class FileIdentity(NamedTuple):
@@ -165,7 +179,7 @@ class Trace:
 
     clip: str
     round: int
-    aspect: Aspect
+    aspect: PairAspect
     question: str
     turns: tuple[Turn, ...]
     outcome: str
@@ -177,16 +191,16 @@ class PreferencePair:
 
     Other methods pair other responses, see `savi.critique.chain.ChainSettings`; critique: "" where nobody criticized.
 
-    prompt: the user text both responses reply to, after the clip. reference_*_logp: summed over the response's
+    prompt: what both responses reply to; a text comes after the clip. reference_*_logp: summed over the response's
     tokens and the end token, under the frozen reference. seed: the clip's, from (run, round, clip).
     """
 
     clip: str
     video: str
     round: int
-    aspect: Aspect
+    aspect: PairAspect
     question: str
-    prompt: str
+    prompt: Prompt
     chosen: str
     rejected: str
     critique: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from savi.types import ASPECTS, PreferencePair, SaviError
+from savi.conversations import Prompt, from_messages, to_messages
+from savi.types import PairAspect, PreferencePair, SaviError
 
 NUMBERS: dict[str, type] = {
     "round": int,
@@ -19,10 +20,17 @@ NUMBERS: dict[str, type] = {
 }
 """The fields of a pair that aren't text."""
 
+ASPECTS: tuple[PairAspect, ...] = get_args(PairAspect)
+
 
 def read_pairs(path: Path) -> list[PreferencePair]:
     """The pairs of a `pairs/round_NN.jsonl`. A damaged line raises a SaviError that names file and line."""
     return [_to_pair(f"{path}, line {number}", record) for number, record in json_records(path)]
+
+
+def pair_record(pair: PreferencePair) -> dict[str, Any]:
+    """A pair as it is written: its fields, a conversation as the list of messages that chat templates take."""
+    return {**asdict(pair), "prompt": pair.prompt if isinstance(pair.prompt, str) else to_messages(pair.prompt)}
 
 
 def json_line(record: dict[str, Any]) -> bytes:
@@ -55,7 +63,10 @@ def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:
     names = {field.name for field in fields(PreferencePair)}
     if record.keys() != names:
         raise SaviError(f"{place}: missing or unknown fields {sorted(record.keys() ^ names)}")
+    record = {**record, "prompt": _to_prompt(place, record["prompt"])}
     for name, value in record.items():
+        if name == "prompt":
+            continue
         expected = NUMBERS.get(name, str)
         if type(value) is not expected:
             raise SaviError(f"{place}: {name} must be of type {expected.__name__}, not {value!r}")
@@ -64,3 +75,12 @@ def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:
     if record["aspect"] not in ASPECTS:
         raise SaviError(f"{place}: aspect must be one of {list(ASPECTS)}, not {record['aspect']!r}")
     return PreferencePair(**record)
+
+
+def _to_prompt(place: str, value: Any) -> Prompt:
+    if isinstance(value, str):
+        return value
+    try:
+        return from_messages(value)
+    except (ValueError, TypeError, AttributeError):
+        raise SaviError(f"{place}: prompt must be a text or a list of messages, not {value!r}") from None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from savi.critique.filters import UNDECODABLE
-from savi.critique.pairs import json_line, json_records, read_pairs
+from savi.critique.pairs import json_line, json_records, pair_record, read_pairs
 from savi.errors import NonFiniteError
 from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
 
@@ -98,7 +98,7 @@ class PairStore:
         if self.complete:
             raise ValueError(f"{self.pairs_path} is complete")
         pairs = [pair for result in results for pair in result.pairs]
-        pair_lines = b"".join(json_line(asdict(pair)) for pair in pairs)
+        pair_lines = b"".join(json_line(pair_record(pair)) for pair in pairs)
         trace_lines = b"".join(json_line(_trace_record(result)) for result in results)
         before = self._progress
         _append(self.pairs_path, before.pairs_bytes, pair_lines)

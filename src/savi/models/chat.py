@@ -8,6 +8,7 @@ from functools import cached_property
 from jinja2 import TemplateError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+from savi.conversations import Prompt, opening, to_messages
 from savi.errors import SaviError
 from savi.models.family import ClipPrefix, Family
 
@@ -32,23 +33,39 @@ class Chat:
         embedded = model.get_output_embeddings().weight.shape[0]
         self.banned_ids = tuple(sorted(special_ids | set(range(len(self.tokenizer), embedded))))
 
-    def text(self, prompt: str) -> str:
-        """The chat as text: the video's placeholder, the prompt, and all up to where the assistant's reply starts."""
-        content = [{"type": "video"}, {"type": "text", "text": self.without_special_tokens(prompt)}]
-        text: str = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+    def text(self, prompt: Prompt) -> str:
+        """The chat as text: the prompt with the video's placeholder, and all up to where the assistant's reply starts.
+
+        Raises SaviError for a conversation that the chat template refuses.
+        """
+        messages = to_messages(prompt)
+        for part in (part for message in messages for part in message["content"] if part["type"] == "text"):
+            part["text"] = self.without_special_tokens(part["text"])
+        try:
+            text: str = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise SaviError(
+                f"the chat template of {self.family.model_type} takes no such conversation: {error}"
+            ) from None
         return text
 
-    def prompt_ids(self, prompt: str, prefix: ClipPrefix) -> tuple[int, ...]:
+    def prompt_ids(self, prompt: Prompt, prefix: ClipPrefix) -> tuple[int, ...]:
         """Token ids behind the clip's visual tokens, up to where the assistant's reply starts.
 
         A visual token is put in front and taken off again: some tokenizers treat the start of a text differently.
-        Raises SaviError for a chat template that leaves the video out.
+        Raises SaviError for a chat template that leaves the video or a system message out, and for one that writes
+        another text before the video where the conversation goes on behind it.
         """
-        _, token, behind = self.text(prompt).partition(self.family.video_token(self.processor))
+        placeholder, kind = self.family.video_token(self.processor), self.family.model_type
+        chat = self.text(prompt)
+        before, token, behind = chat.partition(placeholder)
         if not token:
-            raise SaviError(f"the chat template of {self.family.model_type} wrote no placeholder for the video")
+            raise SaviError(f"the chat template of {kind} wrote no placeholder for the video")
+        if not isinstance(prompt, str):
+            if any(self.without_special_tokens(one.text).strip() not in chat for one in prompt if one.role == "system"):
+                raise SaviError(f"the chat template of {kind} leaves the system message out")
+            if before != self.text(opening(prompt) or "").partition(placeholder)[0]:
+                raise SaviError(f"the chat template of {kind} writes another text before the video if turns follow")
         text = self.family.visual_token(self.processor) + prefix.tail + behind
         return tuple(self.tokenize(text)[1:])
 

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from savi.errors import SaviError, check_number
 from savi.models.family import ClipPrefix, Family
-from savi.types import Clip, Excerpt, FileIdentity, identify
+from savi.types import Clip, Excerpt, FileIdentity, OpenedClip, identify
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class PrefixCache:
         if self._folder is None or file is None:
             return None
         span = clip.span if isinstance(clip, Excerpt) else None
-        parts = (self._encoder, *file, span)
+        parts = (self._encoder, *file, span, *(clip.opening if isinstance(clip, OpenedClip) else ()))
         return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
 
 

@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from savi.conversations import opening
 from savi.errors import NonFiniteError
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.chat import Chat
@@ -20,7 +21,7 @@ from savi.models.generate import continue_branches
 from savi.models.kv_cache import KVCache, fill_kv_cache
 from savi.models.score import score_packed
 from savi.models.tree import TokenizedRequest
-from savi.types import Clip, Frames, Sampling
+from savi.types import Clip, Frames, OpenedClip, Sampling
 
 Reference = Literal["base", "previous"]
 """base: the model with its adapter off. previous: the adapter at the time when the pairs are built, that
@@ -100,7 +101,13 @@ class VideoLMSession:
             return self.score(requests)
 
     def tokenize(self, request: ScoreRequest) -> TokenizedRequest:
-        """The token ids of a request behind the prefix of its clip: int tuples, the end token last in each response."""
+        """The token ids of a request behind the prefix of its clip: int tuples, the end token last in each response.
+
+        Raises SaviError for a prompt that the chat template can't write behind that prefix.
+        """
+        clip = self.clips[request.clip]
+        if opening(request.prompt) != (clip.opening if isinstance(clip, OpenedClip) else ()):
+            raise ValueError(f"clip {clip.id} was encoded behind another text than that of the prompt")
         return TokenizedRequest(
             self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]),
             tuple(self.chat.response_ids(response) for response in request.responses),

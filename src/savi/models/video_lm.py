@@ -17,7 +17,7 @@ from savi.models.prefix import encode_prefix
 from savi.models.prefix_cache import PrefixCache, PrefixCacheSettings, encoder_key
 from savi.models.score import score_plain
 from savi.models.session import Reference, VideoLMSession
-from savi.types import Clip, Frames
+from savi.types import Clip, Frames, OpenedClip
 
 
 class VideoLM:
@@ -70,7 +70,8 @@ class VideoLM:
                         f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
                         "resume the run"
                     )
-                prefix = encode_prefix(self.model, self.processor, self.family, self.chat.text(""), clip_frames)
+                chat = self.chat.text(clip.opening if isinstance(clip, OpenedClip) else "")
+                prefix = encode_prefix(self.model, self.processor, self.family, chat, clip_frames)
                 self.prefix_cache.add(clip, prefix, clip_frames.file)
             prefixes.append(prefix.to(self.device))
         return VideoLMSession(self.peft_model, self.chat, self.reference, clips, frames, prefixes)

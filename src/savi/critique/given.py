@@ -1,0 +1,67 @@
+"""Preference pairs that somebody else made, before the reference has scored them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from savi.conversations import Prompt
+from savi.types import Clip
+
+
+@dataclass(frozen=True)
+class GivenPair:
+    """A pair as its file has it. place: file and line. clip: an OpenedClip where text comes before the video."""
+
+    place: str
+    clip: Clip
+    prompt: Prompt
+    chosen: str
+    rejected: str
+
+    def digest(self, content: str | None) -> str:
+        """What its log-probabilities depend on besides the model. content: a digest of the clip's file."""
+        parts = (content, self.prompt, self.chosen, self.rejected)
+        return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class RefusedRow:
+    """A row of a file that no pair was made of."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class GivenPairs:
+    """All pairs of a source in the order of its rows.
+
+    source: as the setting names it. home: the folder that its first file is in; None for a data set of the hub. shapes:
+    rows by the project that writes such rows.
+    """
+
+    source: str
+    home: Path | None
+    pairs: tuple[GivenPair, ...]
+    refused: tuple[RefusedRow, ...]
+    shapes: Mapping[str, int]
+
+    @property
+    def clips(self) -> list[Clip]:
+        """The clips in the order in which they first appear."""
+        return list(dict.fromkeys(pair.clip for pair in self.pairs))
+
+    def digest(self) -> str:
+        """Of all pairs, in order, whatever the place of their files."""
+        parts = [(pair.clip.id, pair.digest(None)) for pair in self.pairs]
+        return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def line(self) -> str:
+        """What was found, in one line."""
+        written = ", ".join(f"{count} as {shape} writes them" for shape, count in self.shapes.items())
+        clips = len({clip.path for clip in self.clips})
+        refused = f"; {len(self.refused)} rows can't be used" if self.refused else ""
+        return f"{self.source}: {len(self.pairs)} pairs about {clips} clips ({written}){refused}"
