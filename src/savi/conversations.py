@@ -70,7 +70,7 @@ def from_messages(messages: Sequence[Mapping[str, Any]]) -> Conversation:
     """The reverse of :func:`to_messages`. Raises ValueError, with the reason, for anything else."""
     read = []
     for message in messages:
-        role, content = message.get("role"), message.get("content")
+        role, content = (message.get(name) if isinstance(message, Mapping) else None for name in ("role", "content"))
         if role not in ROLES or not isinstance(content, list):
             raise ValueError(f"no message: {message!r}")
         text, place = "", None

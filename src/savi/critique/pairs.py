@@ -77,10 +77,10 @@ def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:
     return PreferencePair(**record)
 
 
-def _to_prompt(place: str, value: Any) -> Prompt:
+def _to_prompt(place: str, value: object) -> Prompt:
     if isinstance(value, str):
         return value
     try:
-        return from_messages(value)
-    except (ValueError, TypeError, AttributeError):
-        raise SaviError(f"{place}: prompt must be a text or a list of messages, not {value!r}") from None
+        return from_messages(value if isinstance(value, list) else [])
+    except ValueError as error:
+        raise SaviError(f"{place}: prompt must be a text or a list of messages, not {value!r} ({error})") from None
