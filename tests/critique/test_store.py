@@ -16,7 +16,8 @@ from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from savi.critique.pairs import read_pairs
+from savi.conversations import Message
+from savi.critique.pairs import json_line, pair_record, read_pairs
 from savi.critique.store import ClipResult, PairStore
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, SaviError, Trace, Turn, derive_seed
 
@@ -308,7 +309,8 @@ def test_a_complete_round_that_was_edited_is_refused_not_cut(tmp_path: Path) -> 
         ({"seed": "x"}, "seed must be of type int, not 'x'"),
         ({"reference_chosen_logp": math.inf}, "reference_chosen_logp must be finite, not inf"),
         ({"reference_chosen_logp": math.nan}, "reference_chosen_logp must be finite, not nan"),
-        ({"aspect": "causal"}, "aspect must be one of ['spatial', 'temporal'], not 'causal'"),
+        ({"aspect": "causal"}, "aspect must be one of ['spatial', 'temporal', 'other'], not 'causal'"),
+        ({"prompt": []}, "prompt must be a text or a list of messages, not [] (a conversation shows one video)"),
         ({"note": "hello"}, "missing or unknown fields ['note']"),
     ],
 )
@@ -369,3 +371,11 @@ def test_pairs_that_contradict_their_traces_are_refused() -> None:
 def test_a_lone_surrogate_does_not_spoil_the_file(tmp_path: Path) -> None:
     store = fill(tmp_path, [[make_result(0, "half \ud83d an emoji")]])
     assert store.pairs()[0].chosen == "half ? an emoji"
+
+
+def test_a_conversation_comes_back_as_it_was(tmp_path: Path) -> None:
+    turns = (Message("system", "Be brief."), Message("user", "look: what?", 6), Message("assistant", "a"))
+    pair = replace(make_pair("a"), prompt=(*turns, Message("user", "where?")), aspect="other")
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(json_line(pair_record(pair)))
+    assert read_pairs(path) == [pair]
