@@ -119,7 +119,7 @@ def test_traces_hold_every_turn_and_every_rejection(tmp_path: Path) -> None:
     as_json = json.loads(json.dumps([asdict(trace) for trace in results[0].traces]))
     assert records[0]["traces"] == as_json
     assert records[0]["rejected"] is None
-    assert store.rejected() == {"clips/clip_2.mp4": "no video stream"}
+    assert store.traces().rejected == {"clips/clip_2.mp4": "no video stream"}
 
 
 def test_counts_by_filter_and_aspect_survive_reopening(tmp_path: Path) -> None:

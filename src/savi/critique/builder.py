@@ -13,7 +13,8 @@ from savi.critique.clip_files import ClipFiles, inspect_clips
 from savi.critique.frames import Decode, FramesAhead
 from savi.critique.readiness import LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
-from savi.critique.store import ClipResult, PairStore, undecodable_clips
+from savi.critique.round_files import undecodable_clips
+from savi.critique.store import ClipResult, PairStore
 from savi.distributed.collectives import from_rank_zero, shard_and_gather
 from savi.distributed.sharding import chunks
 from savi.types import Clip, Frames, Labelled, PreferencePair
@@ -25,9 +26,8 @@ T = TypeVar("T")
 class BuiltRound:
     """A round's pairs in the order of the clips, and what became of the rest.
 
-    round: from 0. counts: as PairStore.counts. unfinished: as PairStore.unfinished. rejected: video file to the reason
-    why it could not be decoded. traces: the file with every turn. contents: digests of the clips' files as the round
-    began, by clip id.
+    round: from 0. counts: as PairStore.counts. unfinished, rejected: as TraceSummary. traces: the file with every turn.
+    contents: digests of the clips' files as the round began, by clip id.
     """
 
     round: int
@@ -111,13 +111,13 @@ class PairBuilder:
             raise RuntimeError("the first process has no store")
         if not self._store.complete:
             self._store.finish()
-        store = self._store
+        store, traces = self._store, self._store.traces()
         return BuiltRound(
             round=self.chain.round,
             pairs=store.pairs(),
             counts=store.counts(),
-            unfinished=store.unfinished(),
-            rejected=store.rejected(),
+            unfinished=traces.unfinished,
+            rejected=traces.rejected,
             traces=store.traces_path,
             contents=self.files.contents,
         )

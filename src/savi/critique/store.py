@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from savi.critique.filters import UNDECODABLE
-from savi.critique.pairs import json_line, json_records, pair_record, read_pairs
+from savi.critique.pairs import json_line, pair_record, read_pairs
+from savi.critique.round_files import (
+    Progress,
+    TraceSummary,
+    read_progress,
+    read_traces,
+    refuse_other_key,
+    remedy,
+    round_paths,
+)
 from savi.errors import NonFiniteError
 from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
 
@@ -43,21 +52,6 @@ class ClipResult:
                 raise NonFiniteError(f"clip {self.clip.id}: the model gives a log-probability of {logp}")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What is committed: counts, sizes of the two files in bytes, and whether the round has all its clips."""
-
-    key: str
-    clips: int
-    batches: int
-    pairs: int
-    pairs_bytes: int
-    traces_bytes: int
-    aspects: dict[str, int]
-    filters: dict[str, int]
-    complete: bool
-
-
 class PairStore:
     """The pairs and traces of one round. A batch of clips is the unit that is committed.
 
@@ -67,15 +61,12 @@ class PairStore:
     """
 
     def __init__(self, folder: Path, round: int, key: str) -> None:
-        name = f"round_{round:02d}"
-        self.pairs_path = folder / "pairs" / f"{name}.jsonl"
-        self.traces_path = folder / "traces" / f"{name}.jsonl"
-        self.progress_path = folder / "pairs" / f"{name}.progress.json"
+        self.pairs_path, self.traces_path, self.progress_path = round_paths(folder, round)
         for path in (self.pairs_path, self.traces_path):
             path.parent.mkdir(parents=True, exist_ok=True)
         if self.progress_path.exists():
-            self._progress = _read_progress(self.progress_path)
-            _refuse_other_key(self.progress_path, self._progress, key)
+            self._progress = read_progress(self.progress_path)
+            refuse_other_key(self.progress_path, self._progress, key)
         else:
             self._refuse_orphans()
             self._progress = Progress(key, 0, 0, 0, 0, 0, dict.fromkeys(ASPECTS, 0), {}, False)
@@ -124,7 +115,7 @@ class PairStore:
         """Every committed pair, in the order it was built."""
         pairs = read_pairs(self.pairs_path)
         if len(pairs) != self._progress.pairs:
-            raise SaviError(f"{self.pairs_path}: changed since it was written; {_remedy(self.pairs_path)}")
+            raise SaviError(f"{self.pairs_path}: changed since it was written; {remedy(self.pairs_path)}")
         return pairs
 
     def counts(self) -> dict[str, int]:
@@ -132,26 +123,15 @@ class PairStore:
         aspects = {f"pairs/{aspect}": count for aspect, count in self._progress.aspects.items()}
         return {"pairs": self._progress.pairs} | aspects | self._progress.filters
 
-    def rejected(self) -> dict[str, str]:
-        """The clips that could not be used: video file to reason."""
-        records = (record for _, record in json_records(self.traces_path))
-        return {record["video"]: record["rejected"] for record in records if record["rejected"] is not None}
-
-    def unfinished(self) -> dict[str, float]:
-        """The share of replies that their token limit cut off, by turn in the order of the chain."""
-        replies: Counter[str] = Counter()
-        cut: Counter[str] = Counter()
-        for _, record in json_records(self.traces_path):
-            turns = [turn for trace in record["traces"] for turn in trace["turns"]]
-            replies.update(turn["name"] for turn in turns)
-            cut.update(turn["name"] for turn in turns if not turn["finished"])
-        return {name: cut[name] / count for name, count in replies.items()}
+    def traces(self) -> TraceSummary:
+        """What the committed traces say of the clips and the replies."""
+        return read_traces(self.traces_path)
 
     def _refuse_orphans(self) -> None:
         """The progress file comes first, so pairs without one lost theirs by hand: not to be overwritten."""
         for path in (self.pairs_path, self.traces_path):
             if path.exists() and path.stat().st_size:
-                raise SaviError(f"{path}: its {self.progress_path.name} is missing; {_remedy(self.pairs_path)}")
+                raise SaviError(f"{path}: its {self.progress_path.name} is missing; {remedy(self.pairs_path)}")
 
     def _committed(self) -> tuple[tuple[Path, int], ...]:
         return (
@@ -166,7 +146,7 @@ class PairStore:
             file.seek(max(size - 1, 0))
             ends_line = size == 0 or file.read(1) == b"\n"
             if found < size or not ends_line or (self.complete and found != size):
-                raise SaviError(f"{path}: changed since it was written; {_remedy(self.pairs_path)}")
+                raise SaviError(f"{path}: changed since it was written; {remedy(self.pairs_path)}")
             if found > size:
                 file.truncate(size)
                 os.fsync(file.fileno())
@@ -183,66 +163,6 @@ class PairStore:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def check_key(folder: Path, round: int, key: str) -> None:
-    """Raises SaviError where a round was begun under another key; looks at its files without changing them."""
-    path = folder / "pairs" / f"round_{round:02d}.progress.json"
-    if path.exists():
-        _refuse_other_key(path, _read_progress(path), key)
-
-
-def round_key(folder: Path, round: int) -> str | None:
-    """The key that a round was begun under; None for a round that wasn't."""
-    path = folder / "pairs" / f"round_{round:02d}.progress.json"
-    return _read_progress(path).key if path.exists() else None
-
-
-def built_clips(folder: Path, round: int) -> tuple[list[str], bool]:
-    """The ids of a round's committed clips, in order, and whether the round has all of its clips.
-
-    ([], False) without a store. Raises SaviError for a store that is damaged.
-    """
-    path = folder / "pairs" / f"round_{round:02d}.progress.json"
-    if not path.exists():
-        return [], False
-    progress = _read_progress(path)
-    traces = folder / "traces" / f"round_{round:02d}.jsonl"
-    try:
-        with traces.open("rb") as file:
-            ids = [json.loads(line)["clip"] for line in file.read(progress.traces_bytes).splitlines()]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise SaviError(f"{traces}: damaged ({error}); {_remedy(path)}") from None
-    return ids, progress.complete
-
-
-def undecodable_clips(folder: Path, round: int) -> dict[str, str]:
-    """Why clips of a round could not be decoded, by clip id; {} without such a round."""
-    path = folder / "pairs" / f"round_{round:02d}.progress.json"
-    if not path.exists() or not _read_progress(path).filters.get(UNDECODABLE):
-        return {}
-    records = (record for _, record in json_records(folder / "traces" / f"round_{round:02d}.jsonl"))
-    return {record["clip"]: record["rejected"] for record in records if record["rejected"] is not None}
-
-
-def _read_progress(path: Path) -> Progress:
-    try:
-        return Progress(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise SaviError(f"{path}: damaged ({error}); {_remedy(path)}") from None
-
-
-def _refuse_other_key(path: Path, progress: Progress, key: str) -> None:
-    if progress.key != key:
-        raise SaviError(
-            f"{path}: this round was begun with other settings or clips, or by another version of savi; {_remedy(path)}"
-        )
-
-
-def _remedy(path: Path) -> str:
-    """Advice on a round's files. The model that is asked to write the round is the one that has to."""
-    name = path.name.partition(".")[0]
-    return f"start a new run, or remove {name}.* from its pairs/ and traces/ to build the round anew"
 
 
 def _trace_record(result: ClipResult) -> dict[str, Any]:

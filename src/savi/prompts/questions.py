@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from savi.prompts.markup import HEADING, Unparsable, undress, visible
+from savi.prompts.question_form import IMPERATIVE, OPENING, QUESTION_MARK, REFUSAL, TO_THE_USER, is_question
 
 DASH = "[-–—]"
 COLON = "[:：]"
@@ -57,38 +58,6 @@ CHATTER = re.compile(
     |好的|当然|以下|下面|希望|根据)(?!\w*')\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-TO_THE_USER = re.compile(
-    r"""^(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
-    |is\ there\ anything|does\ (?:this|that)\ help|how\ (?:does|do)\ (?:this|these|that)\ (?:look|sound)
-    |how\ can\ i\ (?:help|assist)|what\ would\ you\ like
-    |(?:could|can|would|will)\ you\ (?:please\ |kindly\ )?(?:provide|share|upload|send|clarify|specify|confirm|give\ me
-        |tell\ me\ more|describe\ the\ video\ to\ me|describe\ the\ content|elaborate)
-    |还需要|需要我|您(?:还)?(?:想|需要|希望)|请(?:您)?提供)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""A question to whoever asked for questions, and not about the clip."""
-
-REFUSAL = re.compile(
-    r"""^(?:(?:i['’]?m|i\ am)\ (?:so\ |very\ |really\ )?sorry|sorry|i\ apologi[sz]e|apologies|unfortunately|as\ an\ ai
-    |i\ (?:cannot|can['’]?t|can\ not)|i['’]?m\ (?:unable|not\ able)|i\ am\ (?:unable|not\ able)
-    |i\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability)
-    |(?:很|非常)?抱歉|对不起|我(?:无法|不能)|作为(?:一个|一名)?(?:AI|人工智能))""",
-    re.IGNORECASE | re.VERBOSE,
-)
-ASKING = r"what|which|who|whom|whose|where|when|why|how"
-VERBS = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)(?:n['’]t)?"
-IMPERATIVE = re.compile(
-    r"""^(?:(?:name|describe|identify|explain|list(?!\ of\b)|count|compare|tell|state(?!\ of\b)|determine|specify
-    |estimate|choose|select|order|rank|summari[sz]e|discuss)\b|请|描述|说明|指出|列出|解释|比较|判断)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-OPENING = re.compile(
-    rf"^(?:(?:{ASKING}|{VERBS}|if)\b|(?:in|at|on|from|to|by|for|with|of|during|after|before|until|through|into) "
-    rf"(?:what|which|whom|whose|how)\b|[^.?!]*,\s*(?:{ASKING}|{VERBS})\b)",
-    re.IGNORECASE,
-)
-CHINESE = re.compile(r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|如何|多少|几[个次种人只辆]|是否|有没有|何时|何处")
-QUESTION_MARK = re.compile(r"[?？]")
 
 
 def parse_questions(reply: str, strict: bool = True) -> list[str]:
@@ -107,17 +76,6 @@ def parse_questions(reply: str, strict: bool = True) -> list[str]:
     if not questions:
         raise Unparsable("a refusal" if REFUSAL.match(text) else "no question found")
     return questions
-
-
-def is_question(text: str) -> bool:
-    """Whether a text has the form of a question about the clip, and not one to whoever asked for questions."""
-    line = text.partition("\n")[0]
-    if TO_THE_USER.match(line) or REFUSAL.match(line):
-        return False
-    if QUESTION_MARK.search(line) or IMPERATIVE.match(line):
-        return True
-    # "When the man enters, the dog barks." begins like a question and ends like a statement.
-    return not line.endswith((".", "。", "!", "！")) and bool(OPENING.match(line) or CHINESE.search(line))
 
 
 def _from_json(text: str) -> list[str] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from lightning.pytorch.utilities import rank_zero_info
 
-from savi.critique.store import built_clips
+from savi.critique.round_files import built_clips
 from savi.errors import SaviError
 from savi.training.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
 from savi.training.renamed import rename

@@ -17,7 +17,7 @@ from savi.critique.builder import BuiltRound, PairBuilder
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
 from savi.critique.filters import FILTERS, REMEDIES
-from savi.critique.store import check_key, round_key
+from savi.critique.round_files import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
 from savi.training.checkpoints import count_finished_round

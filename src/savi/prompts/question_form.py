@@ -1,0 +1,49 @@
+"""The form of a question: what tells one from a statement, a refusal and a question to whoever asked for questions."""
+
+from __future__ import annotations
+
+import re
+
+TO_THE_USER = re.compile(
+    r"""^(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
+    |is\ there\ anything|does\ (?:this|that)\ help|how\ (?:does|do)\ (?:this|these|that)\ (?:look|sound)
+    |how\ can\ i\ (?:help|assist)|what\ would\ you\ like
+    |(?:could|can|would|will)\ you\ (?:please\ |kindly\ )?(?:provide|share|upload|send|clarify|specify|confirm|give\ me
+        |tell\ me\ more|describe\ the\ video\ to\ me|describe\ the\ content|elaborate)
+    |还需要|需要我|您(?:还)?(?:想|需要|希望)|请(?:您)?提供)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""A question to whoever asked for questions, and not about the clip."""
+
+REFUSAL = re.compile(
+    r"""^(?:(?:i['’]?m|i\ am)\ (?:so\ |very\ |really\ )?sorry|sorry|i\ apologi[sz]e|apologies|unfortunately|as\ an\ ai
+    |i\ (?:cannot|can['’]?t|can\ not)|i['’]?m\ (?:unable|not\ able)|i\ am\ (?:unable|not\ able)
+    |i\ do(?:n['’]t|\ not)\ have\ (?:access|the\ ability)
+    |(?:很|非常)?抱歉|对不起|我(?:无法|不能)|作为(?:一个|一名)?(?:AI|人工智能))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+ASKING = r"what|which|who|whom|whose|where|when|why|how"
+VERBS = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)(?:n['’]t)?"
+IMPERATIVE = re.compile(
+    r"""^(?:(?:name|describe|identify|explain|list(?!\ of\b)|count|compare|tell|state(?!\ of\b)|determine|specify
+    |estimate|choose|select|order|rank|summari[sz]e|discuss)\b|请|描述|说明|指出|列出|解释|比较|判断)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+OPENING = re.compile(
+    rf"^(?:(?:{ASKING}|{VERBS}|if)\b|(?:in|at|on|from|to|by|for|with|of|during|after|before|until|through|into) "
+    rf"(?:what|which|whom|whose|how)\b|[^.?!]*,\s*(?:{ASKING}|{VERBS})\b)",
+    re.IGNORECASE,
+)
+CHINESE = re.compile(r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|如何|多少|几[个次种人只辆]|是否|有没有|何时|何处")
+QUESTION_MARK = re.compile(r"[?？]")
+
+
+def is_question(text: str) -> bool:
+    """Whether a text has the form of a question about the clip, and not one to whoever asked for questions."""
+    line = text.partition("\n")[0]
+    if TO_THE_USER.match(line) or REFUSAL.match(line):
+        return False
+    if QUESTION_MARK.search(line) or IMPERATIVE.match(line):
+        return True
+    # "When the man enters, the dog barks." begins like a question and ends like a statement.
+    return not line.endswith((".", "。", "!", "！")) and bool(OPENING.match(line) or CHINESE.search(line))
