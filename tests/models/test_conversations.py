@@ -46,7 +46,7 @@ def is_usable(lm: VideoLM, conversation: Conversation) -> bool:
     """Whether the chat template writes this conversation: some have no place for a system message."""
     clip, (_, frames) = clip_of(conversation), noise_clip(0)
     with suppress(SaviError):
-        lm.chat.prompt_ids(conversation, lm.encode([clip], [frames]).prefixes[0])
+        lm.chat.prompt_ids(conversation, lm.encode([clip], [frames]).read.prefixes[0])
         return True
     return False
 
@@ -97,11 +97,11 @@ def test_the_prefix_on_disk_is_that_of_its_opening(random_base: Path, tmp_path: 
     file.write_bytes(b"a file")
     _, frames = noise_clip(0)
     clips = [Clip("clip", file), OpenedClip("clip", file, opening(CONVERSATIONS["system message"]))]
-    encoded = [lm.encode([clip], [frames]).prefixes[0] for clip in clips]
+    encoded = [lm.encode([clip], [frames]).read.prefixes[0] for clip in clips]
     again = build_lm(random_base, prefix_cache=PrefixCacheSettings(folder=str(tmp_path / "prefixes")))
     assert all(again.is_cached(clip) for clip in clips)
     for clip, prefix in zip(clips, encoded, strict=True):
-        assert torch.equal(again.encode([clip], [None]).prefixes[0].embeds, prefix.embeds)
+        assert torch.equal(again.encode([clip], [None]).read.prefixes[0].embeds, prefix.embeds)
     assert len(encoded[0]) < len(encoded[1])
 
 

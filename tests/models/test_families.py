@@ -21,13 +21,10 @@ from savi.critique.settings import ChainSettings
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.adapters import trainable_state
 from savi.models.families import FAMILIES
-from savi.models.generate import continue_branches
-from savi.models.kv_cache import fill_kv_cache
 from savi.models.load import BaseSettings, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
-from savi.models.score import score_packed
 from savi.models.session import VideoLMSession
-from savi.models.tree import TokenizedRequest
+from savi.models.sharing import ResponseIds
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts
 from savi.types import Clip, Frames, Sampling
@@ -92,7 +89,7 @@ def test_the_clip_comes_first_in_the_chat(lm: VideoLM) -> None:
 
 def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) -> None:
     """Timestamps between frames, markers around them and what a tokenizer joins: none may be lost or doubled."""
-    prefixes = encode(lm).prefixes
+    prefixes = encode(lm).read.prefixes
     for request in [*REQUESTS, GenerateRequest(0, "\n\nwhere"), GenerateRequest(2, " a space"), GenerateRequest(1, "")]:
         prompt = lm.chat.prompt_ids(request.prompt, prefixes[request.clip])
         ids = row(lm, request)["input_ids"][0].tolist()
@@ -100,7 +97,7 @@ def test_prefix_and_prompt_are_the_row_that_the_processor_writes(lm: VideoLM) ->
 
 
 def test_a_response_has_the_tokens_that_the_chat_template_gives_it(lm: VideoLM) -> None:
-    prefix = encode(lm).prefixes[0]
+    prefix = encode(lm).read.prefixes[0]
     user = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "where is it ?"}]}
     reply = {"role": "assistant", "content": [{"type": "text", "text": "on the left"}]}
     chat = lm.processor.apply_chat_template([user, reply], tokenize=False)
@@ -120,7 +117,7 @@ def test_a_response_has_the_tokens_that_the_chat_template_gives_it(lm: VideoLM) 
 
 
 def test_clips_of_any_shape_are_encoded(lm: VideoLM) -> None:
-    prefixes = encode(lm).prefixes
+    prefixes = encode(lm).read.prefixes
     assert len(prefixes) == len(CLIPS)
     assert all(torch.isfinite(prefix.embeds).all() for prefix in prefixes)
     assert not torch.equal(prefixes[0].embeds[: len(prefixes[3])], prefixes[3].embeds)
@@ -185,24 +182,12 @@ def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
 
 
 def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
-    session = encode(lm)
-    owners = [request.clip for request in REQUESTS]
-    prompts = [lm.chat.prompt_ids(request.prompt, session.prefixes[request.clip]) for request in REQUESTS]
+    read = encode(lm).read
     end = lm.processor.tokenizer.eos_token_id
-    written = continue_branches(
-        lm.model,
-        lm.family,
-        fill_kv_cache(lm.model, lm.family, session.prefixes),
-        owners,
-        prompts,
-        seeds=range(len(REQUESTS)),
-        sampling=Sampling(temperature=0.7, top_p=0.9, max_new_tokens=10),
-        end_ids=frozenset({end}),
-        banned_ids=torch.tensor(lm.chat.banned_ids),
-    )
-    for owner, prompt, reply in zip(owners, prompts, written, strict=True):
+    written = read.generate(REQUESTS, Sampling(temperature=0.7, top_p=0.9, max_new_tokens=10))
+    for request, reply in zip(REQUESTS, written, strict=True):
         response = (*reply.ids, end) if reply.finished else reply.ids
-        scored = score_packed(lm.model, lm.family, [session.prefixes[owner]], [[TokenizedRequest(prompt, (response,))]])
+        scored = read.score([ResponseIds(request.clip, request.prompt, (response,))])
         assert scored.logps.item() == pytest.approx(reply.logp, abs=1e-4)
 
 
@@ -325,7 +310,7 @@ def test_a_saved_adapter_opens_in_plain_peft(folder: Path, lm: VideoLM, tmp_path
 
 def test_timestamps_stand_in_the_prefix_where_the_family_writes_them(lm: VideoLM) -> None:
     """Frames are sampled by savi: a processor that counted them itself would write other times."""
-    prefixes = encode(lm).prefixes
+    prefixes = encode(lm).read.prefixes
     ids = row(lm, GenerateRequest(3, ""))["input_ids"][0, : len(prefixes[3])]
     text = lm.processor.tokenizer.decode(ids)
     written = {

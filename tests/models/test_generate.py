@@ -46,13 +46,13 @@ def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
 def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
     """The trap: positions that differ between generation and scoring give other log-probabilities."""
     session = encode(lm, [0, 1, 2])
-    prompts = [lm.chat.prompt_ids(request.prompt, session.prefixes[request.clip]) for request in REQUESTS]
+    prompts = [lm.chat.prompt_ids(request.prompt, session.read.prefixes[request.clip]) for request in REQUESTS]
     owners = [request.clip for request in REQUESTS]
     end = lm.processor.tokenizer.eos_token_id
     written = continue_branches(
         lm.model,
         lm.family,
-        fill_kv_cache(lm.model, lm.family, session.prefixes),
+        fill_kv_cache(lm.model, lm.family, session.read.prefixes),
         owners,
         prompts,
         seeds=range(7),
@@ -63,7 +63,7 @@ def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
     for owner, prompt, row in zip(owners, prompts, written, strict=True):
         response = (*row.ids, end) if row.finished else row.ids
         question = TokenizedRequest(prompt, (response,))
-        scored = score_packed(lm.model, lm.family, [session.prefixes[owner]], [[question]])
+        scored = score_packed(lm.model, lm.family, [session.read.prefixes[owner]], [[question]])
         assert scored.logps.item() == pytest.approx(row.logp, abs=1e-4)
 
 
@@ -85,7 +85,7 @@ request = st.builds(GenerateRequest, st.integers(0, 2), st.text(alphabet="abc ?"
 def test_any_batch_writes_what_each_of_its_requests_writes_alone(lm: VideoLM, requests: list[GenerateRequest]) -> None:
     """One request with twelve others, clips without any, prompts of unlike lengths; every fourth token ends a reply."""
     session = encode(lm, [0, 1, 2])
-    cache = fill_kv_cache(lm.model, lm.family, session.prefixes)
+    cache = fill_kv_cache(lm.model, lm.family, session.read.prefixes)
     ends = frozenset(range(0, lm.model.get_output_embeddings().weight.shape[0], 4))
 
     def write(batch: list[GenerateRequest]) -> list[Continuation]:
@@ -94,7 +94,7 @@ def test_any_batch_writes_what_each_of_its_requests_writes_alone(lm: VideoLM, re
             lm.family,
             cache,
             [request.clip for request in batch],
-            [lm.chat.prompt_ids(request.prompt, session.prefixes[request.clip]) for request in batch],
+            [lm.chat.prompt_ids(request.prompt, session.read.prefixes[request.clip]) for request in batch],
             [request.seed for request in batch],
             Sampling(temperature=1.0, max_new_tokens=8),
             ends,
@@ -108,7 +108,7 @@ def test_any_batch_writes_what_each_of_its_requests_writes_alone(lm: VideoLM, re
 
 
 def test_a_turn_leaves_the_prefixes_as_it_found_them(lm: VideoLM) -> None:
-    cache = fill_kv_cache(lm.model, lm.family, encode(lm, [0, 1, 2]).prefixes)
+    cache = fill_kv_cache(lm.model, lm.family, encode(lm, [0, 1, 2]).read.prefixes)
     before = [(layer.keys.clone(), layer.values.clone()) for layer in cache.cache.layers]
     prompts = [[5, 6, 7], [8], [9] * 300, [5]]  # more than a cache has room for
     sampling = Sampling(temperature=1.0, max_new_tokens=4)
@@ -133,7 +133,7 @@ def test_prefixes_that_are_too_many_for_a_pass_are_read_in_several(
     lm: VideoLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever their order: clips of one length are read together, the cache has them as they were given."""
-    prefixes = encode(lm, [0, 2, 1, 0, 0]).prefixes
+    prefixes = encode(lm, [0, 2, 1, 0, 0]).read.prefixes
     together = fill_kv_cache(lm.model, lm.family, prefixes)
     monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 1)
     apart = fill_kv_cache(lm.model, lm.family, prefixes)

@@ -38,7 +38,7 @@ def test_another_process_finds_what_was_encoded(random_base: Path, clip: Clip, t
     second = keeping(random_base, tmp_path / "kept")
     assert second.is_cached(clip)
     again = second.encode([clip], [None])
-    assert torch.equal(again.prefixes[0].embeds, session.prefixes[0].embeds)
+    assert torch.equal(again.read.prefixes[0].embeds, session.read.prefixes[0].embeds)
     assert torch.equal(again.score(PROMPTS).logps, session.score(PROMPTS).logps)
 
 
@@ -73,7 +73,7 @@ def test_the_key_tells_models_processors_and_frames_apart(random_base: Path, cli
 
 def test_memory_is_bounded_and_the_disk_is_not(random_base: Path, clip: Clip, tmp_path: Path) -> None:
     frames = noise_clip(0)[1]
-    size_mib = build_lm(random_base).encode([clip], [frames]).prefixes[0].nbytes / 2**20
+    size_mib = build_lm(random_base).encode([clip], [frames]).read.prefixes[0].nbytes / 2**20
     lm = build_lm(random_base, prefix_cache=PrefixCacheSettings(mib=1.5 * size_mib))
     other = replace(clip, id="b")
     lm.encode([clip, other], [frames, frames])
@@ -114,15 +114,15 @@ def test_a_file_that_was_replaced_is_encoded_anew(
     """Even by one of the same size and date: what was kept of the old file is never taken for the new one."""
     settings = PrefixCacheSettings(0.0, str(tmp_path / "kept")) if on_disk else PrefixCacheSettings()
     lm = build_lm(random_base, prefix_cache=settings)
-    old = lm.encode([clip], [noise_clip(0)[1]]).prefixes[0]
+    old = lm.encode([clip], [noise_clip(0)[1]]).read.prefixes[0]
     assert lm.is_cached(clip)
     change(clip.path)
     assert not lm.is_cached(clip)
     with pytest.raises(SaviError, match="its file was replaced"):
         lm.encode([clip], [None])
-    new = lm.encode([clip], [noise_clip(1)[1]]).prefixes[0]
+    new = lm.encode([clip], [noise_clip(1)[1]]).read.prefixes[0]
     assert not torch.equal(new.embeds, old.embeds)
-    assert torch.equal(lm.encode([clip], [None]).prefixes[0].embeds, new.embeds)
+    assert torch.equal(lm.encode([clip], [None]).read.prefixes[0].embeds, new.embeds)
 
 
 def test_a_file_that_is_replaced_while_it_is_decoded_is_not_kept_as_the_new_one(random_base: Path, clip: Clip) -> None:

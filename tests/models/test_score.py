@@ -87,7 +87,7 @@ def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:
 def test_scoring_and_backward_leave_the_vision_tower_alone(lm: VideoLM) -> None:
     clips, frames = zip(*CLIPS, strict=True)
     session = lm.encode(clips, frames)
-    assert not any(prefix.embeds.requires_grad for prefix in session.prefixes)
+    assert not any(prefix.embeds.requires_grad for prefix in session.read.prefixes)
     looks: list[None] = []
     handle = lm.model.model.visual.register_forward_hook(lambda *_: looks.append(None))
     try:
@@ -162,7 +162,7 @@ def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, mo
     )
     try:
         together = session.score_reference(PROMPTS)
-        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, session.prefixes)))
+        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, session.read.prefixes)))
         apart = session.score_reference(PROMPTS)
         assert passes == [3, 2, 1]
         assert session.score(PROMPTS).logps.requires_grad

@@ -66,6 +66,6 @@ def test_a_text_without_a_token_stays_as_it_is(lm: VideoLM, text: str) -> None:
 def test_what_stood_around_a_token_becomes_none(random_base: Path, text: str, left: str) -> None:
     lm = build_lm(random_base)
     clip, frames = noise_clip(0)
-    (prefix,) = lm.encode([clip], [frames]).prefixes
+    (prefix,) = lm.encode([clip], [frames]).read.prefixes
     assert lm.chat.without_special_tokens(text) == left
     assert lm.chat.prompt_ids(text, prefix) == lm.chat.prompt_ids(left, prefix)

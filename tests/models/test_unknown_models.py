@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,9 @@ import torch
 import transformers as hf
 
 from savi.inference import ScoreRequest
-from savi.models.adapters import LoraSettings, attach_lora
-from savi.models.family import Family
-from savi.models.load import BaseSettings, load_base, load_family, read_config
-from savi.models.video_lm import VideoLM
+from savi.models.families import FAMILIES
+from savi.models.load import BaseSettings, load_base, load_known, read_config
+from savi.models.ways import Way
 from savi.types import SaviError
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import build_qwen3_vl
@@ -48,11 +46,19 @@ def test_a_type_that_this_transformers_lacks_is_refused_in_one_line(random_base:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_decoder_with_windows_is_refused(random_base: Path, tmp_path: Path) -> None:
+def test_a_decoder_with_windows_reads_its_clips_anew(random_base: Path, tmp_path: Path) -> None:
     changes = {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1, "layer_types": None}
     windowed = change_config(random_base, tmp_path / "windowed", "text_config", **changes)
-    with pytest.raises(SaviError, match=r"without full attention \(sliding_attention\)"):
-        read_config(str(windowed))
+    lm = build_lm(windowed)
+    assert lm.way == Way("plain", "The decoder has layers of another kind (sliding_attention)")
+    assert "plain" in lm.way.line
+    clip, frames = noise_clip(0)
+    session = lm.encode([clip], [frames])
+    assert not lm.is_cached(clip)
+    scores = session.score([ScoreRequest(0, "what is it?", ("a cat", "no"))])
+    scores.logps.sum().backward()
+    adapter = [parameter for parameter in lm.peft_model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad.abs().max() > 0 for parameter in adapter)
 
 
 @pytest.mark.parametrize("template", ["", "{{ messages[0]['content'][1]['text'] }}"])
@@ -76,14 +82,26 @@ def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -
     assert lm.family.decoder == "model.language_model"
 
 
-def test_an_unknown_family_whose_decoder_takes_more_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_family_whose_decoder_takes_more_reads_its_clips_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost without a word."""
-    base = load_base(BaseSettings(path=str(build_qwen3_vl(tmp_path))))
-    unknown = replace(base, family=Family("qwen3_vl", base.family.unquantized))
-    lm = VideoLM(unknown, attach_lora(base.model, unknown.family, LoraSettings(r=4, alpha=8)))
-    clip, frames = noise_clip(0)
-    with pytest.raises(SaviError, match=r"takes deepstack_visual_embeds, visual_pos_masks too"):
-        lm.encode([clip], [frames])
+    monkeypatch.delitem(FAMILIES, "qwen3_vl")
+    with pytest.warns(UserWarning, match="no family for 'qwen3_vl'"):
+        lm = build_lm(build_qwen3_vl(tmp_path))
+    assert lm.way.name == "plain"
+    assert "takes deepstack_visual_embeds, visual_pos_masks too" in lm.way.line
+
+
+def test_an_unknown_family_whose_shared_scores_differ_reads_its_clips_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial at the start finds what a look at the layers can't."""
+    monkeypatch.setattr("savi.models.score.position_ids", lambda positions: positions[:, 0] * 2)
+    with pytest.warns(UserWarning, match="no family"):
+        lm = build_lm(build_video_llava(tmp_path))
+    assert lm.way.name == "plain"
+    assert "in a trial" in lm.way.line
 
 
 def build_video_llava(folder: Path) -> Path:
@@ -108,8 +126,7 @@ def build_video_llava(folder: Path) -> Path:
 
 def test_a_folder_may_begin_with_a_tilde(random_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(random_base.parent))
-    path, *_ = load_family(BaseSettings(path=f"~/{random_base.name}"))
-    assert path == str(random_base)
+    assert load_known(BaseSettings(path=f"~/{random_base.name}")).path == str(random_base)
 
 
 def test_a_template_that_takes_one_turn_alone_still_scores(random_base: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from savi.inference import ScoreRequest
+from savi.models.packed import PackedClips
+from savi.models.session import tokenized
 from savi.models.tree import build_tree
 from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings, loss_of_scores
@@ -69,9 +71,11 @@ def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, requests: 
 
     2 N n for the linear layers, 4 L d for each (token, token it sees), 2 d vocabulary for each position that is scored.
     """
-    session = lm.encode([clip], [frames])
-    tree = build_tree([session.tokenize(request) for request in requests])
-    prefix, branches = len(session.prefixes[0]), len(tree)
+    read = lm.encode([clip], [frames]).read
+    if not isinstance(read, PackedClips):
+        raise TypeError("only clips that are shared have a formula")
+    tree = build_tree([read.tokenize(tokenized(lm.chat, request)) for request in requests])
+    prefix, branches = len(read.prefixes[0]), len(tree)
     seen = prefix * (prefix + 1) / 2 + branches * prefix + int(tree.visible.sum())
     linear = 2 * shape.linear_weights * (prefix + branches)
     attention = 4 * shape.layers * shape.width * seen

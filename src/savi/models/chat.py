@@ -58,16 +58,21 @@ class Chat:
         """
         placeholder, kind = self.family.video_token(self.processor), self.family.model_type
         chat = self.text(prompt)
-        before, token, behind = chat.partition(placeholder)
-        if not token:
-            raise SaviError(f"the chat template of {kind} wrote no placeholder for the video")
-        if not isinstance(prompt, str):
-            if any(self.without_special_tokens(one.text).strip() not in chat for one in prompt if one.role == "system"):
-                raise SaviError(f"the chat template of {kind} leaves the system message out")
-            if before != self.text(opening(prompt) or "").partition(placeholder)[0]:
-                raise SaviError(f"the chat template of {kind} writes another text before the video if turns follow")
+        self.check_written(prompt, chat)
+        before, _, behind = chat.partition(placeholder)
+        if not isinstance(prompt, str) and before != self.text(opening(prompt) or "").partition(placeholder)[0]:
+            raise SaviError(f"the chat template of {kind} writes another text before the video if turns follow")
         text = self.family.visual_token(self.processor) + prefix.tail + behind
         return tuple(self.tokenize(text)[1:])
+
+    def check_written(self, prompt: Prompt, chat: str) -> None:
+        """Raise SaviError for a chat template that left the video or a system message out. chat: what it wrote."""
+        kind = self.family.model_type
+        if self.family.video_token(self.processor) not in chat:
+            raise SaviError(f"the chat template of {kind} wrote no placeholder for the video")
+        systems = [] if isinstance(prompt, str) else [one.text for one in prompt if one.role == "system"]
+        if any(self.without_special_tokens(text).strip() not in chat for text in systems):
+            raise SaviError(f"the chat template of {kind} leaves the system message out")
 
     def response_ids(self, response: str) -> tuple[int, ...]:
         """Token ids of a response as the model itself would write it, the end token last."""

@@ -77,8 +77,11 @@ class Family:
     decoder: str = "model.language_model"
     """Name of the module that is the language model."""
 
-    visual: str = "video_token"
-    """Attribute of the processor that holds the token of one visual feature."""
+    visual: str | None = "video_token"
+    """Attribute of the processor that holds the token of one visual feature. None where it is unknown."""
+
+    linear: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Last names of the decoder's linear layers, which take LoRA."""
 
     required: frozenset[str] = frozenset()
     """Outputs of the processor without which the model would compute other hidden states and not fail."""
@@ -92,7 +95,7 @@ class Family:
     @property
     def lora_targets(self) -> str:
         """Regular expression over module names: the linear layers of the decoder, never the vision tower's."""
-        return rf".*{re.escape(self.decoder)}\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+        return rf".*{re.escape(self.decoder)}\..*\.({'|'.join(map(re.escape, self.linear))})"
 
     def language_model(self, model: PreTrainedModel) -> PreTrainedModel:
         """The decoder: takes inputs_embeds, a 4-D attention_mask, position_ids and a cache."""
@@ -105,8 +108,8 @@ class Family:
         return token
 
     def visual_token(self, processor: ProcessorMixin) -> str:
-        """The token that the processor writes once for each visual feature."""
-        token: str = getattr(processor, self.visual)
+        """The token that the processor writes once for each visual feature, or else the placeholder."""
+        token: str = getattr(processor, self.visual or "video_token")
         return token
 
     def video_inputs(self, processor: ProcessorMixin, text: str, frames: Frames) -> dict[str, Tensor]:

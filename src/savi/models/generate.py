@@ -8,27 +8,18 @@ branch draws from a random stream of its own, so that a reply depends on its see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
+from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family
 from savi.models.kv_cache import GrowingLayer, KVCache, cache_name, require_evaluation_mode
 from savi.models.score import position_ids
+from savi.models.sharing import Continuation
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.types import Sampling
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """Sampled token ids, without the end token, and the sum of log-probabilities, the end token's too."""
-
-    ids: tuple[int, ...]
-    logp: float
-    finished: bool
 
 
 @torch.no_grad()
@@ -52,8 +43,7 @@ def continue_branches(
     require_evaluation_mode(model)
     device = prefixes.next_positions.device
     limit = sampling.max_new_tokens
-    draws = np.stack([np.random.default_rng(seed).random(limit) for seed in seeds])
-    uniforms = torch.from_numpy(draws).to(device)
+    uniforms = uniforms_of(seeds, sampling, device)
     ends = torch.tensor(sorted(end_ids), device=device)
     ids = torch.zeros(len(clips), limit, dtype=torch.int64, device=device)
     logps = torch.zeros(len(clips), dtype=torch.float64, device=device)
@@ -189,23 +179,3 @@ class _Growth:
         )
         hidden: Tensor = output.last_hidden_state
         return hidden
-
-
-def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor) -> Tensor:
-    """Draw one token per row: the best one at temperature 0, else the one at the row's uniform in the nucleus' CDF.
-
-    logits: float (rows, vocabulary), untempered. uniforms: float64 (rows,), from 0 up to 1. banned_ids: int64, tokens
-    that are never drawn. Gives token ids, int64 (rows,).
-    """
-    logits = logits.index_fill(-1, banned_ids, -torch.inf)
-    if sampling.temperature == 0:
-        return logits.argmax(-1)
-    probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True, stable=True)
-    cumulative = probabilities.double().cumsum(-1)
-    # The nucleus is the shortest head that holds top_p; its last token is the one that crosses the line.
-    # NaN logits have no nucleus. The index must exist even so, or a GPU would fail with it. The log-probability of the
-    # whole reply shows that they were NaN.
-    nucleus = (((cumulative - probabilities) < sampling.top_p).sum(-1, keepdim=True) - 1).clamp(min=0)
-    threshold = uniforms.to(cumulative)[:, None] * cumulative.gather(-1, nucleus)
-    chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(max=nucleus)
-    return order.gather(-1, chosen)[:, 0]

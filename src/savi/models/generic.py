@@ -1,4 +1,4 @@
-"""A model type that savi has no record of: its properties, read off the model itself, and a warning."""
+"""A model type that savi has no record of: its properties, read off the model and the processor, and a warning."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import warnings
 from dataclasses import replace
 
 import torch
+from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedConfig, ProcessorMixin
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
 from savi.models.family import Family
-from savi.types import Frames, SaviError
+from savi.models.trial import trial_frames
+from savi.types import SaviError
+
+ROUTERS = {"gate", "router"}
+"""Names of layers that choose experts: to tune them would change which ones, and in four bits they'd choose others."""
 
 
 def takes_video(config: PreTrainedConfig) -> bool:
@@ -21,7 +26,8 @@ def takes_video(config: PreTrainedConfig) -> bool:
 def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: str) -> Family:
     """A family for an unknown type, its decoder found by building the model without weights. Warns what it lacks.
 
-    chat: a text with one video. Raises SaviError where no decoder or no visual token is to be found.
+    chat: a text with one video. Raises SaviError where no decoder is to be found, and for a processor that can't read
+    frames.
     """
     model_type = config.model_type
     try:
@@ -33,18 +39,33 @@ def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: st
     parent = decoder.rpartition(".")[0]
     around = [f"{parent}.{name}" for name, _ in model.get_submodule(parent).named_children()]
     warnings.warn(
-        f"savi has no family for {model_type!r}: its clips are laid out as the model's own forward does it, but no "
-        "test has compared its packed scores with plain ones, and LoRA takes only layers with the usual names",
+        f"savi has no family for {model_type!r}: what it knows of the type is read off the model, and no test has run "
+        "on it",
         stacklevel=2,
     )
     unquantized = (*(name for name in around if name != decoder), "lm_head")
-    family = Family(model_type, unquantized, decoder)
+    family = Family(model_type, unquantized, decoder, linear=linear_names(model.get_submodule(decoder)))
+    try:
+        row = family.video_inputs(processor, chat, trial_frames())
+    except (ValueError, TypeError, IndexError, RuntimeError, AttributeError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise SaviError(f"model.base.path: the processor of type {model_type!r} reads no frames: {reason}") from None
     # A few frames tell which token the processor writes: some write a video as images.
-    tried = torch.arange(8 * 64 * 64 * 3).remainder(251).to(torch.uint8).view(8, 64, 64, 3)
-    seconds = tuple(index / 4 for index in range(8))
-    row = family.video_inputs(processor, chat, Frames(tried, seconds, tuple(range(8)), fps=4.0, duration=2.0))
     for visual in ("video_token", "image_token"):
-        token = processor.tokenizer.convert_tokens_to_ids(getattr(processor, visual))
+        token = processor.tokenizer.convert_tokens_to_ids(getattr(processor, visual, ""))
         if (row["input_ids"] == token).sum() > 1:
             return replace(family, visual=visual)
-    raise SaviError(f"model.base.path: the processor of type {model_type!r} writes no token for a visual feature")
+    return replace(family, visual=None)
+
+
+def linear_names(decoder: nn.Module) -> tuple[str, ...]:
+    """The last names of a decoder's linear layers, in alphabetical order, without those that choose experts."""
+    return tuple(
+        sorted(
+            {
+                name.rpartition(".")[2]
+                for name, module in decoder.named_modules()
+                if isinstance(module, nn.Linear) and module.out_features > 1 and name.rpartition(".")[2] not in ROUTERS
+            }
+        )
+    )

@@ -26,6 +26,8 @@ from savi.models.attention import TREE_ATTENTION
 from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, takes_video
+from savi.models.trial import tried_way
+from savi.models.ways import Way, way_of
 from savi.models.weights import weights_digest
 from savi.world import BASE
 
@@ -58,25 +60,41 @@ class LoadedBase:
     model: PreTrainedModel
     processor: ProcessorMixin
     family: Family
+    way: Way
+    """How the questions about a clip share it."""
+
     weights: str | None
     """See :func:`savi.models.weights.weights_digest`."""
+
+
+@dataclass(frozen=True)
+class KnownBase:
+    """What is known of a base before its weights are read. path: its folder or hub name."""
+
+    path: str
+    config: PreTrainedConfig
+    processor: ProcessorMixin
+    family: Family
+    way: Way
 
 
 def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_only: bool = False) -> LoadedBase:
     """Load a base model, frozen and in evaluation mode. frames: that each clip will have, None where nobody knows yet.
 
     safetensors_only: read no weights in any other format. Others are unpickled, though never into more than tensors.
-    Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type savi has no family for, a
-    decoder with sliding windows, a processor that can't put a video into a chat, and too few frames for it.
+    Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type that takes no video, a processor
+    that can't put a video into a chat, and too few frames for it.
     """
-    path, processor, family = load_family(settings, frames)
+    known = load_known(settings, frames)
+    family = known.family
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
-        "attn_implementation": "sdpa",
         "trust_remote_code": settings.trust_remote_code,
         "use_safetensors": True if safetensors_only else None,
     }
+    if known.way.name != "plain":
+        options["attn_implementation"] = "sdpa"
     if settings.nf4:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -86,23 +104,29 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
             llm_int8_skip_modules=list(family.unquantized),
         )
     try:
-        model = AutoModelForImageTextToText.from_pretrained(path, **options)
+        model = AutoModelForImageTextToText.from_pretrained(known.path, **options)
     except (OSError, ValueError, ImportError) as error:
         raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
     if settings.nf4:
         _keep_canonical_layout(model)
-    family.language_model(model).set_attn_implementation(TREE_ATTENTION)
+    if known.way.name != "plain":
+        family.language_model(model).set_attn_implementation(TREE_ATTENTION)
     model.requires_grad_(False)
     model.eval()
+    way = known.way
+    if way.name != "plain" and family.model_type not in FAMILIES:
+        way = tried_way(model, known.processor, family, way)
+        if way.name == "plain":
+            family.language_model(model).set_attn_implementation("sdpa")
     if settings.gradient_checkpointing:
         # The old name goes in transformers 6; the lowest version that savi takes knows no other.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    return LoadedBase(model, processor, family, weights_digest(path))
+    return LoadedBase(model, known.processor, family, way, weights_digest(known.path))
 
 
-def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str, ProcessorMixin, Family]:
-    """What is known of a base before its weights are read: where it is, its processor, its family.
+def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
+    """Read all of a base but its weights.
 
     Raises SaviError as load_base does.
     """
@@ -124,7 +148,7 @@ def load_family(settings: BaseSettings, frames: int | None = None) -> tuple[str,
             f"data.frames must be at least {family.least_frames} for models of type {family.model_type} "
             f"({settings.path}), not {frames}"
         )
-    return path, processor, family
+    return KnownBase(path, config, processor, family, way_of(config, family))
 
 
 def _at_home(path: str) -> str:
@@ -143,7 +167,7 @@ def fingerprint(model: PreTrainedModel) -> str:
 
 
 def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
-    """A checkpoint's configuration, if it is of a video-LLM that can share a prefix; else SaviError."""
+    """A checkpoint's configuration, if it is of a video-LLM; else SaviError."""
     if path.startswith((".", "/")) and not (Path(path) / "config.json").is_file():
         raise SaviError(f"model.base.path: {path} is not a model folder (it has no config.json)")
     try:
@@ -154,14 +178,6 @@ def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
         raise SaviError(
             f"model.base.path: {path} is of type {config.model_type!r}, which takes no video "
             f"(types that savi is tested with: {', '.join(sorted(FAMILIES))})"
-        )
-    text = config.get_text_config()
-    windowed = set(getattr(text, "layer_types", None) or ()) - {"full_attention"}
-    if windowed or getattr(text, "sliding_window", None):
-        # A branch's mask is given to every layer as it is: the window would be ignored, and the scores be others.
-        raise SaviError(
-            f"model.base.path: {path} has layers without full attention ({', '.join(sorted(windowed)) or 'windows'}), "
-            "so its clips can't be read once for all their questions"
         )
     return config
 

@@ -9,6 +9,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 from savi.models.family import ClipPrefix, DecoderArguments, Family, decoder_inputs
 from savi.types import Frames, SaviError
 
+
+class NotSharedError(SaviError):
+    """A model whose clips can't be shared between prompts. The message is the reason, as a clause."""
+
+
 CACHED = {"inputs_embeds", "position_ids"}
 IDLE = {"attention_mask", "cache_position"}
 """Inputs that carry no information for a row that is read alone and from its start."""
@@ -19,8 +24,8 @@ def encode_prefix(
 ) -> ClipPrefix:
     """Encode a clip. chat: a chat about it without a prompt, see :meth:`savi.models.chat.Chat.text`.
 
-    Raises SaviError for a model whose decoder takes inputs that a prefix does not hold, and for a tokenizer that does
-    not give back the text behind the clip: that text could not be told from what the processor wrote.
+    Raises NotSharedError for a model whose decoder takes inputs that a prefix does not hold, and for a tokenizer that
+    does not give back the text behind the clip: that text could not be told from what the processor wrote.
     """
     inputs = family.video_inputs(processor, chat, frames)
     ids = inputs["input_ids"][0]
@@ -29,7 +34,7 @@ def encode_prefix(
     behind = processor.tokenizer.decode(ids[length - 1 :], clean_up_tokenization_spaces=False).removeprefix(visual)
     written = chat.partition(family.video_token(processor))[2]
     if not behind.endswith(written):
-        raise SaviError(f"the tokenizer of {family.model_type} turns {written!r} into {behind!r}")
+        raise NotSharedError(f"the tokenizer of type {family.model_type!r} turns {written!r} into {behind!r}")
     given = decoder_inputs(model, family.language_model(model), {k: v.to(model.device) for k, v in inputs.items()})
     deep = family.deep_features(given, length)
     _check_cached(given, family)
@@ -50,10 +55,7 @@ def _check_cached(given: DecoderArguments, family: Family) -> None:
     if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
         lost.add("attention_mask")
     if lost:
-        raise SaviError(
-            f"models of type {family.model_type!r} can't share a clip between questions: their decoder takes "
-            f"{', '.join(sorted(lost))} too"
-        )
+        raise NotSharedError(f"the decoder of type {family.model_type!r} takes {', '.join(sorted(lost))} too")
 
 
 def _positions(given: DecoderArguments) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log-probabilities of responses, two ways: packed (what savi trains with) and plain (the oracle of its tests)."""
+"""Log-probabilities of packed responses: one row per clip, its prefix once, then the tree of its branches."""
 
 from __future__ import annotations
 
@@ -55,22 +55,6 @@ def score_packed(
         sum(counts),
     )
     return ResponseScores(logps, torch.bincount(segments, minlength=sum(counts)).to(device))
-
-
-def score_plain(
-    model: PreTrainedModel, family: Family, inputs: Sequence[dict[str, Tensor]], response_lengths: Sequence[int]
-) -> ResponseScores:
-    """Score each response in a row of its own, through the model's public forward and nothing of ours.
-
-    inputs: processor outputs of prompt and response in one row. response_lengths: how many of its last tokens are
-    the response.
-    """
-    sums = []
-    for row, length in zip(inputs, response_lengths, strict=True):
-        logits = model(**row, use_cache=False).logits[0, -length - 1 : -1]
-        targets = row["input_ids"][0, -length:]
-        sums.append(logits.float().log_softmax(-1).gather(-1, targets[:, None]).sum())
-    return ResponseScores(torch.stack(sums), torch.tensor(response_lengths))
 
 
 def position_ids(positions: Tensor) -> Tensor:

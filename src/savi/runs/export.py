@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from savi.errors import SaviError
 from savi.models.adapters import lora_config
-from savi.models.load import load_family, read_config
+from savi.models.load import load_known
 from savi.runs import plain
 from savi.runs.card import model_card
 from savi.runs.read import ADAPTER, Run, load_adapter, load_run_base
@@ -28,7 +28,8 @@ def export_adapter(run: Run, folder: Path) -> list[str]:
 
     Raises SaviError for a folder that isn't empty, and where the base's configuration can't be read.
     """
-    path, _, family = load_family(run.base)
+    known = load_known(run.base)
+    path, family = known.path, known.family
     _take(folder)
     shutil.copyfile(run.folder / ADAPTER, folder / ADAPTER.name)
     base = str(Path(path).resolve()) if Path(path).is_dir() else path
@@ -49,7 +50,7 @@ def export_merged(run: Run, folder: Path) -> list[str]:
     Raises SaviError for a folder that isn't empty, and for a base that isn't the run's.
     """
     _take(folder)
-    config = read_config(load_family(run.base)[0], run.base.trust_remote_code)
+    config = load_known(run.base).config
     dtype: Any = str(config.dtype or run.base.dtype).removeprefix("torch.")
     loaded = load_run_base(run, replace(run.base, dtype=dtype, nf4=False, gradient_checkpointing=False))
     merged: Any = load_adapter(run, loaded).merge_and_unload()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities import rank_zero_info
 
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
@@ -85,6 +86,7 @@ class AlignedModel(LightningModule):
         if self.lm is not None:
             return
         loaded = load_base(self.base_settings, self.frames)
+        rank_zero_info(loaded.way.line)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)

@@ -18,7 +18,7 @@ from savi.critique.critics import (
 )
 from savi.critique.truth import TruthCritic
 from savi.models.adapters import attach_lora
-from savi.models.load import BaseSettings, load_base, load_family
+from savi.models.load import BaseSettings, load_base, load_known
 from savi.models.video_lm import VideoLM
 from savi.training.aligned_model import AlignedModel
 from savi.types import Clip, SaviError
@@ -32,7 +32,7 @@ def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_bat
         TruthCritic(clips)
     if settings.base:
         try:
-            load_family(BaseSettings(path=settings.base), frames)
+            load_known(BaseSettings(path=settings.base), frames)
         except SaviError as error:
             raise SaviError(f"model.chain.critic.base: {str(error).removeprefix('model.base.path: ')}") from None
 

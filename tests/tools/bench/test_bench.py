@@ -58,8 +58,8 @@ def test_operations_by_hand(tmp_path: Path) -> None:
     noise, frames = clip(16)
     asked = questions(0)[:1]
     with torch.no_grad():
-        prefix = len(lm.encode([noise], [frames]).prefixes[0])
-    prompt = len(lm.chat.prompt_ids(asked[0].prompt, lm.encode([noise], [None]).prefixes[0]))
+        prefix = len(lm.encode([noise], [frames]).read.prefixes[0])
+    prompt = len(lm.chat.prompt_ids(asked[0].prompt, lm.encode([noise], [None]).read.prefixes[0]))
     read = 24  # of 24 letters and the end token, all but the last
     branches = prompt + 2 * read
     weights = 2 * (64 * 64 * 2 + 2 * 64 * 32 + 3 * 64 * 128)

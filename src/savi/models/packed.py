@@ -1,0 +1,126 @@
+"""Clips that are read once for all their prompts: one row a clip, its branches in a tree behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel
+
+from savi.conversations import Conversation, opening
+from savi.errors import SaviError
+from savi.inference import GenerateRequest, ResponseScores
+from savi.models.chat import Chat
+from savi.models.family import ClipPrefix, clips_at_once
+from savi.models.generate import continue_branches
+from savi.models.kv_cache import KVCache, fill_kv_cache
+from savi.models.prefix import encode_prefix
+from savi.models.prefix_cache import PrefixCache
+from savi.models.score import score_packed
+from savi.models.sharing import Continuation, ResponseIds
+from savi.models.tree import TokenizedRequest
+from savi.types import Clip, Frames, OpenedClip, Sampling
+
+
+class PackedSharing:
+    """Encodes each clip into a prefix (implements :class:`savi.models.sharing.Sharing`)."""
+
+    def __init__(self, model: PreTrainedModel, chat: Chat, cache: PrefixCache) -> None:
+        self.model = model
+        self.chat = chat
+        self.cache = cache
+
+    def is_cached(self, clip: Clip) -> bool:
+        return clip in self.cache
+
+    @torch.no_grad()
+    def read(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> PackedClips:
+        """No gradient is recorded: the vision tower and the embedding are frozen."""
+        prefixes = []
+        for clip, clip_frames in zip(clips, frames, strict=True):
+            prefix = self.cache.get(clip)
+            if prefix is None:
+                if clip_frames is None:
+                    raise SaviError(
+                        f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
+                        "resume the run"
+                    )
+                chat = self.chat.text(_opening(clip))
+                prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, clip_frames)
+                self.cache.add(clip, prefix, clip_frames.file)
+            prefixes.append(prefix.to(self.model.device))
+        return PackedClips(self.model, self.chat, clips, prefixes)
+
+
+@dataclass
+class PackedClips:
+    """Clips whose prefixes are encoded (implements :class:`savi.models.sharing.ReadClips`).
+
+    The prefixes depend on frozen weights only. Keys and values depend on the adapter too: they are computed when
+    something is first generated, and must not be used for generation after a step of the optimizer.
+    """
+
+    model: PreTrainedModel
+    chat: Chat
+    clips: Sequence[Clip]
+    prefixes: Sequence[ClipPrefix]
+    _kv_cache: KVCache | None = field(default=None, init=False, repr=False)
+
+    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Continuation]:
+        if self._kv_cache is None:
+            self._kv_cache = fill_kv_cache(self.model, self.chat.family, self.prefixes)
+        return continue_branches(
+            self.model,
+            self.chat.family,
+            self._kv_cache,
+            clips=[request.clip for request in requests],
+            prompts=[self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]) for request in requests],
+            seeds=[request.seed for request in requests],
+            sampling=sampling,
+            end_ids=self.chat.end_ids,
+            banned_ids=torch.tensor(self.chat.banned_ids, device=self.model.device),
+        )
+
+    def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:
+        order, by_clip = self._by_clip(requests)
+        clips = [index for index, group in enumerate(by_clip) if group]
+        # With gradients the caller decides on the memory: all requests stay in memory for one backward pass.
+        at_once = len(clips) if torch.is_grad_enabled() else clips_at_once(self.prefixes)
+        parts = [
+            score_packed(self.model, self.chat.family, [self.prefixes[i] for i in some], [by_clip[i] for i in some])
+            for some in (clips[start : start + at_once] for start in range(0, len(clips), at_once))
+        ]
+        index = torch.tensor(order, device=self.model.device)
+        logps = torch.cat([part.logps for part in parts])[index]
+        return ResponseScores(logps, torch.cat([part.lengths for part in parts])[index])
+
+    def tokenize(self, request: ResponseIds) -> TokenizedRequest:
+        """The token ids of a request behind the prefix of its clip.
+
+        Raises SaviError for a prompt that the chat template can't write behind that prefix.
+        """
+        clip = self.clips[request.clip]
+        if opening(request.prompt) != _opening(clip):
+            raise ValueError(f"clip {clip.id} was encoded behind another text than that of the prompt")
+        return TokenizedRequest(self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]), request.responses)
+
+    def _by_clip(self, requests: Sequence[ResponseIds]) -> tuple[list[int], list[list[TokenizedRequest]]]:
+        """Requests grouped by clip, and for each response, as asked for, its place among the grouped ones."""
+        grouped: list[list[TokenizedRequest]] = [[] for _ in self.prefixes]
+        asked: list[tuple[int, int]] = []
+        for request in requests:
+            asked.append((request.clip, len(grouped[request.clip])))
+            grouped[request.clip].append(self.tokenize(request))
+        places: dict[tuple[int, int], range] = {}
+        count = 0
+        for clip, group in enumerate(grouped):
+            for index, tokenized in enumerate(group):
+                places[clip, index] = range(count, count + len(tokenized.responses))
+                count += len(tokenized.responses)
+        return [place for key in asked for place in places[key]], grouped
+
+
+def _opening(clip: Clip) -> Conversation:
+    """What comes before the video in the conversations about a clip."""
+    return clip.opening if isinstance(clip, OpenedClip) else ()

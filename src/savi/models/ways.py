@@ -1,0 +1,61 @@
+"""Which way of sharing a model gets: decided by the kinds of its decoder's layers, before its weights are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from savi.models.chat import Chat
+from savi.models.family import Family
+from savi.models.packed import PackedSharing
+from savi.models.plain import PlainSharing
+from savi.models.prefix_cache import PrefixCache
+from savi.models.sharing import Sharing
+
+WayName = Literal["tree", "state", "plain"]
+
+STATE_DECODERS: frozenset[str] = frozenset()
+"""Types of decoders whose recurrent layers hand their state on, see :mod:`savi.models.states`."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the questions about a clip share it. reason: of `plain`, what keeps the clip from being shared."""
+
+    name: WayName
+    reason: str = ""
+
+    @property
+    def line(self) -> str:
+        """What a run says of it at its start."""
+        if self.name == "plain":
+            return (
+                f"sharing a clip: plain. {self.reason}, so the model reads a clip anew for every question and "
+                "response; this is exact and slow"
+            )
+        once = "the model reads a clip once for all its questions and responses"
+        how = "in every layer" if self.name == "tree" else "and the states of the recurrent layers"
+        return f"sharing a clip: {self.name}. With full attention {how}, {once}"
+
+
+def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
+    """The way for a checkpoint's configuration. family: its own, as far as it is known yet."""
+    if family is not None and family.visual is None:
+        return Way("plain", f"The processor of type {config.model_type!r} writes no token for a visual feature")
+    text = config.get_text_config()
+    kinds = set(getattr(text, "layer_types", None) or ())
+    others = sorted(kinds - {"full_attention", "linear_attention"})
+    if others or getattr(text, "sliding_window", None):
+        return Way("plain", f"The decoder has layers of another kind ({', '.join(others) or 'sliding windows'})")
+    if "linear_attention" in kinds:
+        if text.model_type in STATE_DECODERS:
+            return Way("state")
+        return Way("plain", f"savi can't hand on the state of the recurrent layers of type {text.model_type!r}")
+    return Way("tree")
+
+
+def sharing(way: Way, model: PreTrainedModel, chat: Chat, cache: PrefixCache) -> Sharing:
+    """A model's way at work."""
+    return PlainSharing(model, chat) if way.name == "plain" else PackedSharing(model, chat, cache)
