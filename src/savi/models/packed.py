@@ -46,7 +46,7 @@ class PackedSharing:
                         f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
                         "resume the run"
                     )
-                chat = self.chat.text(_opening(clip))
+                chat = self.chat.text(_opening(clip) or "")
                 prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, clip_frames)
                 self.cache.add(clip, prefix, clip_frames.file)
             prefixes.append(prefix.to(self.model.device))
