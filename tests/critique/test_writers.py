@@ -128,9 +128,9 @@ def test_apologies_are_cut_off_or_filtered() -> None:
     pairs, traces = build(writer)
     assert_sound(writer, pairs)
     counts = outcomes(traces)
-    assert counts["task talk"] > 20
+    assert counts["task talk"] > 5  # in the middle of a sentence; in sentences of its own it is cut off
     assert counts["unparsable"] > 5
-    assert counts["pair"] > 10
+    assert counts["pair"] > 20
     assert set(counts) == {"pair", "answer approved", "task talk", "unparsable"}
     assert "many replies are malformed" in measure(writer).concerns()
 

@@ -165,10 +165,10 @@ def test_answers_lose_their_dress_and_nothing_else(reply: str, expected: str) ->
     assert parse_revision(reply) == expected
 
 
-def test_a_revision_loses_the_remarks_below_it() -> None:
+def test_answers_and_revisions_lose_the_remarks_below_them() -> None:
     assert parse_revision("Answer: The cup is red.\n\n**Explanation:** I corrected the colour.") == "The cup is red."
     assert parse_revision("The cup is red.\n(Note: the critique was right.)") == "The cup is red."
-    assert parse_answer("It falls.\nNote: it is red.") == "It falls.\nNote: it is red."
+    assert parse_answer("It falls.\nNote: it is red.") == "It falls."
 
 
 def test_critiques_lose_their_label() -> None:

@@ -5,52 +5,73 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from savi.prompts.answers import EARLIER, FAREWELL, LABEL_START, PREFACE, REFUSAL
-from savi.prompts.markup import Unparsable, unlabel, visible
+from savi.prompts.answers import EARLIER, FAREWELL, PREFACE
+from savi.prompts.labels import without_label
+from savi.prompts.markup import Unparsable, bare, visible
+from savi.prompts.refusals import refuses
 
 Verdict = Literal["right", "wrong"]
 
-CRITIQUE_LABEL = re.compile(
-    rf"""^(?:{LABEL_START}(?:critique|criticism|critic|feedback|review|evaluation|assessment|analysis)
-        (?:\s+of\ the\ (?:proposed\ )?answer)?\s*(?:\s[-–—]|[:：])
-    |(?:批评|评论|评价|评估|点评|反馈|分析)(?:意见)?\s*[:：])\s*""",
-    re.IGNORECASE | re.VERBOSE,
-)
-CRITIQUE_HEADING = re.compile(
-    rf"^(?:{LABEL_START}(?:critique|criticism|feedback|review|evaluation|assessment)|批评|评论|评价)$",
-    re.IGNORECASE | re.VERBOSE,
-)
 LABELED = re.compile(
-    r"""(?:verdict|conclusion|judge?ment|overall|final\ assessment|assessment|rating|结论|判定|判断|总评)
-    [*_\s]*[:：][*_\s]*(?:the\ (?:proposed\ )?answer\ is\s+|答案(?:是)?)?[*_]*(?P<said>[^\n]*)""",
+    r"""(?<![a-z])(?:verdict|conclusion|judge?ment|overall|assessment|rating|correctness|结论|判定|判断|总评|评判|裁定)
+    (?:\*\*|[*_"\s>\])】])*(?:[:：>]|[-–—](?=\s)|\n\s*(?=\W*\w)|\bis\b(?:\ that\b)?|是)[*_"\s]*(?P<said>[^\n]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+BOXED = re.compile(r"\\boxed\{(?P<said>[^{}\n]*)")
 STATED = re.compile(
-    rf"""\b(?:the|this|your)\ (?:{EARLIER}\ )?(?:answer|response)\ (?:is|was|seems|appears)(?:\ to\ be)?
-        \s+(?P<said>[^\n.;]*)
-    |(?:答案|回答)(?:是)?(?P<chinese>[^\n。；]*)""",
+    rf"""\b(?:the|this|your|its|that)\ (?:{EARLIER}\ )?(?:answer|response|reply|draft)
+        (?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)(?:\ (?:seems|appears)\ to\ be)?
+        (?P<said>[^\n.;!?]*)
+    |(?:答案|回答|草稿)(?!说|称|提到|给出)(?:是)?(?P<chinese>[^\n。；！]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+FAULTS = r"""(?:errors?|mistakes?|inaccurac(?:y|ies)|issues?|problems?|omissions?|hallucinations?|inconsistenc(?:y|ies)
+    |discrepanc(?:y|ies)|contradictions?|faults?|flaws?|corrections?|changes?|revisions?|improvements?)"""
+FAULTLESS = re.compile(
+    rf"""(?:\b(?:no|not|never|without|free\ of|neither|nothing|zero)|n['’]t)\b
+        (?:\ (?:(?!correct|right|accurate|true)\w+)){{0,3}}
+        \ (?:{FAULTS}|wrong|incorrect|inaccurate|missing|false|contradict\w*|miss(?:es|ed)?|omit\w*|nor\ wrong)\b
+        (?:\ (?:are|is|needed|necessary|required|found))*
+    |(?:没有?|并?无|未发现|不存在|不需要?|无需)(?:任何|明显)?的?(?:错误|问题|遗漏|不准确|矛盾|修改|更正)|无误|不错""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""That nothing is wrong, which has words of WRONG in it."""
+
 WRONG = re.compile(
-    r"""(?<!not\ )\b(?:incorrect|wrong|inaccurate|false|mistaken|flawed|misleading|incomplete|unsupported|erroneous
-    |partially|partly|mostly|not\ (?:\w+\ )?(?:correct|right|accurate|true)
-    |needs?\ (?:correction|revision|improvement))\b
-    |错误|不正确|不准确|有误|不对|部分""",
+    rf"""(?:\b(?:not|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}(?:correct|right|accurate|true|valid
+        |match\w*|agree\w*|consistent|supported|reflect\w*|complete|faithful|support)\b
+    |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed|misleading
+    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|partial(?:ly)?|partly|mostly|almost|nearly|half|largely
+    |fail(?:s|ed)?|omit\w*|omission|miss(?:es|ed|ing)?|lacks?|overlook\w*|misidentif\w*|overstat\w*|reject(?:ed)?
+    |{FAULTS}|needs?\ (?:to\ be\b|\w*\ ?(?:correction|revision|improvement)))\b
+    |错|不正确|不准确|有误|不对|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
     re.IGNORECASE | re.VERBOSE,
 )
 RIGHT = re.compile(
-    r"\b(?:correct|right(?!-)|accurate|true|valid|no errors?|no issues?|not (?:wrong|incorrect))\b"
-    r"|正确|准确|无误|^\s*对\s*[。！]?$",
-    re.IGNORECASE,
+    r"""\b(?:correct(?:ly)?|right(?!-)|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|consistent
+    |supported|in\ line|fine|acceptable|approved?)\b
+    |正确|准确|符合|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
+    re.IGNORECASE | re.VERBOSE,
+)
+NEITHER = re.compile(
+    r"""\bneither\ (?:right|wrong|correct|incorrect)\ nor\b
+    |\b(?:right|correct)\b\W*(?:or|/|\|)\W*(?:verdict\W*)?(?:wrong|incorrect)
+    |\bnot\ (?:sure|certain|clear)\b|正确(?:还是|或|/)错误""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""No verdict: both words, or doubt."""
+
+BUT = re.compile(
+    r"(?:^|[.!;。！\s])(?:however|but|although|though|yet|except|但是?|不过|然而)(?=[\s,，]|[\u4e00-\u9fff])", re.I
 )
 
 
 def parse_critique(reply: str) -> str:
     """The critique without label, quotes and fences. Raises Unparsable."""
     text = PREFACE.sub("", visible(reply))
-    if REFUSAL.match(text):
+    if refuses(text):
         raise Unparsable("a refusal")
-    return unlabel(FAREWELL.sub("", text), CRITIQUE_LABEL, CRITIQUE_HEADING)
+    return bare(without_label(FAREWELL.sub("", text), "critique"))
 
 
 def read_verdict(critique: str) -> Verdict | None:
@@ -58,11 +79,22 @@ def read_verdict(critique: str) -> Verdict | None:
 
     An answer that is right in part is wrong: something in it has to change.
     """
-    labeled = [match["said"] for match in LABELED.finditer(critique)]
-    stated = [match["said"] or match["chinese"] or "" for match in STATED.finditer(critique)]
-    for said in [*labeled[::-1], *stated[::-1]]:
-        if WRONG.search(said):
-            return "wrong"
-        if RIGHT.search(said):
-            return "right"
+    labeled = [match["said"] for pattern in (BOXED, LABELED) for match in pattern.finditer(critique)]
+    for said in labeled[::-1]:
+        if NEITHER.search(said):
+            return None
+        if verdict := _judged(said):
+            return verdict
+    for match in [*STATED.finditer(critique)][::-1]:
+        if verdict := _judged(match["said"] or match["chinese"] or ""):
+            contrasted = BUT.search(critique, match.end())
+            return "wrong" if contrasted and WRONG.search(critique, contrasted.end()) else verdict
     return None
+
+
+def _judged(said: str) -> Verdict | None:
+    """The verdict of a statement: wrong where anything in it is wrong."""
+    rest, faultless = FAULTLESS.subn(" ", said)
+    if WRONG.search(rest):
+        return "wrong"
+    return "right" if faultless or RIGHT.search(rest) else None

@@ -14,10 +14,12 @@ THOUGHT_NAMES = "think|thinking|thought|reasoning|reflection|analysis|scratchpad
 THOUGHT = re.compile(rf"<(?P<name>{THOUGHT_NAMES})>.*?</(?P=name)>", re.IGNORECASE | re.DOTALL)
 THOUGHT_END = re.compile(rf"^.*</(?:{THOUGHT_NAMES})>", re.IGNORECASE | re.DOTALL)
 THOUGHT_START = re.compile(rf"<(?:{THOUGHT_NAMES})>", re.IGNORECASE)
-TAGGED = re.compile(r"<(?P<name>answer|response|output|final_answer|final)>(.*?)(?:</(?P=name)>|$)", re.I | re.DOTALL)
+TAGGED = re.compile(
+    r"<(?P<name>(?:(?:final|revised|improved|corrected)_?)?(?:answer|response|output|revision)|final)>(.*?)(?:</(?P=name)>|$)",
+    re.IGNORECASE | re.DOTALL,
+)
 ANNOUNCEMENT = re.compile(r"(?:here(?:['’]s| is| are)|below is|the following|my|this is|以下|下面)\b", re.IGNORECASE)
 """How a line begins that, with a colon at its end, announces the text below it."""
-BOXED = re.compile(r"^\\boxed\{(.*)\}\.?$", re.DOTALL)
 
 
 class Unparsable(ValueError):  # noqa: N818 (it states what the reply is)
@@ -40,9 +42,7 @@ def visible(reply: str) -> str:
         raise Unparsable("a thought without an end")
     if tagged := list(TAGGED.finditer(text)):
         text = tagged[-1][2]
-    text = FENCE.sub("", text).strip()
-    boxed = BOXED.match(text)
-    return boxed[1].strip() if boxed else text
+    return FENCE.sub("", text).strip()
 
 
 def undress(text: str) -> str:
@@ -71,19 +71,16 @@ def whole_sentences(text: str) -> str:
     return text[: ends[-1]].strip() if ends else ""
 
 
-def unlabel(text: str, label: re.Pattern[str], heading: re.Pattern[str]) -> str:
-    """Without the label or heading at its start, however it is emphasized, and without quotes around what is left.
+def bare(text: str) -> str:
+    """A text without an announcement above it, marks of a quotation, and emphasis and quotes around all of it.
 
     Raises Unparsable where no word is left.
     """
     head, newline, rest = text.strip().partition("\n")
-    bare = re.sub(r"^#+\s*|[*_]", "", head).strip()
-    if newline and rest.strip() and (heading.match(bare) or (bare.endswith((":", "：")) and ANNOUNCEMENT.match(bare))):
-        text = rest.strip()
-    start = re.match(r"^[#*_\s]*([^:：*_\n]{1,60}?(?:\s[-–—]|[*_]*[:：])[*_]*)\s*", text)
-    if start and label.fullmatch(re.sub(r"[*_]", "", start[1])):
-        text = text[start.end() :]
-    text = text.strip()
+    head = re.sub(r"^#+\s*|[*_]", "", head).strip()
+    if newline and rest.strip() and head.endswith((":", "：")) and ANNOUNCEMENT.match(head):
+        text = rest
+    text = re.sub(r"^[ \t]*>[ \t]?", "", text, flags=re.MULTILINE).strip()
     whole = BOLD.fullmatch(text)
     text = unquote((whole[1] or whole[2]) if whole and "**" not in text[2:-2] else text)
     if not re.search(r"\w", text):
