@@ -46,7 +46,7 @@ EARLIER = r"(?:draft|proposed|original|previous|initial|given|first|provided|ear
 CHINESE_EARLIER = "(?:建议|提议|提出|原|原来|原始|之前|最初|初始)的?(?:答案|回答)"
 JUDGED = r"(?:correct|right|accurate|fine|good|perfect|true|valid|wrong|incorrect|inaccurate|false|mistaken)"
 JUDGMENT = re.compile(
-    rf"^\\W*(?:the {EARLIER} )?(?:(?:the )?(?:answer|draft) is )?(?:not )?(?:partially )?{JUDGED}\\W*$"
+    rf"^\W*(?:the {EARLIER} )?(?:(?:the )?(?:answer|draft) is )?(?:not )?(?:partially )?{JUDGED}\W*$"
     r"|^\W*(?:答案)?(?:是)?(?:不|部分|完全)?(?:正确|错误|准确|对)(?:的)?\W*$",
     re.IGNORECASE,
 )
@@ -54,8 +54,11 @@ JUDGMENT = re.compile(
 
 TALK = re.compile(
     rf"""^(?:
-    (?:(?:the|this|that|your|my)\s+)?{EARLIER}\s+(?:answer|reply|response)\b(?!\ (?:team|time|unit))
-    |(?:the|this|your|my)\ (?:draft|notes?|reviewer)\ (?:(?:is|are|was|were|seems?)\ (?:\w+ly\ )?{JUDGED}
+    (?:(?:the|this|that|your|my)\s+)?(?:draft|proposed|original|previous|initial|earlier|suggested)\s+
+        (?:answer|reply|response)\b(?!\ (?:team|time|unit))
+    |(?:the|this|that|your|my)\ {EARLIER}\ (?:answer|reply|response)\ (?:is|was|seems?|says?|said|states?|claims?
+        |mentions?|\w+ly|miss(?:es|ed)|omits|fails|needs|contains|does|has|had)\b
+    |(?:the|this|your|my)\ (?:draft|notes|reviewer)\ (?:(?:is|are|was|were|seems?)\ (?:\w+ly\ )?{JUDGED}
         |(?:\w+ly\ )?(?:says?|states?|confirms?|agrees?|mentions?|claims?|points?\ out|suggests?|indicates?|notes?
         |identif(?:y|ies)|highlights?|already|needs?|answers?|misses|omits|contains?)\b)
     |(?:the|this|that|my)\ (?:answer|response|reply|revision|version|correction)
