@@ -24,7 +24,7 @@ LAYERS = (
     ("video", "prompts", "objective"),
     ("world",),
     ("models", "critique", "evaluation"),
-    ("data",),
+    ("data", "record"),
     ("training",),
     ("report", "runs"),
     ("cli",),

@@ -83,7 +83,7 @@ ADDITIONS: dict[str, Edits] = {
                 "            )",
             ),
         ],
-        "src/savi/training/settings_kinds.py": [
+        "src/savi/record/settings_kinds.py": [
             (
                 '    "model.filters.least_logp": ID,',
                 '    "model.filters.most_red": ID,\n    "model.filters.least_logp": ID,',
@@ -114,7 +114,7 @@ ADDITIONS: dict[str, Edits] = {
                 '    TurnSpec("second look", "second_look", parse_revision),\n',
             )
         ],
-        "src/savi/training/settings_kinds.py": [
+        "src/savi/record/settings_kinds.py": [
             (
                 f'    "model.chain.revision.{name}": ID,',
                 f'    "model.chain.revision.{name}": ID,\n    "model.chain.second_look.{name}": ID,',

@@ -23,12 +23,12 @@ import yaml
 from safetensors.torch import save_file
 
 from savi.cli.main import main
+from savi.record.checkpoint_files import newest_checkpoint
+from savi.record.metrics import read_rows
+from savi.record.renamed import RENAMED, earlier_names
 from savi.runs.read import read_run
-from savi.training import checkpoint_files
-from savi.training.checkpoint_files import newest_checkpoint
-from savi.training.metrics_file import read_rows
+from savi.training import checkpoints
 from savi.training.module import SelfAlignment
-from savi.training.renamed import RENAMED, earlier_names
 from savi.training.self_critique import SelfCritique
 from savi.world import BASE
 from tests.real_videos import real_videos
@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_files, "fsync", full)
+        patch.setattr(checkpoints, "fsync", full)
         line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last"), capsys)
     assert "round_01.ckpt: the checkpoint can't be written: No space left on device" in line
     assert contents(run / "checkpoints") == before

@@ -23,7 +23,7 @@ from PIL import Image
 from savi.cli import main
 from savi.critique.chain import CritiqueChain
 from savi.critique.store import ClipResult
-from savi.training.run_folder import lock_run
+from savi.record.lock import lock_run, unlock_run
 from tests.real_videos import real_videos
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
@@ -251,8 +251,10 @@ def test_a_run_that_another_process_is_at_is_left_alone(
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(run, copy)
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.suffix in (".jsonl", ".yaml")}
-    with lock_run(copy), pytest.raises(SystemExit) as stop:
+    lock = lock_run(copy)
+    with pytest.raises(SystemExit) as stop:
         main(arguments(tmp_path, "--ckpt_path=last", "--trainer.max_epochs=3"))
+    unlock_run(lock)
     assert stop.value.code == 2
     assert "another process is still at work" in capsys.readouterr().err
     assert before == {path: path.stat().st_mtime_ns for path in before}

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from savi.cli.config import merge_experiments
-from savi.training.renamed import rename
+from savi.record.renamed import rename
 from tools.paper.plan import Fit
 
 SECTIONS = ("model", "data")

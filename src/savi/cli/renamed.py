@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from savi.distributed.failures import is_first
-from savi.training.renamed import RENAMED, RENAMED_VALUES, current_key, rename
+from savi.record.renamed import RENAMED, RENAMED_VALUES, current_key, rename
 
 
 def rename_file(settings: Any, place: str) -> Any:

@@ -15,6 +15,7 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
 
 from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
@@ -22,6 +23,7 @@ from savi.cli.parser import SaviArgumentParser, one_line_of
 from savi.cli.quiet import quiet
 from savi.distributed.failures import one_line
 from savi.errors import SaviError, SettingError, check_number
+from savi.record.resume import checkpoint_to_resume, checkpoint_to_validate, versions
 from savi.report.closing import close_fit, close_validate
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.datamodule import ClipDataModule
@@ -29,7 +31,6 @@ from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
 from savi.training.module import SelfAlignment
 from savi.training.progress import RoundProgressBar
-from savi.training.resume import checkpoint_to_resume, checkpoint_to_validate, versions
 from savi.training.run_folder import run_folder
 from savi.training.starts import StartRecord, settings_of
 from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
@@ -131,12 +132,13 @@ class SaviCLI(LightningCLI):
         """Choose the checkpoint of a run's folder, or the one in a file. A fit may begin with its first clip."""
         parser = self._parser(self.subcommand)
         given, defaults = settings_of(parser, config), settings_of(parser, parser.get_defaults(skip_validation=True))
-        if self.subcommand == "validate":
-            config.ckpt_path = str(checkpoint_to_validate(place, given, defaults).path)
-            return
-        checkpoint = checkpoint_to_resume(place, given, defaults)
-        config.ckpt_path = str(checkpoint.path) if checkpoint else None
-        self.resume_step = checkpoint.step if checkpoint else 0
+        take_up = checkpoint_to_validate if self.subcommand == "validate" else checkpoint_to_resume
+        taken = take_up(place, given, defaults)
+        for note in taken.notes:
+            rank_zero_info(note)
+        config.ckpt_path = str(taken.checkpoint.path) if taken.checkpoint else None
+        if self.subcommand == "fit":
+            self.resume_step = taken.checkpoint.step if taken.checkpoint else 0
 
     def _parse_ckpt_path(self) -> None:
         """Take no settings out of a checkpoint, as Lightning would: those of the command count."""

@@ -16,8 +16,8 @@ from savi.models.adapters import LoraSettings, load_lora
 from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
-from savi.training.renamed import rename
-from savi.training.resume import newest_config
+from savi.record.renamed import rename
+from savi.record.resume import newest_config
 from savi.types import Sampling, SaviError
 
 ADAPTER = Path("adapter") / "adapter_model.safetensors"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+from os import fsync
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from savi.errors import SaviError
 from savi.files import replacing
-from savi.training.checkpoint_files import RunCheckpointIO, newest_checkpoint
+from savi.record.checkpoint_files import newest_checkpoint, read_checkpoint
 from savi.training.run_folder import run_folder
 
 
@@ -25,6 +29,31 @@ def count_finished_round(trainer: Trainer) -> None:
     if progress.current.completed < progress.current.processed == progress.current.ready:
         progress.increment_completed()
         trainer.fit_loop.epoch_loop.restarting = False
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """Lightning's reading and writing of checkpoints, so that a kill or a full disk leaves the last good one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Raises SaviError where the file can't be written; the one that was there before stays."""
+        if "://" in str(path):
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                fsync(file.fileno())
+        except OSError as error:
+            raise SaviError(
+                f"{path}: the checkpoint can't be written: {error.strerror}; the run resumes from the one before it"
+            ) from None
+        return None
+
+    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        """Raises SaviError for a file that isn't a checkpoint of savi."""
+        return read_checkpoint(Path(path))
 
 
 class RunCheckpoint(ModelCheckpoint):

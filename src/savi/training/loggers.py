@@ -13,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from savi.distributed.failures import is_first
 from savi.errors import SaviError
-from savi.training.metrics_file import METRICS, ResumableCSVLogger, read_rows
+from savi.record.metrics import METRICS, read_rows
+from savi.training.metrics_file import ResumableCSVLogger
 
 WandbMode = Literal["off", "offline", "online"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
 from savi.files import replacing
-
-METRICS = ExperimentWriter.NAME_METRICS_FILE
-"""Name of the file in a run's folder."""
-
-
-def metric_name(name: str) -> str:
-    """A metric's name without blanks, at which queries and expressions of dashboards end a name."""
-    return name.replace(" ", "_")
+from savi.record.metrics import read_rows
 
 
 class ResumableCSVLogger(CSVLogger):
@@ -62,19 +54,6 @@ class ResumableCSVLogger(CSVLogger):
     def _begin(self) -> None:
         if self._experiment is None:
             self._experiment = _Rows(self.log_dir, self.resume_step)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file; [] where there is none. A last line that a kill has cut off is left out.
-
-    Names are without blanks, which those of older runs have.
-    """
-    if not path.is_file():
-        return []
-    text = path.read_bytes().decode("utf-8", "replace")
-    rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    whole = (row for row in rows if (row.get("step") or "").isdigit())
-    return [{metric_name(name): value for name, value in row.items() if name} for row in whole]
 
 
 class _Rows(ExperimentWriter):

@@ -16,10 +16,10 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, Summary, keep_comparable, upgrade
 from savi.files import write_json
 from savi.models.adapters import save_adapter
+from savi.record.metrics import metric_name
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.dashboards import log_earlier_pairs, log_pairs
 from savi.training.loggers import RunWandbLogger
-from savi.training.metrics_file import metric_name
 from savi.training.parts import aligned, data_of
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique

@@ -8,8 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
+from filelock import FileLock
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
@@ -20,16 +21,17 @@ from savi.critique.filters import FILTERS, REMEDIES
 from savi.critique.round_files import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
+from savi.record.lock import lock_run, unlock_run
+from savi.record.renamed import earlier_names
+from savi.record.resume import check_clips
+from savi.record.settings_kinds import without_later
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
 from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
 from savi.training.progress import pair_building_bar
-from savi.training.renamed import earlier_names
-from savi.training.resume import check_clips
-from savi.training.run_folder import lock_run, run_folder, unlock_run
-from savi.training.settings_kinds import without_later
+from savi.training.run_folder import run_folder
 from savi.types import Clip, SaviError, readable
 
 MOST_UNFINISHED = 1 / 3
@@ -53,7 +55,7 @@ class SelfCritique(Callback):
         self._built: BuiltRound | None = None
         self._finished = 0
         self._critic: Critic | None = None
-        self._locked: IO[str] | None = None
+        self._locked: FileLock | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer

@@ -13,12 +13,12 @@ from lightning.pytorch.cli import SaveConfigCallback
 
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_text
+from savi.record.resume import check_base
+from savi.record.settings_kinds import flatten, of_rounds
 from savi.training.loggers import RunWandbLogger
 from savi.training.metrics_file import ResumableCSVLogger
-from savi.training.resume import check_base
 from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
-from savi.training.settings_kinds import flatten, of_rounds
 
 RENAMED_SINCE = (4, 49)
 WITH_NONE: dict[str, Any] = {
@@ -28,7 +28,7 @@ WITH_NONE: dict[str, Any] = {
 
 
 def settings_of(parser: ArgumentParser, config: Namespace) -> dict[str, Any]:
-    """The settings of a command by dotted key, as :func:`savi.training.settings_kinds.flatten` gives them."""
+    """The settings of a command by dotted key, as :func:`savi.record.settings_kinds.flatten` gives them."""
     return flatten(yaml.safe_load(parser.dump(config, skip_validation=True, **WITH_NONE)))
 
 
@@ -41,7 +41,7 @@ class StartRecord(SaveConfigCallback):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.settings = settings_of(self.parser, self.config)
-        """By dotted key, as :func:`savi.training.settings_kinds.flatten` gives them."""
+        """By dotted key, as :func:`savi.record.settings_kinds.flatten` gives them."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write nothing yet: the model, the clips and the checkpoint are still to be looked at."""

@@ -11,9 +11,7 @@ from jsonargparse import ArgumentParser
 
 from savi.cli.parser import SaviArgumentParser
 from savi.cli.train import SaviCLI
-from savi.training.datamodule import ClipDataModule
-from savi.training.module import SelfAlignment
-from savi.training.settings_kinds import (
+from savi.record.settings_kinds import (
     BY_CONTENT,
     KINDS,
     OF_THE_MODEL,
@@ -24,6 +22,8 @@ from savi.training.settings_kinds import (
     kind_of,
     of_rounds,
 )
+from savi.training.datamodule import ClipDataModule
+from savi.training.module import SelfAlignment
 
 NOT_SETTINGS = {"help", "config", "print_config", "optimizer", "lr_scheduler"}
 

@@ -1,19 +1,15 @@
-"""Checkpoint files: written whole or not at all, read without running code, and found by what is in them."""
+"""Checkpoint files, read without running code and found by what is in them."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
-from os import fsync
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from savi.errors import SaviError
-from savi.files import replacing
-from savi.training.renamed import current_settings
+from savi.record.renamed import current_settings
 
 WEIGHTS = ("state_dict", "base", "epoch", "global_step", "loops")
 """The keys of every checkpoint of savi."""
@@ -36,31 +32,6 @@ class CheckpointFile:
     step: int
     ends_round: bool
     settings: dict[str, Any] | None
-
-
-class RunCheckpointIO(TorchCheckpointIO):
-    """Lightning's reading and writing of checkpoints, so that a kill or a full disk leaves the last good one."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Raises SaviError where the file can't be written; the one that was there before stays."""
-        if "://" in str(path):
-            return super().save_checkpoint(checkpoint, path, storage_options)
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        try:
-            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                fsync(file.fileno())
-        except OSError as error:
-            raise SaviError(
-                f"{path}: the checkpoint can't be written: {error.strerror}; the run resumes from the one before it"
-            ) from None
-        return None
-
-    def load_checkpoint(self, path: Any, *_: Any, **__: Any) -> dict[str, Any]:
-        """Raises SaviError for a file that isn't a checkpoint of savi."""
-        return read_checkpoint(Path(path))
 
 
 def read_checkpoint(path: Path, *, lazily: bool = False) -> dict[str, Any]:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from lightning.pytorch.utilities import rank_zero_info
 
 from savi.critique.round_files import built_clips
 from savi.errors import SaviError
-from savi.training.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
-from savi.training.renamed import rename
-from savi.training.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten
+from savi.record.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
+from savi.record.renamed import rename
+from savi.record.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten
 from savi.types import Clip
 
 Settings = Mapping[str, Any]
-"""By dotted key, as :func:`savi.training.settings_kinds.flatten` gives them."""
+"""By dotted key, as :func:`savi.record.settings_kinds.flatten` gives them."""
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """What a command takes up. checkpoint: None to begin with the first clip. notes: lines for the user."""
+
+    checkpoint: CheckpointFile | None
+    notes: tuple[str, ...] = ()
 
 
 def versions(runs: Path, *, begun: bool = False) -> list[int]:
@@ -28,8 +36,8 @@ def versions(runs: Path, *, begun: bool = False) -> list[int]:
     return sorted(int(path.name[8:]) for path in folders if not begun or any((path / mark).is_file() for mark in marks))
 
 
-def checkpoint_to_resume(run: Path, given: Settings, defaults: Settings) -> CheckpointFile | None:
-    """The newest checkpoint at the end of a round of `run`; None to begin with its first clip.
+def checkpoint_to_resume(run: Path, given: Settings, defaults: Settings) -> TakenUp:
+    """The newest checkpoint at the end of a round of `run`.
 
     given: the settings of this start. defaults: those of the parser, for what an older run didn't know. Raises
     SaviError for settings of another run, and for a run that can't be resumed.
@@ -38,7 +46,7 @@ def checkpoint_to_resume(run: Path, given: Settings, defaults: Settings) -> Chec
     if checkpoint is None and not any((run / "checkpoints").glob("*.ckpt")):
         _refuse_lost_checkpoints(run)
     if checkpoint is None and not (run / "config.yaml").is_file():
-        return None  # killed before it began
+        return TakenUp(None)  # killed before it began
     earlier = {**defaults, **LATER, **((checkpoint and checkpoint.settings) or read_config(run / "config.yaml"))}
     if wrong := differences(earlier, given, Kind.IDENTITY):
         raise SaviError(f"{run} was begun with {_list(wrong)}; take that, or start a new run without --ckpt_path")
@@ -46,33 +54,32 @@ def checkpoint_to_resume(run: Path, given: Settings, defaults: Settings) -> Chec
     if limit is not None and 0 <= limit < rounds:
         raise SaviError(f"trainer.max_epochs {limit}: {run} has {rounds} rounds already")
     before = earlier if checkpoint and checkpoint.settings else {**defaults, **LATER, **read_config(newest_config(run))}
-    _announce(run, rounds, differences(before, given, Kind.CHANGEABLE))
-    return checkpoint
+    return TakenUp(checkpoint, tuple(_notes(run, rounds, differences(before, given, Kind.CHANGEABLE))))
 
 
-def _announce(run: Path, rounds: int, changed: Sequence[Difference]) -> None:
-    """Say which settings are others than before."""
+def _notes(run: Path, rounds: int, changed: Sequence[Difference]) -> Iterator[str]:
+    """Which settings are others than before."""
     if (run / "readiness.json").is_file() and any(one.key == "data.labelled" for one in changed):
-        rank_zero_info("data.labelled changes nothing any more: readiness was measured before the first round")
+        yield "data.labelled changes nothing any more: readiness was measured before the first round"
         changed = [one for one in changed if one.key != "data.labelled"]
     if changed:
-        rank_zero_info(f"From round {rounds + 1} on, {_list(changed, reverse=True)}")
+        yield f"From round {rounds + 1} on, {_list(changed, reverse=True)}"
 
 
-def checkpoint_to_validate(place: Path, given: Settings, defaults: Settings) -> CheckpointFile:
+def checkpoint_to_validate(place: Path, given: Settings, defaults: Settings) -> TakenUp:
     """The newest checkpoint of a run's folder, or the one in a file. Raises SaviError for settings of another model."""
     checkpoint = inspect_checkpoint(place) if place.is_file() else newest_checkpoint(place, at_end_of_round=False)
     if checkpoint is None:
         raise SaviError(f"--ckpt_path last: {place} has no checkpoint yet")
     config = checkpoint.path.parent.parent / "config.yaml"
     if checkpoint.settings is None and not config.is_file():
-        rank_zero_info(f"{place} doesn't hold its settings: model.lora.alpha and model.prompts are taken as given")
-        return checkpoint
+        note = f"{place} doesn't hold its settings: model.lora.alpha and model.prompts are taken as given"
+        return TakenUp(checkpoint, (note,))
     earlier = {**defaults, **LATER, **(checkpoint.settings or read_config(config))}
     wrong = [one for one in differences(earlier, given, Kind.IDENTITY) if one.key in OF_THE_MODEL]
     if wrong:
         raise SaviError(f"{checkpoint.path} was trained with {_list(wrong)}; take that")
-    return checkpoint
+    return TakenUp(checkpoint)
 
 
 def read_config(path: Path) -> dict[str, Any]:

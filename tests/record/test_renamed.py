@@ -11,8 +11,8 @@ import pytest
 from savi.critique.critics import CriticSettings
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
-from savi.training.renamed import RENAMED, current_key, current_settings, earlier_names, rename
-from savi.training.settings_kinds import KINDS, without_later
+from savi.record.renamed import RENAMED, current_key, current_settings, earlier_names, rename
+from savi.record.settings_kinds import KINDS, without_later
 
 
 @pytest.mark.parametrize("old", RENAMED)
