@@ -21,9 +21,9 @@ PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
-def test_a_clip_of_the_least_frames_is_scored_as_by_the_plain_model(model_type: str, tmp_path: Path) -> None:
+def test_a_clip_of_one_frame_is_scored_as_by_the_plain_model(model_type: str, tmp_path: Path) -> None:
     lm = build_lm(MINIATURES[model_type](tmp_path / "base"))
-    clip, frames = noise_clip(0, frames=FAMILIES[model_type].least_frames)
+    clip, frames = noise_clip(0, frames=1)
     with torch.no_grad():
         packed = lm.encode([clip], [frames]).score(PROMPTS).logps
         plain = lm.score_one_by_one([frames], PROMPTS).logps

@@ -6,7 +6,8 @@ tokenizer (LitGPT and TRL test this way), without a hub and without weights.
 
 from tools.tiny_models.internvl import build_internvl
 from tools.tiny_models.llava import build_llava_next_video, build_llava_onevision
-from tools.tiny_models.qwen import build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl
+from tools.tiny_models.qwen import build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
+from tools.tiny_models.qwen3_5 import build_qwen3_5, build_qwen3_5_moe
 from tools.tiny_models.smolvlm import build_smolvlm
 from tools.tiny_models.video_llama_3 import build_video_llama_3
 
@@ -14,6 +15,9 @@ MINIATURES = {
     "qwen2_vl": build_qwen2_vl,
     "qwen2_5_vl": build_qwen2_5_vl,
     "qwen3_vl": build_qwen3_vl,
+    "qwen3_vl_moe": build_qwen3_vl_moe,
+    "qwen3_5": build_qwen3_5,
+    "qwen3_5_moe": build_qwen3_5_moe,
     "internvl": build_internvl,
     "llava_onevision": build_llava_onevision,
     "llava_next_video": build_llava_next_video,

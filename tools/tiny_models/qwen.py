@@ -37,7 +37,7 @@ def build_qwen2_vl(folder: Path, seed: int = 0) -> Path:
             "initializer_range": WIDE,
         },
         tie_word_embeddings=True,
-        **_visual_ids(tokenizer),
+        **visual_ids(tokenizer),
     )
     video = hf.Qwen2VLVideoProcessor(size=_size(PIXELS), do_sample_frames=False, cap_pixels_per_frame=False)
     processor = hf.Qwen2VLProcessor(
@@ -65,7 +65,7 @@ def build_qwen2_5_vl(folder: Path, seed: int = 0) -> Path:
             "initializer_range": WIDE,
         },
         tie_word_embeddings=True,
-        **_visual_ids(tokenizer),
+        **visual_ids(tokenizer),
     )
     video = hf.Qwen2VLVideoProcessor(size=_size(PIXELS), do_sample_frames=False, cap_pixels_per_frame=False)
     processor = hf.Qwen2_5_VLProcessor(
@@ -80,15 +80,31 @@ def build_qwen2_5_vl(folder: Path, seed: int = 0) -> Path:
 def build_qwen3_vl(folder: Path, seed: int = 0) -> Path:
     """Write a random Qwen3-VL of some 280,000 weights, DeepStack on two of three decoder layers, to a folder."""
     tokenizer = qwen_tokenizer(VISUAL_TOKENS)
-    config = hf.Qwen3VLConfig(
-        text_config=decoder_config(
+    config = hf.Qwen3VLConfig(**_qwen3_vl_config(tokenizer))
+    processor = qwen3_vl_processor(tokenizer, CHAT_TEMPLATE)
+    return write(folder, lambda: hf.Qwen3VLForConditionalGeneration(config), processor, seed)
+
+
+def build_qwen3_vl_moe(folder: Path, seed: int = 0) -> Path:
+    """Write a random Qwen3-VL with four experts in two of three decoder layers to a folder."""
+    tokenizer = qwen_tokenizer(VISUAL_TOKENS)
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": WIDTH, "mlp_only_layers": [1]}
+    config = hf.Qwen3VLMoeConfig(**_qwen3_vl_config(tokenizer, **experts))
+    processor = qwen3_vl_processor(tokenizer, CHAT_TEMPLATE)
+    return write(folder, lambda: hf.Qwen3VLMoeForConditionalGeneration(config), processor, seed)
+
+
+def _qwen3_vl_config(tokenizer: hf.PreTrainedTokenizerBase, **differences: Any) -> dict[str, Any]:
+    return {
+        "text_config": decoder_config(
             tokenizer,
             # What is added behind the last layer would reach no token of text.
             num_hidden_layers=3,
             head_dim=16,
             rope_parameters={**_rope([4, 2, 2]), "mrope_interleaved": True},
+            **differences,
         ),
-        vision_config={
+        "vision_config": {
             "depth": 3,
             "hidden_size": 32,
             "intermediate_size": 48,
@@ -98,18 +114,20 @@ def build_qwen3_vl(folder: Path, seed: int = 0) -> Path:
             "deepstack_visual_indexes": [0, 1],
             "initializer_range": WIDE,
         },
-        tie_word_embeddings=True,
-        **_visual_ids(tokenizer),
-    )
-    # Here the size is of the whole clip: 32 frames of 64 x 64 pixels.
+        "tie_word_embeddings": True,
+        **visual_ids(tokenizer),
+    }
+
+
+def qwen3_vl_processor(tokenizer: hf.PreTrainedTokenizerBase, chat_template: str) -> hf.ProcessorMixin:
+    """The processor of Qwen3-VL and Qwen3.5, whose size is of the whole clip: 32 frames of 64 x 64 pixels."""
     video = hf.Qwen3VLVideoProcessor(size=_size(32 * 64 * 64), do_sample_frames=False, cap_pixels_per_frame=False)
-    processor = hf.Qwen3VLProcessor(
+    return hf.Qwen3VLProcessor(
         image_processor=hf.Qwen2VLImageProcessor(size=_size(64 * 64), patch_size=16),
         tokenizer=tokenizer,
         video_processor=video,
-        chat_template=CHAT_TEMPLATE,
+        chat_template=chat_template,
     )
-    return write(folder, lambda: hf.Qwen3VLForConditionalGeneration(config), processor, seed)
 
 
 def _rope(sections: list[int]) -> dict[str, Any]:
@@ -120,7 +138,8 @@ def _size(pixels: int) -> dict[str, int]:
     return {"shortest_edge": pixels, "longest_edge": pixels}
 
 
-def _visual_ids(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, int]:
+def visual_ids(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, int]:
+    """The ids of the visual tokens, as a configuration names them."""
     names = {
         "image_token_id": "<|image_pad|>",
         "video_token_id": "<|video_pad|>",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from savi.models.family import ClipPrefix, DecoderArguments, Family
+from savi.models.family import ATTENTION_AND_MLP, ClipPrefix, DecoderArguments, Family
 
 
 class Qwen3VL(Family):
@@ -34,6 +34,12 @@ class Qwen3VL(Family):
         }
 
 
+DELTA_RULE = ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")
+"""The linear layers of a gated delta layer: queries, keys and values in one; output gate; step size; decay; output."""
+
+GATES = ("in_proj_b", "in_proj_a")
+"""A number a head: in four bits they would save next to nothing, and what a state forgets depends on them."""
+
 RECORDS = (
     # M-RoPE on three axes, temporal positions in frames, visual tokens in one run.
     Family(
@@ -53,6 +59,28 @@ RECORDS = (
         model_type="qwen3_vl",
         unquantized=("model.visual", "lm_head"),
         required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+        least_frames=2,
+    ),
+    # Qwen3-VL with a mixture of experts.
+    Qwen3VL(
+        model_type="qwen3_vl_moe",
+        unquantized=("model.visual", "lm_head"),
+        required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+        least_frames=2,
+    ),
+    # Qwen3.5 to 3.8: gated delta rule in three of four layers, clips as in Qwen3-VL, without DeepStack.
+    Family(
+        model_type="qwen3_5",
+        unquantized=("model.visual", "lm_head", *GATES),
+        required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+        linear=(*ATTENTION_AND_MLP, *DELTA_RULE),
+        least_frames=2,
+    ),
+    Family(
+        model_type="qwen3_5_moe",
+        unquantized=("model.visual", "lm_head", *GATES, "shared_expert_gate"),
+        required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+        linear=(*ATTENTION_AND_MLP, *DELTA_RULE),
         least_frames=2,
     ),
     # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.

@@ -64,6 +64,10 @@ def clips_at_once(prefixes: Sequence[ClipPrefix]) -> int:
     return max(1, TOKENS_AT_ONCE // max(len(prefix) for prefix in prefixes))
 
 
+ATTENTION_AND_MLP = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The names that nearly all decoders give their linear layers."""
+
+
 @dataclass(frozen=True)
 class Family:
     """How the models of one family encode a clip, and which of their modules are tuned."""
@@ -80,7 +84,7 @@ class Family:
     visual: str | None = "video_token"
     """Attribute of the processor that holds the token of one visual feature. None where it is unknown."""
 
-    linear: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    linear: tuple[str, ...] = ATTENTION_AND_MLP
     """Last names of the decoder's linear layers, which take LoRA."""
 
     required: frozenset[str] = frozenset()
@@ -113,18 +117,25 @@ class Family:
         return token
 
     def video_inputs(self, processor: ProcessorMixin, text: str, frames: Frames) -> dict[str, Tensor]:
-        """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder."""
+        """One row of processor outputs (input_ids, pixel values, ...) for a text with one video placeholder.
+
+        The last frame of a clip that is shorter than the processor takes is repeated.
+        """
+        shown = [*range(len(frames.indices)), *[-1] * (self.least_frames - len(frames.indices))]
         total = max(frames.indices[-1] + 1, round(frames.duration * frames.fps))
         if frames.span is not None:
             # Of the part alone: Qwen2.5-VL takes the time between frames from their number in the total.
             start, end = frames.span
             total = round(min(end, frames.duration) * frames.fps) - round(start * frames.fps) + 1
         metadata = VideoMetadata(
-            total_num_frames=total, fps=frames.fps, duration=frames.duration, frames_indices=list(frames.indices)
+            total_num_frames=total,
+            fps=frames.fps,
+            duration=frames.duration,
+            frames_indices=[frames.indices[frame] for frame in shown],
         )
         inputs = processor(
             text=[text],
-            videos=[[frames.pixels.permute(0, 3, 1, 2)]],
+            videos=[[frames.pixels[shown].permute(0, 3, 1, 2)]],
             video_metadata=[metadata],
             do_sample_frames=False,
             return_tensors="pt",

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family
-from savi.models.kv_cache import GrowingLayer, KVCache, cache_name, require_evaluation_mode
+from savi.models.kv_cache import KVCache, cache_name, chosen_clips, require_evaluation_mode
+from savi.models.levels import kept_levels, masks
 from savi.models.score import position_ids
 from savi.models.sharing import Continuation
+from savi.models.states import Stretch
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.types import Sampling
 
@@ -76,7 +78,8 @@ class _Growth:
     """The branches that are still being written, in slots behind their clips.
 
     slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. visible: bool (clips, slots, keys), what
-    its next token sees. positions: int64 (clips, slots), of that token.
+    its next token sees. positions: int64 (clips, slots), of that token. states: of recurrent layers, by layer, a row
+    for each branch that is alive, in order; before the prompts are read, a row for each clip.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class _Growth:
         self.slots = torch.tensor([[*own, *[-1] * (most - len(own))] for own in branches])
         prefixes.rewind()
         self.cache = prefixes.cache
+        self.states = prefixes.states
         if len(self.owners) < len(prefixes.lengths):
             self._keep_clips(torch.tensor(self.owners))
         self._find_alive()
@@ -118,7 +122,13 @@ class _Growth:
         mask = packed.mask.to(self.device)
         start = self.prefixes.next_positions[torch.tensor(self.owners, device=self.device), None]
         positions = start + packed.offsets.to(self.device)
-        hidden = self._forward(packed.ids.to(self.device), positions, mask)
+        longest = packed.ids.shape[1]
+        stretches = [
+            Stretch(row * longest + prompt.start, len(prompt), owner)
+            for row, (owner, tree) in enumerate(zip(self.owners, trees, strict=True))
+            for prompt, _ in tree.blocks
+        ]
+        hidden = self._forward(packed.ids.to(self.device), positions, mask, stretches)
         sizes = torch.tensor([len(prompt) for prompt in self.prompts])[self.slots] * (self.slots >= 0)
         last = (sizes.cumsum(1) - 1).to(self.device)
         rows = torch.arange(len(last), device=self.device)[:, None]
@@ -133,12 +143,17 @@ class _Growth:
         ids[self.cells] = tokens
         own = torch.eye(slots, dtype=torch.bool, device=self.device)
         self.visible = torch.cat([self.visible, own.expand(clips, -1, -1)], dim=2)
-        hidden = self._forward(ids, self.positions, self.visible[:, None])
+        rows, columns = self.cells
+        firsts = (rows * slots + columns).tolist()
+        stretches = [Stretch(first, 1, start) for start, first in enumerate(firsts)]
+        hidden = self._forward(ids, self.positions, self.visible[:, None], stretches)
         self.positions = self.positions + 1
         return hidden[self.cells]
 
     def drop(self, done: Sequence[bool]) -> None:
         """Remove branches that are done, and slots and clips without one. done: one bool per branch that was alive."""
+        going = torch.tensor([index for index, is_end in enumerate(done) if not is_end], device=self.device)
+        self.states = {layer: state.pick(going) for layer, state in self.states.items()}
         ended = torch.tensor([branch for branch, is_end in zip(self.alive_list, done, strict=True) if is_end])
         self.slots[torch.isin(self.slots, ended)] = -1
         counts = (self.slots >= 0).sum(1)
@@ -156,8 +171,7 @@ class _Growth:
 
     def _keep_clips(self, clips: Tensor) -> None:
         """Continue with some of the clips, in a cache of their own: the next turn needs the prefixes as they are."""
-        index = clips.to(self.device)
-        self.cache = Cache(layers=[GrowingLayer(layer.keys[index], layer.values[index]) for layer in self.cache.layers])
+        self.cache = chosen_clips(self.cache, clips.to(self.device))
 
     def _keep(self, *index: Tensor) -> None:
         self.visible, self.positions = self.visible[index], self.positions[index]
@@ -169,13 +183,16 @@ class _Growth:
         self.alive_list: list[int] = self.slots[rows, columns].tolist()
         self.alive = torch.tensor(self.alive_list, device=self.device)
 
-    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor, stretches: Sequence[Stretch]) -> Tensor:
+        """stretches: the tokens of each branch that is alive, in order."""
+        levels = kept_levels(stretches, self.states, self.device)
         output = self.decoder(
             inputs_embeds=self.model.get_input_embeddings()(ids),
-            attention_mask=mask,
+            attention_mask=masks(self.decoder, mask, lambda: levels),
             position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
             use_cache=True,
             **{self.cache_name: self.cache},
         )
+        self.states = levels.after
         hidden: Tensor = output.last_hidden_state
         return hidden

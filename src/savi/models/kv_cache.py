@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
 
 from savi.models.family import ClipPrefix, Family, clips_at_once
+from savi.models.levels import kept_levels, masks
 from savi.models.score import pad_prefixes, position_ids
+from savi.models.states import State, Stretch, joined
 
 ROOM = 256
 """Tokens that a cache is enlarged by when it is full."""
@@ -49,11 +51,13 @@ class GrowingLayer(DynamicLayer):
 class KVCache:
     """Keys and values of a batch of prefixes under one adapter, padded on the right to the longest.
 
-    cache: of GrowingLayer. lengths: of the prefixes, in tokens. next_positions: int64 (clips,). axes: how many
-    position axes the family has.
+    cache: of GrowingLayer, where a layer has keys. states: of the recurrent layers, by their index, a row for each
+    clip. lengths: of the prefixes, in tokens. next_positions: int64 (clips,). axes: how many position axes the family
+    has.
     """
 
     cache: Cache
+    states: Mapping[int, State]
     lengths: tuple[int, ...]
     next_positions: Tensor
     axes: int
@@ -65,7 +69,22 @@ class KVCache:
 
     def rewind(self) -> None:
         """Drop what the last turn has written behind the prefixes."""
-        self.cache.crop(self.width - self.cache.get_seq_length())
+        self.cache.crop(self.width - held(self.cache))
+
+
+def held(cache: Cache) -> int:
+    """Tokens whose keys and values a cache holds."""
+    return max(layer.get_seq_length() for layer in cache.layers)
+
+
+def chosen_clips(cache: Cache, clips: Tensor) -> Cache:
+    """A cache of its own for some of the clips, int64 (n,)."""
+    return Cache(
+        layers=[
+            GrowingLayer(layer.keys[clips], layer.values[clips]) if layer.is_initialized else layer
+            for layer in cache.layers
+        ]
+    )
 
 
 def cache_name(decoder: PreTrainedModel) -> str:
@@ -97,38 +116,48 @@ def fill_kv_cache(model: PreTrainedModel, family: Family, prefixes: Sequence[Cli
             passes[-1].append(index)
         else:
             passes.append([index])
-    caches = [_read(model, family, [prefixes[i] for i in indices]) for indices in passes]
+    read = [_read(model, family, [prefixes[i] for i in indices]) for indices in passes]
     width = max(len(prefix) for prefix in prefixes)
-    place = torch.tensor(order).argsort()
+    device = prefixes[0].embeds.device
+    place = torch.tensor(order, device=device).argsort()
     layers = []
-    for parts in zip(*(cache.layers for cache in caches), strict=True):
+    for parts in zip(*(cache.layers for cache, _ in read), strict=True):
+        if not parts[0].is_initialized:  # a recurrent layer
+            layers.append(parts[0])
+            continue
         keys = torch.cat([pad(layer.keys, (0, 0, 0, width - layer.keys.shape[-2])) for layer in parts])
         values = torch.cat([pad(layer.values, (0, 0, 0, width - layer.values.shape[-2])) for layer in parts])
         layers.append(GrowingLayer(keys, values) if len(parts) == 1 else GrowingLayer(keys[place], values[place]))
-    device = prefixes[0].embeds.device
     return KVCache(
         cache=Cache(layers=layers),
+        states={layer: joined([states[layer] for _, states in read]).pick(place) for layer in read[0][1]},
         lengths=tuple(len(prefix) for prefix in prefixes),
         next_positions=torch.tensor([prefix.next_position for prefix in prefixes], device=device),
         axes=prefixes[0].positions.shape[0],
     )
 
 
-def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]) -> DynamicCache:
-    """One pass over prefixes of one length."""
+def _read(
+    model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
+) -> tuple[DynamicCache, Mapping[int, State]]:
+    """One pass over prefixes of one length: keys and values, and the states of recurrent layers."""
     embeds, positions = pad_prefixes(prefixes)
     clips, width = embeds.shape[:2]
     cache = DynamicCache()
     decoder = family.language_model(model)
+    rows = [Stretch(clip * width, width, None) for clip in range(clips)]
+    levels = kept_levels(rows, {}, embeds.device)
     decoder(
         inputs_embeds=embeds,
         # No branch: all of a row is prefix.
-        attention_mask=torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device),
+        attention_mask=masks(
+            decoder, torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device), lambda: levels
+        ),
         position_ids=position_ids(positions),
         use_cache=True,
         **{cache_name(decoder): cache},
         **family.decoder_extras(prefixes, width),
     )
-    if cache.get_seq_length() != width:
-        raise RuntimeError(f"the decoder kept {cache.get_seq_length()} of {width} tokens in its cache")
-    return cache
+    if held(cache) != width:
+        raise RuntimeError(f"the decoder kept {held(cache)} of {width} tokens in its cache")
+    return cache, levels.after

@@ -26,6 +26,7 @@ from savi.models.attention import TREE_ATTENTION
 from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, takes_video
+from savi.models.states import hand_on_states
 from savi.models.trial import tried_way
 from savi.models.ways import Way, way_of
 from savi.models.weights import weights_digest
@@ -111,6 +112,8 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
         _keep_canonical_layout(model)
     if known.way.name != "plain":
         family.language_model(model).set_attn_implementation(TREE_ATTENTION)
+    if known.way.name == "state":
+        hand_on_states(family.language_model(model))
     model.requires_grad_(False)
     model.eval()
     way = known.way

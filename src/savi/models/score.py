@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from savi.inference import ResponseScores
 from savi.models.family import ClipPrefix, Family
+from savi.models.levels import masks, tree_levels
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.objective.logps import segment_logps
 
@@ -29,13 +30,15 @@ def score_packed(
     trees = [build_tree(clip_requests) for clip_requests in requests]
     embeds, positions = pad_prefixes(prefixes)
     device, width = embeds.device, embeds.shape[1]
-    packed = pack_trees(trees, [len(prefix) for prefix in prefixes], width)
+    lengths = [len(prefix) for prefix in prefixes]
+    packed = pack_trees(trees, lengths, width)
+    decoder = family.language_model(model)
     start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
     branches = model.get_input_embeddings()(packed.ids.to(device))
-    hidden = family.language_model(model)(
+    hidden = decoder(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
-        attention_mask=packed.mask.to(device),
+        attention_mask=masks(decoder, packed.mask.to(device), lambda: tree_levels(trees, lengths, width, device)),
         position_ids=position_ids(torch.cat([positions, behind], dim=2)),
         use_cache=False,
         **family.decoder_extras(prefixes, width + branches.shape[1]),

@@ -28,7 +28,8 @@ class Tree:
 
     ids: int64 (n,). offsets: int64 (n,), position behind the prefix. visible: bool (n, n), which branch tokens each
     branch token sees; all of them see the whole prefix. sources: int64 (m,), index of the token that predicts each
-    response token. targets: int64 (m,), the response tokens. segments: int64 (m,), response each belongs to.
+    response token. targets: int64 (m,), the response tokens. segments: int64 (m,), response each belongs to. blocks:
+    the indices of each prompt, and those of the tokens that are read of its responses.
 
     A response's last token is a target only: nothing is predicted from it, so it isn't read.
     """
@@ -39,6 +40,7 @@ class Tree:
     sources: Tensor
     targets: Tensor
     segments: Tensor
+    blocks: tuple[tuple[range, tuple[range, ...]], ...]
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -48,7 +50,7 @@ def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
     """Flatten the requests about one clip, each prompt shared by its responses."""
     ids: list[int] = []
     offsets: list[int] = []
-    blocks: list[tuple[range, list[range]]] = []
+    blocks: list[tuple[range, tuple[range, ...]]] = []
     sources: list[int] = []
     targets: list[int] = []
     segments: list[int] = []
@@ -67,7 +69,7 @@ def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
             targets.extend(response)
             segments.extend([response_count] * len(response))
             response_count += 1
-        blocks.append((prompt, responses))
+        blocks.append((prompt, tuple(responses)))
     return Tree(
         ids=torch.tensor(ids),
         offsets=torch.tensor(offsets),
@@ -75,6 +77,7 @@ def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
         sources=torch.tensor(sources),
         targets=torch.tensor(targets),
         segments=torch.tensor(segments),
+        blocks=tuple(blocks),
     )
 
 
@@ -104,7 +107,7 @@ def pack_trees(trees: Sequence[Tree], prefix_lengths: Sequence[int], width: int)
     return PackedTrees(ids, offsets, mask)
 
 
-def _ancestors(size: int, blocks: Sequence[tuple[range, list[range]]]) -> Tensor:
+def _ancestors(size: int, blocks: Sequence[tuple[range, tuple[range, ...]]]) -> Tensor:
     visible = torch.zeros(size, size, dtype=torch.bool)
     for prompt, responses in blocks:
         for block in (prompt, *responses):

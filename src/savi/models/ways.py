@@ -16,7 +16,7 @@ from savi.models.sharing import Sharing
 
 WayName = Literal["tree", "state", "plain"]
 
-STATE_DECODERS: frozenset[str] = frozenset()
+STATE_DECODERS = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
 """Types of decoders whose recurrent layers hand their state on, see :mod:`savi.models.states`."""
 
 
