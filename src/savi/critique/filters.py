@@ -15,6 +15,7 @@ from savi.errors import check_number
 from savi.prompts.content import says_unanswerable, talks_about_task
 from savi.prompts.critiques import read_verdict
 from savi.prompts.meaning import say_the_same, words
+from savi.prompts.options import meant
 
 UNPARSABLE = "unparsable"
 UNFINISHED = "unfinished"
@@ -162,9 +163,10 @@ def filter_pair(question: str, answer: str, other: str, settings: FilterSettings
         return UNCHANGED_REVISION
     if settings.task_talk and talks_about_task(other):
         return TASK_TALK
-    if settings.unanswerable and says_unanswerable(question, other):
+    one, another = meant(question, answer), meant(question, other)
+    if settings.unanswerable and says_unanswerable(question, another):
         return UNANSWERABLE
-    if settings.same_meaning != "words" and say_the_same(question, answer, other):
+    if settings.same_meaning != "words" and say_the_same(question, one, another):
         return SAME_MEANING
     shorter, longer = sorted((len(rejected), len(chosen)))
     if longer - shorter > settings.length_slack and longer > settings.max_length_ratio * shorter:

@@ -24,7 +24,8 @@ from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
 from savi.inference import Reply, Session
 from savi.prompts.answers import parse_answer, parse_revision
 from savi.prompts.markup import Unparsable
-from savi.prompts.meaning import has_key_words, without_letter
+from savi.prompts.meaning import has_key_words
+from savi.prompts.options import meant
 from savi.types import Clip, Frames, Labelled, Sampling, Trace, TurnName, derive_seed
 
 MALFORMED = {UNPARSABLE, UNFINISHED, DEGENERATE_REPETITION, TASK_TALK}
@@ -116,8 +117,8 @@ def _right(
     Letters mean their options, in the question's own list.
     """
     texts = [question for _, question in questions]
-    said = [without_letter(text, one) for text, one in zip(texts, said, strict=True)]
-    truths = [without_letter(text, one) for text, one in zip(texts, truths, strict=True)]
+    said = [meant(text, one) for text, one in zip(texts, said, strict=True)]
+    truths = [meant(text, one) for text, one in zip(texts, truths, strict=True)]
     same = _same(chain, session, questions, said, truths)
     if chain.filters.same_meaning == "content" or not chain.prompts.same_meaning:
         return [bool(known) or has_key_words(one, truth) for known, one, truth in zip(same, said, truths, strict=True)]

@@ -10,6 +10,7 @@ from itertools import permutations
 from savi.critique.filters import FilterSettings
 from savi.inference import ScoreRequest, Session
 from savi.prompts.meaning import say_the_same, words
+from savi.prompts.options import meant
 from savi.prompts.templates import Prompts
 
 VERDICTS = ("Yes", "No")
@@ -69,7 +70,7 @@ def agree(
 def _by_words(pair: AnswerPair, settings: FilterSettings) -> bool:
     if settings.same_meaning == "words":
         return bool(words(pair.first)) and words(pair.first) == words(pair.second)
-    return say_the_same(pair.question, pair.first, pair.second)
+    return say_the_same(pair.question, meant(pair.question, pair.first), meant(pair.question, pair.second))
 
 
 def _by_model(session: Session, pairs: Sequence[AnswerPair], prompts: Prompts) -> list[bool]:

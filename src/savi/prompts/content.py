@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from savi.prompts.answers import CHINESE_EARLIER, EARLIER
+from savi.prompts.talk import CHINESE_EARLIER, EARLIER
 from savi.types import Aspect
 
 JUDGING = (

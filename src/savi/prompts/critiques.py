@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from savi.prompts.answers import EARLIER, FAREWELL, PREFACE
+from savi.prompts.answers import FAREWELL, PREFACE
 from savi.prompts.labels import without_label
 from savi.prompts.markup import Unparsable, bare, visible
 from savi.prompts.refusals import refuses
+from savi.prompts.talk import EARLIER
 
 Verdict = Literal["right", "wrong"]
 
@@ -18,15 +19,23 @@ LABELED = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 BOXED = re.compile(r"\\boxed\{(?P<said>[^{}\n]*)")
-STATED = re.compile(
-    rf"""\b(?:the|this|your|its|that)\ (?:{EARLIER}\ )?(?:answer|response|reply|draft)
-        (?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)(?:\ (?:seems|appears)\ to\ be)?
-        (?P<said>[^\n.;!?]*)
-    |(?:答案|回答|草稿)(?!说|称|提到|给出)(?:是)?(?P<chinese>[^\n。；！]*)""",
-    re.IGNORECASE | re.VERBOSE,
-)
 FAULTS = r"""(?:errors?|mistakes?|inaccurac(?:y|ies)|issues?|problems?|omissions?|hallucinations?|inconsistenc(?:y|ies)
     |discrepanc(?:y|ies)|contradictions?|faults?|flaws?|corrections?|changes?|revisions?|improvements?)"""
+ANSWER = rf"(?:{EARLIER}\ )?(?:answer|response|reply|draft)"
+STATED = [
+    re.compile(pattern, re.IGNORECASE | re.VERBOSE)
+    for pattern in (
+        rf"""\b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
+            (?:\ (?:seems|appears)\ to\ be)?(?P<said>[^\n.;!?]*)""",
+        r"(?:答案|回答|草稿)(?!说|称|提到|给出)(?:是)?(?P<said>[^\n。；！]*)",
+        rf"\bi\ (?:\w+ly\ )?(?P<said>(?:dis)?agree)\ with\ (?:the|this)\ {ANSWER}",
+        rf"(?:^|(?<=[\n.;!?]))(?P<said>[^\n.;!?]*\b{FAULTS})\ (?:\w+\ )?(?:in|with)\ (?:the|this)\ {ANSWER}",
+        rf"""(?:^|\n|[.!?。]\s)\W{{0,8}}(?P<said>(?:in)?correct|right|wrong|(?:in)?accurate|true|false
+            |no\ (?:factual\ )?{FAULTS}(?:\ found)?|不?正确|错误|不?对)\W{{0,8}}?(?=$|\n|[.!。])""",
+    )
+]
+"""Plain statements on the answer."""
+
 FAULTLESS = re.compile(
     rf"""(?:\b(?:no|not|never|without|free\ of|neither|nothing|zero)|n['’]t)\b
         (?:\ (?:(?!correct|right|accurate|true)\w+)){{0,3}}
@@ -42,7 +51,7 @@ WRONG = re.compile(
         |match\w*|agree\w*|consistent|supported|reflect\w*|complete|faithful|support)\b
     |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed|misleading
     |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|partial(?:ly)?|partly|mostly|almost|nearly|half|largely
-    |fail(?:s|ed)?|omit\w*|omission|miss(?:es|ed|ing)?|lacks?|overlook\w*|misidentif\w*|overstat\w*|reject(?:ed)?
+    |fail(?:s|ed)?|omit\w*|omission|miss(?:es|ed|ing)?|lacks?|overlook\w*|misidentif\w*|overstat\w*|reject(?:ed)?|disagree
     |{FAULTS}|needs?\ (?:to\ be\b|\w*\ ?(?:correction|revision|improvement)))\b
     |错|不正确|不准确|有误|不对|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
     re.IGNORECASE | re.VERBOSE,
@@ -85,8 +94,9 @@ def read_verdict(critique: str) -> Verdict | None:
             return None
         if verdict := _judged(said):
             return verdict
-    for match in [*STATED.finditer(critique)][::-1]:
-        if verdict := _judged(match["said"] or match["chinese"] or ""):
+    stated = [match for pattern in STATED for match in pattern.finditer(critique)]
+    for match in sorted(stated, key=lambda match: match.start("said"), reverse=True):
+        if verdict := _judged(match["said"]):
             contrasted = BUT.search(critique, match.end())
             return "wrong" if contrasted and WRONG.search(critique, contrasted.end()) else verdict
     return None
@@ -97,4 +107,6 @@ def _judged(said: str) -> Verdict | None:
     rest, faultless = FAULTLESS.subn(" ", said)
     if WRONG.search(rest):
         return "wrong"
-    return "right" if faultless or RIGHT.search(rest) else None
+    if faultless or RIGHT.search(rest):
+        return "wrong" if BUT.search(rest) else "right"
+    return None

@@ -22,7 +22,7 @@ BEGINNING = rf"""(?:(?:so|therefore|thus|hence|and|finally|overall|sure|okay|ok|
     (?:(?:here|this|that|below|it)(?:['’]s|\s+is|\s+are)\s+)?"""
 NEW = r"""(?:improved|revised|corrected|final|better|updated|new|rewritten|refined|modified|amended|adjusted|polished
     |enhanced|edited|reworked|rephrased|concise|short|brief|direct|complete|full|precise|accurate|correct|right|clean
-    |clearer|more|most|best|single|possible|overall)"""
+    |clearer|more|most|best|single|possible|overall|detailed|expanded|extended|longer|shorter|simple|plain|expected)"""
 OLD = r"""(?:proposed|original|previous|initial|given|first|provided|earlier|prior|old|existing|current|draft|suggested
     |incorrect|wrong)"""
 NOUN = "(?:answer|response|reply|revision|version)"
@@ -32,7 +32,7 @@ CHINESE_OLD = "(?:建议|提议|提出|原|原来|原始|原先|之前|先前|�
 WORDS: dict[Kind, str] = {
     "draft": rf"""(?:(?:the|my|your)\s+)?(?:{OLD}\s+)+{NOUN}|(?:the\s+)?draft|original
         |{CHINESE_OLD}的?(?:答案|回答|回复|版本)|草稿|初稿|原文""",
-    "answer": rf"""{BEGINNING}(?:(?:the|my|a|an|your|our|its)\s+)?(?:{NEW}[\s,]+(?:and\s+)?)*{NOUN}
+    "answer": rf"""{BEGINNING}(?:in\s+)?(?:(?:the|my|a|an|your|our|its)\s+)?(?:{NEW}[\s,]+(?:and\s+)?)*{NOUN}
             (?:\s+(?:to|for)\s+(?:the|your|this)\s+question)?
             (?:\s+(?:is|would\ be|could\ be|should\ be|might\ be|remains|stays|now|reads|the\ same|unchanged))*
             (?:\s+as\ follows)?
@@ -66,11 +66,11 @@ ONE_LINE = frozenset(("draft", "question", "verdict"))
 PLACE = re.compile(r"(?P<line>\A|\n)|(?<=[.!?。！？])[\"”’)）*_]*[ \t]*(?=[A-Z*(（_\u4e00-\u9fff])")
 """Where a label may be: at the beginning of a line or behind a sentence."""
 
-MARK = r"[^\w\n\"“”'‘’「『<{\\(（\[【]*(?:\d{1,2}[.)、]\s*)?[*_]*"
+MARK = r"[^\w\n\"“”'‘’「『<{\\(（\[【]{0,12}(?:\d{1,2}[.)、]\s{0,3})?[*_]{0,3}"
 LABEL = re.compile(
-    rf"""{MARK}(?:[\[【(（](?P<inside>[^\]】)）\n:：]{{1,50}})[\]】)）][*_]*\s?[:：]?[*_]*
-    |[(（\[]?[*_]*(?P<words>[^\n:：。！？|"“]{{1,110}}?)\s*(?:[(（][^)）\n]{{0,60}}[)）])?[*_]*
-        (?P<end>\s*[:：][*_]*|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
+    rf"""{MARK}(?:[\[【(（](?P<inside>[^\]】)）\n:：]{{1,50}})[\]】)）][*_]{{0,3}}\s?[:：]?[*_]{{0,3}}
+    |[(（\[]?[*_]{{0,3}}(?P<words>[^\n:：。！？|"“]{{1,110}}?)\s?(?:[(（][^)）\n]{{0,60}}[)）])?[*_]{{0,3}}
+        (?P<end>\s?[:：][*_]{{0,3}}|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
     re.VERBOSE,
 )
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*(?=\n|\Z)")

@@ -18,6 +18,11 @@ TAGGED = re.compile(
     r"<(?P<name>(?:(?:final|revised|improved|corrected)_?)?(?:answer|response|output|revision)|final)>(.*?)(?:</(?P=name)>|$)",
     re.IGNORECASE | re.DOTALL,
 )
+TOKEN = re.compile(r"<\|[^|>\s]{1,30}\|>|</?s>")
+"""A special token that was written as text."""
+STRAY = re.compile(r"</(?:answer|response|output|final|question)>", re.IGNORECASE)
+TURN = re.compile(r"\n\s*(?:user|human|用户)\s*[:：]", re.IGNORECASE)
+"""The user's next turn, which the model went on to write."""
 ANNOUNCEMENT = re.compile(r"(?:here(?:['’]s| is| are)|below is|the following|my|this is|以下|下面)\b", re.IGNORECASE)
 """How a line begins that, with a colon at its end, announces the text below it."""
 
@@ -34,15 +39,16 @@ def visible(reply: str) -> str:
     """The reply's own text: what is left without thoughts, and inside the last answer tag where there is one.
 
     A chat template may open the thought in the prompt, so that the reply only closes it. Raises Unparsable for a
-    thought that was never closed: what follows it was never written.
+    thought that was never closed: what follows it was never written. The user's next turn is left out.
     """
-    text = THOUGHT.sub("", reply)
+    text = THOUGHT.sub("", TOKEN.sub("\n", reply))
     text = THOUGHT_END.sub("", text)
     if THOUGHT_START.search(text):
         raise Unparsable("a thought without an end")
     if tagged := list(TAGGED.finditer(text)):
         text = tagged[-1][2]
-    return FENCE.sub("", text).strip()
+    text = TURN.split(FENCE.sub("", STRAY.sub("", text)).strip(), maxsplit=1)[0]
+    return text.strip()
 
 
 def undress(text: str) -> str:

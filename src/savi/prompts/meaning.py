@@ -30,8 +30,6 @@ SCENE = re.compile(
     |(?:视频|片段|画面)(?:中|里|显示|表明)?""",
     re.VERBOSE,
 )
-OPTION = re.compile(r"^\s*\(?([A-H])[).:]\s*(.+?)\s*$", re.MULTILINE)
-LETTER = re.compile(r"\(?([A-H])(?:[).:]|$)")
 NAMED_A = re.compile(r"(?<=[a-z]\ )A\b")
 """A thing that is called A: inside a sentence, the article is written small."""
 
@@ -104,13 +102,6 @@ def has_key_words(text: str, short: str) -> bool:
     found, wanted = content_words(text), content_words(short)
     places = [at for at in range(len(found)) if found[at : at + len(wanted)] == wanted]
     return any(not DENIALS.intersection(found[:at]) for at in places)
-
-
-def without_letter(question: str, answer: str) -> str:
-    """An answer that is a letter of the question's own options, "B" or "(B) red", as that option's text."""
-    options = dict(OPTION.findall(question))
-    letter = LETTER.match(answer.strip())
-    return options.get(letter[1], answer) if letter else answer
 
 
 def _without(found: Sequence[str], asked: set[str]) -> list[str]:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import re
 
+from savi.prompts.markup import sentences
+from savi.prompts.refusals import refuses
+
 TO_THE_USER = re.compile(
     r"""^(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
     |is\ there\ anything|does\ (?:this|that)\ help|how\ (?:does|do)\ (?:this|these|that)\ (?:look|sound)
-    |how\ can\ i\ (?:help|assist)|what\ would\ you\ like
-    |(?:could|can|would|will)\ you\ (?:please\ |kindly\ )?(?:provide|share|upload|send|clarify|specify|confirm|give\ me
-        |tell\ me\ more|describe\ the\ video\ to\ me|describe\ the\ content|elaborate)
-    |还需要|需要我|您(?:还)?(?:想|需要|希望)|请(?:您)?提供)""",
+    |what\ would\ you\ like
+    |(?:could|can|would|will)\ you\ (?:please\ |kindly\ |perhaps\ |also\ )?
+        (?!see\b|tell\ (?!me\ (?:more|what\ the\ video))
+        |say\b|name\b|count\b|identify\b|spot\b|find\b|list\b|determine\b|guess\b|explain\b|estimate\b|infer\b
+        |describe\ (?!the\ (?:video|content|clip|scene\ to)))
+    |(?:is|are|do|does|was|would)\ (?:this|that|these|those|it|they)\ (?:\w+\ ){0,2}
+        (?:ok|okay|fine|alright|all\ right|good
+        |helpful|useful|work|enough|sufficient|acceptable|suitable|what\ you)\b
+    |(?:[^"“]*\s)?(?:i|me|my|mine|myself)\b(?![^?？]*["”]\s*[?？]?$)
+    |[^"“?？]*\b(?:are\ you|do\ you\ (?:mean|want|need|have|prefer)
+        |would\ you\ (?:like|prefer)|you\ (?:want|mean|need|like)
+        |you['’]d\ like)\b
+    |[^?？]*\b(?:good|better|other|more|further|additional|possible)\ questions?\b
+    |还需要|需要我|(?:[^“"]*[，,\s])?您|请(?:您)?(?:先)?(?:提供|上传|分享|描述一下视频)|[^“"]*(?<!自)我(?!们))""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""A question to whoever asked for questions, and not about the clip."""
+"""A question to whoever asked for questions, or of the one who writes them, and not about the clip."""
 
 REFUSAL = re.compile(
     r"""^(?:(?:i['’]?m|i\ am)\ (?:so\ |very\ |really\ )?sorry|sorry|i\ apologi[sz]e|apologies|unfortunately|as\ an\ ai
@@ -38,10 +51,16 @@ CHINESE = re.compile(r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|�
 QUESTION_MARK = re.compile(r"[?？]")
 
 
+def last_asked(line: str) -> str:
+    """The sentence with a line's last question mark; the line where it has none."""
+    asking = [sentence for sentence in sentences(line) if QUESTION_MARK.search(sentence)]
+    return asking[-1] if asking else line
+
+
 def is_question(text: str) -> bool:
     """Whether a text has the form of a question about the clip, and not one to whoever asked for questions."""
     line = text.partition("\n")[0]
-    if TO_THE_USER.match(line) or REFUSAL.match(line):
+    if TO_THE_USER.match(last_asked(line)) or REFUSAL.match(line) or refuses(line):
         return False
     if QUESTION_MARK.search(line) or IMPERATIVE.match(line):
         return True

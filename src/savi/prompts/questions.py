@@ -13,13 +13,24 @@ from collections.abc import Iterator
 from typing import Any
 
 from savi.prompts.markup import HEADING, Unparsable, undress, visible
-from savi.prompts.question_form import IMPERATIVE, OPENING, QUESTION_MARK, REFUSAL, TO_THE_USER, is_question
+from savi.prompts.options import OPTION, inline_options, option_lines, options_in
+from savi.prompts.question_form import (
+    CHINESE,
+    IMPERATIVE,
+    OPENING,
+    QUESTION_MARK,
+    REFUSAL,
+    TO_THE_USER,
+    is_question,
+    last_asked,
+)
+from savi.prompts.refusals import refuses
 
 DASH = "[-–—]"
 COLON = "[:：]"
 MARKER = re.compile(
     rf"""^(?:(?:[*+•‣◦·▪►➤✅🔹]|{DASH})\s+  # a bullet
-       | \(?\d{{1,2}}\s*\\?[.):\]](?!\d)\s*  # 1.  1)  (1)  1:  1\.   but not 1.5 or 10:30
+       | [\[(]?\d{{1,2}}\s*\\?[.):\]](?!\d)\s*  # 1.  1)  (1)  1:  1\.   but not 1.5 or 10:30
        | [（(]?\d{{1,2}}\s*[、．）]\s*  # 1、 （1）
        | [（(]?[一二三四五六七八九十]{{1,2}}\s*[、．.）)]\s*  # 一、 （二）
        | [①-⑳❶-❿]\s*
@@ -34,30 +45,42 @@ MARKER = re.compile(
 ASPECT = r"(?:spatial|temporal|空间|时间|时序)"
 LABEL = re.compile(
     rf"""^(?:[\[(（【]?{ASPECT}[\])）】]?(?:[\s-]+(?:reasoning|understanding|relations?|order))*(?:\s*(?:questions?|问题|推理))?
-        |questions?|问题|提问|问|第\s*[\d一二三四五六]+\s*[题问]个?)
-    \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（]{ASPECT}[)）])?
+        |(?:the\ |my\ |your\ |final\ )*questions?|问题|提问|问|第\s*[\d一二三四五六]+\s*[题问]个?|assistant)
+    \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（]{ASPECT}[)）])?(?:\ (?:is|are))?
     \s*(?:[:：.)]\s*|{DASH}\s+|$|(?<=[\])）】])\s*)""",
     re.IGNORECASE | re.VERBOSE,
 )
-TOPIC = re.compile(r"^(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3})\s*:\s+(?=\S)")
+BRACKETED = re.compile(
+    r"^[\[【(（](?:question|q|问题|问|题目?|第)\s*[\d一二三四五六]*\s*[题问]?[\]】)）]\s*[:：]?\s*", re.IGNORECASE
+)
+TOPIC = re.compile(
+    r"^(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3}(?:\s*\([^)?]{1,30}\))?\s*:\s+"
+    r"|[\u4e00-\u9fff、与和/（）()]{1,14}[:：]\s*)(?=\S)"
+)
 """A heading of a few words in front of a listed question: "Object placement: Where is …"."""
 NEXT_TO_QUESTION = re.compile(
     r"""^(?:a\d{0,2}|ans|(?:the\ |correct\ |expected\ |suggested\ |possible\ |sample\ )*answers?|explanations?|reasoning
     |rationale|why|purpose|notes?|hints?|difficulty|type|category|skill|focus|evidence|timestamps?|because
-    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注)\s*(?:\(.*?\))?\s*[:：]""",
+    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注)\s*(?:\(.*?\))?\s*[:：]
+    |(?:the\ )?(?:correct\ |right\ |expected\ )?answer\ (?:is|would\ be|should\ be)\b|(?:正确)?答案是""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What is written about a question and isn't asked: its answer, its kind, why it was chosen."""
 
-OPTIONS_LABEL = re.compile(r"^(?:options|choices|answer choices|选项|备选)\s*[:：]\s*", re.IGNORECASE)
-OPTION = re.compile(r"^[(（]?[A-H][.)）:：、](?!\w[.)])\s*(?=\S)")
-INLINE_OPTIONS = re.compile(r"(?:^|\s)[(（]?([A-H])[.)）:：、]\s*(?=\S)")
 CHATTER = re.compile(
     r"""^(?:sure|certainly|of\ course|okay|ok|absolutely|great|here\ (?:are|is)|here's|below\ (?:are|is)|i\ hope|i\ have
     |let\ me|the\ following|these\ questions?|this\ question|based\ on|note\ that|feel\ free
     |好的|当然|以下|下面|希望|根据)(?!\w*')\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+
+ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern})[^?？:：]{{0,60}}[:：]\s*(?=\S)", CHATTER.flags)
+"""Words to the user in front of a question: "Sure, here you go: Where is …"."""
+
+TAG = re.compile(r"</?(?:q|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
+WRAPPED = re.compile(r"(?<=[,，、])[ \t]*\n[ \t]*(?=[a-z\u4e00-\u9fff])")
+"""A line's end inside a sentence."""
+USER = re.compile(r"^(?:user|human|用户)\s*[:：]", re.IGNORECASE)
 
 
 def parse_questions(reply: str, strict: bool = True) -> list[str]:
@@ -67,9 +90,11 @@ def parse_questions(reply: str, strict: bool = True) -> list[str]:
     them. strict: a line must have the form of a question; otherwise marked lines, and plain ones where nothing else
     is there, are taken as they are. Raises Unparsable where there is none.
     """
-    text = visible(reply)
+    text = WRAPPED.sub(" ", TAG.sub("\n", visible(reply))).strip()
     if not text:
         raise Unparsable("empty reply")
+    if refuses(text):
+        raise Unparsable("a refusal")
     listed = _from_json(text)
     found = _from_lines(text, strict) if listed is None else [undress(question) for question in listed]
     questions = [question for question in found if re.search(r"\w", question) and (not strict or is_question(question))]
@@ -107,18 +132,10 @@ def _asked(value: Any) -> Iterator[str]:
         named = next((value[key] for key in value if re.fullmatch(r"q|questions?|text|问题|q\d+", key, re.I)), None)
         if isinstance(named, str):
             options = next((value[key] for key in value if re.fullmatch(r"options|choices|选项", key, re.I)), None)
-            yield "\n".join([named, *_option_lines(options)])
+            yield "\n".join([named, *option_lines(options)])
         else:
             for item in [named] if named is not None else value.values():
                 yield from _asked(item)
-
-
-def _option_lines(options: Any) -> list[str]:
-    if isinstance(options, dict):
-        return [f"{letter}) {text}" for letter, text in options.items()]
-    if isinstance(options, list):
-        return [text if OPTION.match(str(text)) else f"{'ABCDEFGH'[i % 8]}) {text}" for i, text in enumerate(options)]
-    return []
 
 
 def _from_lines(text: str, strict: bool) -> list[str]:
@@ -127,11 +144,12 @@ def _from_lines(text: str, strict: bool) -> list[str]:
     What counts as marked: a number, a bullet, a label, or a label alone on the line above.
     """
     asked: list[str] = []
+    listed: list[bool] = []
     options: dict[int, list[str]] = {}
     plain: list[str] = []
     marked_above = False
     for raw in _cells(text):
-        if asked and (below := _options(raw)):
+        if asked and (below := options_in(raw)):
             options.setdefault(len(asked) - 1, []).extend(below)
             continue
         line, marked = _unmark(raw)
@@ -139,7 +157,7 @@ def _from_lines(text: str, strict: bool) -> list[str]:
             marked_above = True
             continue
         marked, marked_above = marked or marked_above, False
-        if NEXT_TO_QUESTION.match(line) or TO_THE_USER.match(line):
+        if NEXT_TO_QUESTION.match(line) or TO_THE_USER.match(last_asked(line)) or USER.match(raw):
             continue
         asks = bool(QUESTION_MARK.search(line))
         if line.endswith((":", "：")) or (not asks and (CHATTER.match(line) or REFUSAL.match(line))):
@@ -149,11 +167,19 @@ def _from_lines(text: str, strict: bool) -> list[str]:
             parts = [_without_answer(part) for part in parts]
         if asks or (marked and not strict) or is_question(line):
             asked += parts
+            listed += [marked] * len(parts)
         elif not strict:
             plain += parts
     # A single "A: …" below a question is its answer.
     with_options = {index: lines for index, lines in options.items() if len(lines) > 1}
-    return ["\n".join([line, *with_options.get(index, [])]) for index, line in enumerate(asked)] or plain
+    found = ["\n".join([line, *with_options.get(index, [])]) for index, line in enumerate(asked)]
+    # Next to a list, other lines think about it or talk to the user. The prompt may have led to its first line, though.
+    first = listed.index(True) if any(listed) else len(listed)
+    return [
+        line
+        for index, line in enumerate(found)
+        if first == len(listed) or listed[index] or (index < first and OPENING.match(line))
+    ] or plain
 
 
 def _cells(text: str) -> Iterator[str]:
@@ -168,37 +194,25 @@ def _cells(text: str) -> Iterator[str]:
             yield line
 
 
-def _options(line: str) -> list[str]:
-    """The options that a line below a question holds; [] where it holds none."""
-    line = undress(re.sub(rf"^(?:[*+•◦]|{DASH})\s+", "", line))
-    labelled = OPTIONS_LABEL.match(line)
-    line = OPTIONS_LABEL.sub("", line)
-    if (OPTION.match(line) or labelled) and not QUESTION_MARK.search(line):
-        return _inline(line)
-    return []
-
-
-def _inline(text: str) -> list[str]:
-    """ "A) red B) blue" as one option a string; the text as it is where it has no letters."""
-    starts = [match.start() for match in INLINE_OPTIONS.finditer(text)]
-    ends = [*starts[1:], len(text)]
-    return [text[start:end].strip(" ,;") for start, end in zip(starts, ends, strict=True)] or ([text] if text else [])
-
-
 def _unmark(line: str) -> tuple[str, bool]:
     """The line without heading, markers, labels and emphasis, and whether there was a marker or label."""
     marked = False
     while True:
         before = line
         line = undress(HEADING.sub("", line))
-        for pattern in (MARKER, LABEL):
+        for pattern in (BRACKETED, MARKER, LABEL):
             shorter = pattern.sub("", line, count=1).strip()
             marked = marked or shorter != line
             line = shorter
-        if marked and (topic := TOPIC.match(line)) and OPENING.match(line[topic.end() :]) and not OPENING.match(line):
+        topic = TOPIC.match(line) if marked else ANNOUNCED.match(line)
+        if topic and not _opens(line[: topic.end()]) and _opens(line[topic.end() :]):
             line = line[topic.end() :]
         if line == before:
             return line, marked
+
+
+def _opens(line: str) -> bool:
+    return bool(OPENING.match(line) or CHINESE.search(line))
 
 
 def _split(line: str, marked: bool) -> list[str]:
@@ -228,6 +242,6 @@ def _without_answer(line: str) -> str:
     if re.match(r"[\"”’'）)]*(?:\s*$|[\"”’']\s*\w)", rest) and rest.strip():
         return line  # the mark is inside quotes, or closes them
     rest = rest.strip(' "”')
-    if OPTION.match(rest) and len(_inline(rest)) > 1:
-        return "\n".join([line[: end[0]], *_inline(rest)])
+    if OPTION.match(rest) and len(inline_options(rest)) > 1:
+        return "\n".join([line[: end[0]], *inline_options(rest)])
     return f"{line[: end[0]]} {rest}" if IMPERATIVE.match(rest) else line[: end[0]]
