@@ -73,6 +73,10 @@ class Session(Protocol):
     def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
         """Continue every prompt. The replies come in the order of the requests."""
 
+    def length(self, request: ScoreRequest) -> int:
+        """Tokens of the clip, the prompt and the longest response. Raises SaviError for a prompt that can't be written
+        in the model's chat."""
+
     def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
         """Log-probabilities of every response of every request, under the current adapter."""
 
@@ -82,6 +86,10 @@ class Session(Protocol):
 
 class VideoModel(Protocol):
     """A model as the critique chain needs it."""
+
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens that the model was made for, None where it doesn't say."""
 
     def is_cached(self, clip: Clip) -> bool:
         """Whether encode() can do without this clip's frames."""

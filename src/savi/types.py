@@ -186,6 +186,14 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class RefusedPair(Trace):
+    """What became of a pair from a file that can't be learned from. place: its file and line."""
+
+    place: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class PreferencePair:
     """(chosen, rejected) = (revision, first answer) for one question of one clip (VideoSAVi, section 3).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,14 @@ def test_what_isnt_installed_is_named(folder: Path, missing: str, monkeypatch: p
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SaviError, match=f"pip install {missing}"):
         read_given_pairs("owner/pairs" if missing == "datasets" else str(folder / "pairs.parquet"))
+
+
+def test_each_example_of_the_page_is_a_pair_in_the_shape_that_it_is_said_to_have(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own_pairs.md").read_text(encoding="utf-8")
+    examples = [json.loads(example) for example in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    (tmp_path / "a.mp4").write_bytes(b"a video")
+    given = read_given_pairs(str(write_lines(tmp_path / "pairs.jsonl", examples)))
+    assert given.refused == ()
+    assert given.shapes == {"TRL": 2, "ms-swift": 1, "LLaMA-Factory": 1, "savi": 1}
+    assert {(pair.chosen, pair.rejected) for pair in given.pairs} == {("He is juggling.", "He is running.")}
+    assert [len(pair.prompt) for pair in given.pairs if not isinstance(pair.prompt, str)] == [2, 3]

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from savi.cli.pairs_settings import check_pairs_settings
 from savi.cli.renamed import rename_file, rename_options
 from savi.types import SaviError
 
@@ -31,7 +32,7 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     Later files win over earlier ones, and a file over those it extends (`extends: FILE`, or a list). A packaged
     experiment is named instead of a path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is
     written to `folder` under the last one's name. Raises SaviError for a file that isn't there, isn't YAML, or extends
-    itself.
+    itself, and for settings that don't go together.
     """
     command, *given = arguments
     others: list[str] = []
@@ -44,12 +45,15 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
         else:
             others.append(argument)
     paths = paths or [DEFAULT_EXPERIMENT]
-    merged = OmegaConf.merge(*(content for path in (DEFAULTS, *paths) for content in _read(path, ())))
+    own = OmegaConf.merge(*(content for path in paths for content in _read(path, ())))
+    options = rename_options(others)
+    check_pairs_settings(OmegaConf.to_container(own), options)  # type: ignore[arg-type]  # a mapping, as _read says
+    merged = OmegaConf.merge(*_read(DEFAULTS, ()), own)
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))
     target = folder / paths[-1].name
     target.write_text(text, encoding="utf-8")
-    return [command, "--config", str(target), *rename_options(others)]
+    return [command, "--config", str(target), *options]
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A round's preference pairs, built by the model of that round from unlabelled clips (VideoSAVi, section 3)."""
+"""A round's preference pairs, built clip by clip: by the model of that round (VideoSAVi, section 3), or from files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
@@ -20,6 +20,18 @@ from savi.distributed.sharding import chunks
 from savi.types import Clip, Frames, Labelled, PreferencePair
 
 T = TypeVar("T")
+
+
+class PairMaker(Protocol):
+    """What makes the pairs of a round: the critique chain, say. round: from 0."""
+
+    round: int
+
+    def is_cached(self, clip: Clip) -> bool:
+        """Whether run() can do without this clip's frames."""
+
+    def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
+        """Pairs and traces of a batch of clips. frames may be None where is_cached() says so."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +52,11 @@ class BuiltRound:
 
 
 class PairBuilder:
-    """Takes a round's clips through the critique chain, batch by batch, and keeps what comes out.
+    """Has a maker give a round's clips their pairs, batch by batch, and keeps them.
 
     1. It opens the round's store. Clips whose pairs a killed run has left there are done already.
     2. `check_readiness` measures on a sample whether the model's criticism is worth learning. It is optional.
-    3. `build` decodes the other clips, asks the chain for their pairs, and commits them in the order of the clips.
+    3. `build` decodes the other clips, asks the maker for their pairs, and commits them in the order of the clips.
     4. `close` gives the round's pairs.
 
     All processes have one and call the same methods. They share the batches, which are those of a single process, so
@@ -53,16 +65,16 @@ class PairBuilder:
 
     def __init__(
         self,
-        chain: CritiqueChain,
+        maker: PairMaker,
         decode: Decode,
         clips: Sequence[Clip],
         batch_clips: int,
         run: Path,
         key: str,
     ) -> None:
-        """chain: with the model of this round. batch_clips: clips that go through it together. run: its folder. key:
-        of everything that the pairs depend on. Raises SaviError for a round that was begun with another one."""
-        self.chain = chain
+        """maker: with the model of this round. batch_clips: clips that it gets together. run: its folder. key: of
+        everything that the pairs depend on. Raises SaviError for a round that was begun with another one."""
+        self.maker = maker
         self.decode = decode
         self.clips = clips
         self.batch_clips = batch_clips
@@ -70,25 +82,25 @@ class PairBuilder:
         self.done, self.files = from_rank_zero(partial(self._open, run, key), "building")
 
     def _open(self, run: Path, key: str) -> tuple[int, ClipFiles]:
-        self._store = PairStore(run, self.chain.round, key)
+        self._store = PairStore(run, self.maker.round, key)
         done = self._store.clips_done
-        return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.chain.round - 1))
+        return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.maker.round - 1))
 
-    def check_readiness(self, sample: int, labelled: Sequence[Labelled]) -> Readiness:
+    def check_readiness(self, chain: CritiqueChain, sample: int, labelled: Sequence[Labelled]) -> Readiness:
         """Measure the model's criticism on the first clips, `sample` of them, and on the labelled questions."""
         asked = list(dict.fromkeys(one.clip for one in labelled))
 
         def check_asked(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[LabelledCheck]:
-            return check_labelled(self.chain, clips, frames, [one for one in labelled if one.clip in clips])
+            return check_labelled(chain, clips, frames, [one for one in labelled if one.clip in clips])
 
-        sampled = self._in_batches(self.clips[:sample], partial(check_agreement, self.chain), "readiness")
+        sampled = self._in_batches(self.clips[:sample], partial(check_agreement, chain), "readiness")
         agreement = [check for _, checks, _ in sampled for check in checks]
         examined = self._in_batches(asked, check_asked, "readiness")
         return summarise(agreement, [check for _, checks, _ in examined for check in checks])
 
     def build(self) -> Iterator[int]:
         """Build the pairs of all clips that aren't done. Yields after each batch how many of its clips are done now."""
-        for batch, results, bad in self._in_batches(self.clips[self.done :], self.chain.run, "building"):
+        for batch, results, bad in self._in_batches(self.clips[self.done :], self.maker.run, "building"):
             of_good = iter(results)
             if self._store is not None:
                 self._store.commit(
@@ -113,7 +125,7 @@ class PairBuilder:
             self._store.finish()
         store, traces = self._store, self._store.traces()
         return BuiltRound(
-            round=self.chain.round,
+            round=self.maker.round,
             pairs=store.pairs(),
             counts=store.counts(),
             unfinished=traces.unfinished,
@@ -127,7 +139,7 @@ class PairBuilder:
     ) -> Iterator[tuple[Sequence[Clip], list[T], Mapping[Clip, str]]]:
         """Each batch in its order: its clips, what `run` gives for those with frames, and why the others have none."""
         batches = chunks(clips, self.batch_clips)
-        read = FramesAhead(self.chain, self.decode, batches, self.files)
+        read = FramesAhead(self.maker.is_cached, self.decode, batches, self.files)
 
         def work(batch: Sequence[Clip]) -> tuple[list[T], dict[Clip, str]]:
             good, bad = read(batch)

@@ -60,6 +60,10 @@ class CritiqueChain:
         self.run_seed = run_seed
         self.round = round_index
 
+    def is_cached(self, clip: Clip) -> bool:
+        """Whether model and critic can do without this clip's frames."""
+        return self.model.is_cached(clip) and self.critic.is_cached(clip)
+
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
         """Pairs and traces of a batch of clips. frames may be None for a clip that the model has cached."""
         session = self.model.encode(clips, frames)

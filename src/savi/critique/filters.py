@@ -68,6 +68,16 @@ REMEDIES = {
 }
 """Ways out for a run that loses most of its questions to one filter."""
 
+NOT_IN_TEMPLATE = "not in the chat template"
+OVERLONG = "overlong"
+
+REFUSALS = {
+    UNDECODABLE: REMEDIES[UNDECODABLE],
+    NOT_IN_TEMPLATE: "Leave out what the model's chat template has no place for: system messages, say",
+    OVERLONG: "Raise data.max_length, or lower data.frames or data.max_pixels",
+}
+"""What keeps a pair from a file from being learnt, each with a way out. No other filter looks at such pairs."""
+
 
 @dataclass(frozen=True)
 class FilterSettings:

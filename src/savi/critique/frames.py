@@ -1,11 +1,10 @@
-"""Frames for the batches of clips that a process takes through the chain."""
+"""Frames for the batches of clips whose pairs a process makes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles
 from savi.distributed.collectives import own_shard
 from savi.types import Clip, Frames
@@ -18,14 +17,18 @@ Decode = Callable[[Iterable[Path]], Iterator[Frames | UndecodableClip]]
 class FramesAhead:
     """Decodes the clips of this process's batches ahead of their use, in the order of the batches.
 
-    Clips that model and critic have cached are left out, and those that could not be decoded before.
+    Clips whose frames nobody needs are left out, and those that could not be decoded before.
     """
 
     def __init__(
-        self, chain: CritiqueChain, decode: Decode, batches: Sequence[Sequence[Clip]], files: ClipFiles
+        self,
+        is_cached: Callable[[Clip], bool],
+        decode: Decode,
+        batches: Sequence[Sequence[Clip]],
+        files: ClipFiles,
     ) -> None:
         clips = [clip for batch in own_shard(batches) for clip in batch]
-        cached = {clip for clip in clips if chain.model.is_cached(clip) and chain.critic.is_cached(clip)}
+        cached = {clip for clip in clips if is_cached(clip)}
         self._failed = {clip: failure for clip in clips if clip not in cached and (failure := files.failure(clip))}
         missing = [clip for clip in clips if clip not in cached and clip not in self._failed]
         self._missing = set(missing)

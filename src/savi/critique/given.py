@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savi.conversations import Prompt
-from savi.types import Clip
+from savi.types import Clip, PreferencePair
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,14 @@ class GivenPair:
     chosen: str
     rejected: str
 
-    def digest(self, content: str | None) -> str:
-        """What its log-probabilities depend on besides the model. content: a digest of the clip's file."""
-        parts = (content, self.prompt, self.chosen, self.rejected)
-        return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+def pair_digest(content: str | None, pair: GivenPair | PreferencePair) -> str:
+    """Of what a pair's log-probabilities depend on besides the model. content: a digest of the clip's file."""
+    return _digest((content, pair.prompt, pair.chosen, pair.rejected))
+
+
+def _digest(parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,7 @@ class GivenPairs:
 
     def digest(self) -> str:
         """Of all pairs, in order, whatever the place of their files."""
-        parts = [(pair.clip.id, pair.digest(None)) for pair in self.pairs]
-        return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return _digest([(pair.clip.id, pair_digest(None, pair)) for pair in self.pairs])
 
     def line(self) -> str:
         """What was found, in one line."""

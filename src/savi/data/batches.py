@@ -82,6 +82,11 @@ def group_by_clip(pairs: Sequence[PreferencePair], clips: Iterable[Clip]) -> lis
     return [ClipPairs(by_id[clip], tuple(group)) for clip, group in groups.items()]
 
 
+def cut_groups(groups: Sequence[ClipPairs], most: int) -> list[ClipPairs]:
+    """The groups in parts of at most `most` pairs: somebody else's file may have hundreds of pairs about a clip."""
+    return [ClipPairs(group.clip, tuple(part)) for group in groups for part in chunks(group.pairs, most)]
+
+
 def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, seed: int) -> list[list[ClipPairs]]:
     """Shuffle the clips anew for each pass, and fill steps with whole clips up to pairs_per_step pairs.
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from savi.critique.given import GivenPairs
 from savi.data.clips import find_clips
 from savi.data.labelled import read_labelled
+from savi.data.pair_files import read_given_pairs
 from savi.distributed.sharding import shard
 from savi.errors import SaviError
 from savi.evaluation.benchmarks.items import Options
@@ -35,7 +37,9 @@ class DataSources:
 
     clips: to learn from: a source of find_clips, or WORLD. count: of them, the first ones; None for all. seed: of the
     world's. labelled: a file of read_labelled, or WORLD, or None. benchmarks: by name. options: for their items. cache:
-    the folder that the world is rendered into; None for savi's folder in the user's cache.
+    the folder that the world is rendered into; None for savi's folder in the user's cache. pairs: a source of
+    read_given_pairs, whose clips are learnt from in place of all others; None where the model makes its pairs itself.
+    videos: the folder of their videos.
     """
 
     clips: str
@@ -45,15 +49,25 @@ class DataSources:
     benchmarks: Mapping[str, BenchmarkSettings]
     options: Options
     cache: str | None
+    pairs: str | None = None
+    videos: str | None = None
 
     def __post_init__(self) -> None:
+        if self.pairs is not None:
+            return
+        if self.videos is not None:
+            raise SaviError("data.videos goes with data.pairs: it is the folder of the videos that they are about")
         if not self.clips:
             raise SaviError("data.clips must name a folder, a glob, a manifest or a file, or be `world`")
         if self.clips == WORLD and self.count is None:
             raise SaviError("data.clip_count is needed with data.clips=world: how many clips to render")
 
+    def given_pairs(self) -> GivenPairs | None:
+        """The pairs from files, if there are any. Raises SaviError."""
+        return None if self.pairs is None else read_given_pairs(self.pairs, self.videos)
+
     def training_clips(self) -> list[Clip]:
-        """The clips to learn from. Raises SaviError."""
+        """The clips that the model makes pairs of. Raises SaviError."""
         if self.clips == WORLD:
             return training_clips(self._training_folder, self.count or 0, self.seed)
         try:
@@ -63,7 +77,7 @@ class DataSources:
 
     def labelled_questions(self) -> list[Labelled]:
         """The questions with known answers. Raises SaviError."""
-        if self.labelled is None:
+        if self.labelled is None or self.pairs is not None:
             return []
         if self.labelled == WORLD:
             items = held_out(self._held_out_folder, LABELLED_CLIPS, self.options.seed, "dev")
@@ -90,9 +104,9 @@ class DataSources:
 
     def _world_clips(self, fit: bool) -> Iterator[tuple[str, Path, int, int]]:
         """The arguments of clip() for each of the world's clips."""
-        if fit and self.clips == WORLD:
+        if fit and self.pairs is None and self.clips == WORLD:
             yield from (("train", self._training_folder, self.seed, index) for index in range(self.count or 0))
-        held_out_sets = [("dev", LABELLED_CLIPS)] if fit and self.labelled == WORLD else []
+        held_out_sets = [("dev", LABELLED_CLIPS)] if fit and self.pairs is None and self.labelled == WORLD else []
         held_out_sets += [
             (settings.split or self.options.split, self.options.clips)
             for name, settings in self.benchmarks.items()
@@ -103,14 +117,15 @@ class DataSources:
 
     @property
     def _training_folder(self) -> Path:
-        return self._cache / f"world-{self.seed}" / "train"
+        return self.cache_folder / f"world-{self.seed}" / "train"
 
     @property
     def _held_out_folder(self) -> Path:
-        return self._cache / f"world-{self.options.seed}" / "held_out"
+        return self.cache_folder / f"world-{self.options.seed}" / "held_out"
 
     @property
-    def _cache(self) -> Path:
+    def cache_folder(self) -> Path:
+        """The folder for what can be made again."""
         if self.cache:
             return Path(self.cache)
         root = os.environ.get("XDG_CACHE_HOME")

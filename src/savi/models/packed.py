@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel
 
-from savi.conversations import Conversation, opening
+from savi.conversations import Conversation, Prompt, opening
 from savi.errors import SaviError
 from savi.inference import GenerateRequest, ResponseScores
 from savi.models.chat import Chat
@@ -95,15 +95,20 @@ class PackedClips:
         logps = torch.cat([part.logps for part in parts])[index]
         return ResponseScores(logps, torch.cat([part.lengths for part in parts])[index])
 
+    def length(self, clip: int, prompt: Prompt) -> int:
+        return len(self.prefixes[clip]) + len(self._prompt_ids(clip, prompt))
+
     def tokenize(self, request: ResponseIds) -> TokenizedRequest:
         """The token ids of a request behind the prefix of its clip.
 
         Raises SaviError for a prompt that the chat template can't write behind that prefix.
         """
-        clip = self.clips[request.clip]
-        if opening(request.prompt) != _opening(clip):
-            raise ValueError(f"clip {clip.id} was encoded behind another text than that of the prompt")
-        return TokenizedRequest(self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]), request.responses)
+        return TokenizedRequest(self._prompt_ids(request.clip, request.prompt), request.responses)
+
+    def _prompt_ids(self, clip: int, prompt: Prompt) -> tuple[int, ...]:
+        if opening(prompt) != _opening(self.clips[clip]):
+            raise ValueError(f"clip {self.clips[clip].id} was encoded behind another text than that of the prompt")
+        return self.chat.prompt_ids(prompt, self.prefixes[clip])
 
     def _by_clip(self, requests: Sequence[ResponseIds]) -> tuple[list[int], list[list[TokenizedRequest]]]:
         """Requests grouped by clip, and for each response, as asked for, its place among the grouped ones."""

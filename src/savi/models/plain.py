@@ -75,6 +75,9 @@ class PlainClips:
                 written.append(Continuation(tuple(ids[:-1] if finished else ids), draws.logp, finished))
         return written
 
+    def length(self, clip: int, prompt: Prompt) -> int:
+        return int(self.row(clip, prompt)["input_ids"].shape[1])
+
     def row(self, clip: int, prompt: Prompt) -> dict[str, Tensor]:
         """What the processor makes of a prompt's whole chat, on the model's device.
 

@@ -65,6 +65,14 @@ class VideoLMSession:
         with self.peft_model.disable_adapter() if self.reference == "base" else nullcontext():
             return self.score(requests)
 
+    def length(self, request: ScoreRequest) -> int:
+        """Tokens of the clip, the prompt and the longest response.
+
+        Raises SaviError for a prompt that the chat template can't write.
+        """
+        responses = tokenized(self.chat, request).responses
+        return self.read.length(request.clip, request.prompt) + max(map(len, responses))
+
     def _check_finite(self, clips: Sequence[int], logps: Sequence[float]) -> None:
         """clips: index into the session's clips, one per log-probability."""
         for clip, logp in zip(clips, logps, strict=True):

@@ -35,6 +35,9 @@ class ResponseIds:
 class ReadClips(Protocol):
     """A batch of clips, ready for prompts."""
 
+    def length(self, clip: int, prompt: Prompt) -> int:
+        """Tokens of a clip, an index, with a prompt. Raises SaviError for a prompt that can't be written."""
+
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:
         """Log-probabilities of every response under the current weights, in order; gradients flow if enabled."""
 

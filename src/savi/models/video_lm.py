@@ -50,6 +50,12 @@ class VideoLM:
         device: torch.device = self.model.device
         return device
 
+    @property
+    def max_length(self) -> int | None:
+        """Most tokens that the model was made for, None where its configuration doesn't say."""
+        length: int | None = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return length
+
     def is_cached(self, clip: Clip) -> bool:
         """Whether encode() can do without this clip's frames."""
         return self.sharing.is_cached(clip)

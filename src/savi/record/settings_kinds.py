@@ -90,6 +90,9 @@ KINDS: dict[str, Kind] = {
     "data.benchmark_seed": CHANGE,
     "data.labelled": CHANGE,  # read for the readiness check, before the first round
     "data.readiness_clips": CHANGE,
+    "data.pairs": ID,  # by content
+    "data.videos": NONE,  # a place; the videos count
+    "data.max_length": ID,
     "data.frames": ID,
     "data.max_pixels": ID,
     "data.decode_timeout": CHANGE,
@@ -120,9 +123,9 @@ KINDS: dict[str, Kind] = {
 }
 """Every setting of `savi fit` by its key. A key that isn't here is decided by the nearest group above it."""
 
-BY_CONTENT = ("model.base.path", "data.clips", "data.clip_count")
-"""Identity settings that name a place: files that were moved are the same files. Compared are the base's fingerprint
-and the ids of the clips, once they are known, not the names."""
+BY_CONTENT = ("model.base.path", "data.clips", "data.clip_count", "data.pairs")
+"""Identity settings that name a place: files that were moved are the same files. Compared are the base's fingerprint,
+the ids of the clips and the pairs in files, once they are known, not the names."""
 
 OF_THE_MODEL = (
     "model.base.dtype",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     for entry in rounds:
         if text := untrained(entry):
             _say(console, f"{heading(entry).capitalize()} {text}.")
-    _say(console, f"{_learned_from(rounds)}Files:")
+    _say(console, f"{_learned_from(rounds, results['run'].get('pairs'))}Files:")
     _print_places(run, console)
 
 
@@ -57,7 +58,11 @@ def print_validation(results: Mapping[str, Any], run: Path, console: Console | N
 
 
 def print_rejected(run: Path, console: Console | None = None) -> None:
-    """Count and list the clips that the run's last round left out, with the reason of each."""
+    """Count and list what the run left out, with the reasons: rows of files of pairs, or clips of the last round."""
+    source = run / "pairs" / "source.json"
+    if source.is_file():
+        _print_refused(json.loads(source.read_text(encoding="utf-8")), source, console or Console())
+        return
     traces = sorted((run / "traces").glob("round_*.jsonl"))
     if not traces:
         return
@@ -71,6 +76,18 @@ def print_rejected(run: Path, console: Console | None = None) -> None:
         _say(console, f"  {record['video']}: {record['rejected']}")
     if len(rejected) > LISTED:
         _say(console, f"  and {len(rejected) - LISTED} more, in {traces[-1]}")
+
+
+def _print_refused(record: Mapping[str, Any], place: Path, console: Console) -> None:
+    """record: of savi.training.given_rounds."""
+    refused = record["refused"]
+    if not refused:
+        return
+    _say(console, f"{len(refused)} of {len(refused) + record['pairs']} rows of {record['source']} were left out:")
+    for row in refused[:LISTED]:
+        _say(console, f"  {row['row']}: {row['reason']}")
+    if len(refused) > LISTED:
+        _say(console, f"  and {len(refused) - LISTED} more, in {place}")
 
 
 def build_table(name: str, first: Entry, last: Entry) -> Table:
@@ -197,8 +214,11 @@ def _validated(entry: Entry, run: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _learned_from(rounds: Sequence[Entry]) -> str:
+def _learned_from(rounds: Sequence[Entry], source: str | None) -> str:
+    """source: of pairs from files."""
     pairs = [entry["pairs"] for entry in rounds if entry["round"]]
     if not pairs:
         return ""
+    if source:
+        return f"Learned from {pairs[-1]} pairs of {source} in {len(pairs)} round{'s' * (len(pairs) > 1)}. "
     return f"Learned from {sum(pairs)} pairs that the model made itself ({' + '.join(map(str, pairs))}). "

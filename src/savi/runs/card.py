@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,11 +14,7 @@ from savi.runs.read import Run
 CARD = """---
 {header}---
 
-# {name}: {base}, aligned by its own criticism
-
-{what}, made with savi, an implementation of [VideoSAVi](https://arxiv.org/abs/2412.00624): round by round the model
-wrote questions about unlabelled videos, answered them, criticized and revised its answers, and DPO taught it to prefer
-the revision. No annotator and no other model took part.
+# {name}: {base}, {how}
 
 ## Use
     python ask.py clip.mp4 "what happens first?"
@@ -44,6 +41,17 @@ needs torch, torchvision, transformers, peft, av{more}. In code:
 {settings}```
 """
 
+SELF_ALIGNED = """aligned by its own criticism
+
+{what}, made with savi, an implementation of [VideoSAVi](https://arxiv.org/abs/2412.00624): round by round the model
+wrote questions about unlabelled videos, answered them, criticized and revised its answers, and DPO taught it to prefer
+the revision. No annotator and no other model took part."""
+FROM_FILES = """trained on {pairs}
+
+{what}, made with savi: {loss} on the preference pairs of {pairs} about videos, in rounds of one epoch each."""
+LOSSES = {"sft": "supervised fine-tuning"}
+"""What a loss is called; all others are of DPO's kind."""
+
 ADAPTER_LOAD = """    from peft import PeftModel
     base = AutoModelForImageTextToText.from_pretrained("{base}")
     model = PeftModel.from_pretrained(base, "this folder")
@@ -61,11 +69,17 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
     """The README.md of an export. notes: what its user must know."""
     settings = run.config["model"]
     base = "the miniature embedded in savi" if run.embedded else run.base.path
+    pairs = run.config["data"].get("pairs")
+    groups = ["lora", "dpo", "optimizer", *([] if pairs else ["chain", "filters"])]
     return CARD.format(
         header=_header(run, merged),
         name=run.results["run"]["name"],
         base=base,
-        what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
+        how=(FROM_FILES if pairs else SELF_ALIGNED).format(
+            what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
+            loss=LOSSES.get(settings["dpo"]["loss"], "DPO"),
+            pairs=pairs and Path(pairs).name,
+        ),
         more=" and bitsandbytes" if run.base.nf4 and not merged else "",
         load=MERGED_LOAD if merged else ADAPTER_LOAD.format(base=EMBEDDED if run.embedded else run.base.path),
         notes=f"\n{notes}\n" if notes else "",
@@ -76,7 +90,7 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
         prompts=run.prompts.version,
         seed=run.results["run"]["seed"],
         rounds=_rounds(run.results["rounds"]),
-        settings=yaml.safe_dump({name: settings[name] for name in ("lora", "dpo", "optimizer", "chain", "filters")}),
+        settings=yaml.safe_dump({name: settings[name] for name in groups}),
     )
 
 
@@ -84,7 +98,7 @@ def _header(run: Run, merged: bool) -> str:
     header: dict[str, Any] = {
         "library_name": "transformers" if merged else "peft",
         "pipeline_tag": "video-text-to-text",
-        "tags": ["savi", "videosavi", "dpo", "lora"],
+        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), "dpo", "lora"],
     }
     if not run.embedded:
         header["base_model"] = run.base.path
@@ -95,6 +109,8 @@ def _videos(run: Run) -> str:
     """How many clips the run has seen, by its first round's traces, of what."""
     traces = run.folder / "traces" / "round_00.jsonl"
     count = f"{len(traces.read_bytes().splitlines())} " if traces.is_file() else ""
+    if run.config["data"].get("pairs"):
+        return f"{count}clips"
     embedded = run.data["clips"] == "world"
     return f"{count}rendered clips of savi's world" if embedded else f"{count}clips of {run.data['clips']}"
 

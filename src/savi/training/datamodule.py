@@ -1,4 +1,4 @@
-"""The LightningDataModule: unlabelled clips to learn from, whose pairs the model makes itself, and held-out items."""
+"""The LightningDataModule: clips to learn from, whose pairs the model makes or files have, and held-out items."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
+from savi.critique.given import GivenPairs
 from savi.data.batches import (
     FrameReader,
     ItemBatch,
     ItemDataset,
     OptimizerStep,
     StepDataset,
+    cut_groups,
     group_by_clip,
     plan_steps,
 )
 from savi.data.sources import WORLD, DataSources, HeldOutSet
 from savi.data.workers import end_with_parent
-from savi.errors import check_number
+from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks
 from savi.training.sources import AnswerSource, PairSource
@@ -54,6 +56,13 @@ class ClipDataModule(LightningDataModule):
             them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the development set
             of the rendered world. None: readiness is estimated without labels.
         readiness_clips: Clips to learn from that the readiness check takes through the chain before the first round.
+        pairs: Preference pairs to learn from, in place of those that the model makes: a file (.jsonl, .json, .csv,
+            .tsv, .parquet), a glob, a folder of another run's rounds, or the name of a data set of the Hugging Face hub
+            (`owner/name`, or `owner/name:split`). docs/own_pairs.md has the shapes of its rows. None: the model makes
+            its pairs.
+        videos: Folder that relative paths of videos in these files start from. None: the folder of each file.
+        max_length: Most tokens of a clip with the messages and a response of such a pair. A longer pair is left out and
+            reported; nothing is cut. None: what the base was made for.
         frames: Frames that are sampled from each clip. The default is the paper's.
         max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
             that read any size. None: frames as they are.
@@ -80,6 +89,9 @@ class ClipDataModule(LightningDataModule):
         benchmark_seed: int = 0,
         labelled: str | None = None,
         readiness_clips: int = 32,
+        pairs: str | None = None,
+        videos: str | None = None,
+        max_length: int | None = None,
         frames: int = 32,
         max_pixels: int | None = None,
         decode_timeout: float = 60.0,
@@ -96,6 +108,7 @@ class ClipDataModule(LightningDataModule):
             ("clip_count", clip_count),
             ("benchmark_clips", benchmark_clips),
             ("readiness_clips", readiness_clips),
+            ("max_length", max_length),
             ("frames", frames),
             ("max_pixels", max_pixels),
             ("pairs_per_step", pairs_per_step),
@@ -109,7 +122,10 @@ class ClipDataModule(LightningDataModule):
         check_number("data.workers", workers, least=0)
         benchmarks = check_benchmarks(benchmark, benchmark_scorer)
         options = Options(benchmark_set, frames, clips=benchmark_clips, seed=benchmark_seed)
-        self.sources = DataSources(clips, clip_count, seed, labelled, benchmarks, options, cache)
+        self.sources = DataSources(clips, clip_count, seed, labelled, benchmarks, options, cache, pairs, videos)
+        if max_length is not None and pairs is None:
+            raise SaviError("data.max_length goes with data.pairs: it bounds the tokens of their rows")
+        self.max_length = max_length
         self.readiness_clips = readiness_clips
         self.frames = frames
         self.max_pixels = max_pixels
@@ -120,6 +136,7 @@ class ClipDataModule(LightningDataModule):
         self.epochs_per_round = epochs_per_round
         self.workers = workers
         self.seed = seed
+        self.given: GivenPairs | None = None
         self.clips: list[Clip] = []
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
@@ -133,7 +150,8 @@ class ClipDataModule(LightningDataModule):
             place = self.trainer.local_rank, self.trainer.num_devices
             self.sources.render(stage == "fit", *place, meet=self.trainer.strategy.barrier)
         if stage == "fit":
-            self.clips = self.sources.training_clips()
+            self.given = self.sources.given_pairs()
+            self.clips = self.given.clips if self.given else self.sources.training_clips()
             self.labelled = self.sources.labelled_questions()
         self.opened = self.sources.open_benchmarks()
 
@@ -149,7 +167,10 @@ class ClipDataModule(LightningDataModule):
             return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
         built = self.pair_source.build_round(self.clips)
         seed = derive_seed(self.seed, "steps", built.round)
-        steps = plan_steps(group_by_clip(built.pairs, self.clips), self.pairs_per_step, self.epochs_per_round, seed)
+        groups = group_by_clip(built.pairs, self.clips)
+        if self.given:
+            groups = cut_groups(groups, self.pairs_per_step)
+        steps = plan_steps(groups, self.pairs_per_step, self.epochs_per_round, seed)
         return self._loader(StepDataset(steps, self.micro_batch_clips, self._reader(), *self._place, built.contents))
 
     def val_dataloader(self) -> DataLoader[ItemBatch] | list[DataLoader[ItemBatch]]:

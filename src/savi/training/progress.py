@@ -31,13 +31,13 @@ class RoundProgressBar(TQDMProgressBar):
         return {name.removeprefix("rewards/"): value for name, value in metrics.items() if name != "v_num"}
 
 
-def pair_building_bar(round_index: int, total: int, done: int, disable: bool) -> tqdm[NoReturn]:
+def pair_building_bar(round_index: int, doing: str, total: int, done: int, disable: bool) -> tqdm[NoReturn]:
     """A bar of clips, on standard error. done: those of `total` whose pairs are in the store already."""
     seconds = 0.1 if sys.stderr.isatty() else LOGGED_SECONDS
     return tqdm(
         total=total,
         initial=done,
-        desc=f"Round {round_index + 1}: the model criticizes itself",
+        desc=f"Round {round_index + 1}: {doing}",
         unit="clip",
         mininterval=seconds,
         maxinterval=max(seconds, 10.0),

@@ -10,7 +10,6 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from savi.critique.filters import FILTERS
 from savi.distributed.collectives import waited
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, Summary, keep_comparable, upgrade
@@ -62,7 +61,7 @@ class RunResults(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training_started = time.monotonic()
         counts = self.critic.built.counts
-        taken = {metric_name(f"filters/{name}"): float(counts.get(name, 0)) for name in FILTERS}
+        taken = {metric_name(f"filters/{name}"): float(counts.get(name, 0)) for name in self.critic.filters}
         made = {name: float(count) for name, count in counts.items() if name.startswith("pairs/")}
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
         for logger in trainer.loggers:
@@ -115,7 +114,7 @@ class RunResults(Callback):
             entry = {
                 "round": trainer.current_epoch + 1,
                 "pairs": len(built.pairs),
-                "filters": {name: built.counts[name] for name in FILTERS if name in built.counts},
+                "filters": {name: built.counts[name] for name in self.critic.filters if name in built.counts},
                 "steps": {"taken": _steps(trainer), "planned": len(trainer.train_dataloader)},  # type: ignore[arg-type]
                 "settings": round_settings(trainer),
                 "seconds": {
@@ -149,6 +148,8 @@ class RunResults(Callback):
             "base": module.base_settings.path,
             "base_fingerprint": module.base_fingerprint(),
         }
+        if pairs := data_of(trainer).sources.pairs:
+            run["pairs"] = pairs
         write_json(folder / "results.json", {"run": run, "rounds": rounds})
 
 

@@ -1,4 +1,5 @@
-"""The self-critique callback: each round, the model of that moment makes the pairs it will learn from."""
+"""The self-critique callback: each round, the model of that moment makes the pairs it will learn from, or scores those
+from files."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from filelock import FileLock
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from savi.critique.builder import BuiltRound, PairBuilder
+from savi.critique.builder import BuiltRound, PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
-from savi.critique.filters import FILTERS, REMEDIES
+from savi.critique.filters import FILTERS, REFUSALS, REMEDIES
 from savi.critique.round_files import check_key, round_key
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
@@ -28,6 +29,7 @@ from savi.record.settings_kinds import without_later
 from savi.training.checkpoints import count_finished_round
 from savi.training.critics import build_critic, check_critic
 from savi.training.finite import explained
+from savi.training.given_rounds import GivenRounds
 from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
 from savi.training.progress import pair_building_bar
@@ -55,6 +57,7 @@ class SelfCritique(Callback):
         self._built: BuiltRound | None = None
         self._finished = 0
         self._critic: Critic | None = None
+        self._given: GivenRounds | None = None
         self._locked: FileLock | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -62,9 +65,15 @@ class SelfCritique(Callback):
         self._module = aligned(pl_module)
         self._data = data = data_of(trainer)
         if stage == "fit":
-            check_critic(self._module.chain_settings.critic, data.clips, data.generation_batch_clips, data.frames)
+            if data.given:
+                self._given = GivenRounds(data.given, self._module, data, run_folder(trainer))
+            else:
+                check_critic(self._module.chain_settings.critic, data.clips, data.generation_batch_clips, data.frames)
             from_rank_zero(self._lock, "start")
-            from_rank_zero(partial(check_clips, run_folder(trainer), data.clips, data.sources.clips), "start")
+            if self._given:
+                from_rank_zero(self._given.begin, "start")
+            source = data.sources.pairs or data.sources.clips
+            from_rank_zero(partial(check_clips, run_folder(trainer), data.clips, source), "start")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._finished = int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
@@ -101,6 +110,11 @@ class SelfCritique(Callback):
             raise RuntimeError("no round has been built yet")
         return self._built
 
+    @property
+    def filters(self) -> Sequence[str]:
+        """The names that the round's losses are counted under, in the order in which they are shown."""
+        return tuple(REFUSALS) if self._given else FILTERS
+
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
 
@@ -112,7 +126,8 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        builder = self._builder(clips)
+        maker = self._given.maker(self.round) if self._given else self._chain(clips)
+        builder = self._builder(maker, clips)
         for clip in builder.files.changed[:LISTED]:
             name = readable(str(clip.path))
             rank_zero_info(f"Changed since the round before, so its pairs are about the new file: {name}")
@@ -120,18 +135,20 @@ class SelfCritique(Callback):
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
-            if self.round == 0 and builder.done == 0:
-                self._check_readiness(builder)
+            if isinstance(maker, CritiqueChain) and self.round == 0 and builder.done == 0:
+                self._check_readiness(builder, maker)
             self._build(builder)
         self._module.train(was_training)
         self._built = built = builder.close()
+        if self._given:
+            self._given.keep(built)
         self.seconds = time.monotonic() - started
         self._report(built, clips)
         return built
 
-    def _builder(self, clips: Sequence[Clip]) -> PairBuilder:
+    def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
         return PairBuilder(
-            self._chain(clips),
+            maker,
             self._data.decode_ahead,
             clips,
             self._data.generation_batch_clips,
@@ -142,7 +159,8 @@ class SelfCritique(Callback):
     def _build(self, builder: PairBuilder) -> None:
         total, done = len(builder.clips), builder.done
         hidden = done == total or not self._trainer.is_global_zero or self._trainer.progress_bar_callback is None
-        with pair_building_bar(self.round, total, done, disable=hidden) as bar:
+        doing = "the reference scores the pairs" if self._given else "the model criticizes itself"
+        with pair_building_bar(self.round, doing, total, done, disable=hidden) as bar:
             for clips in builder.build():
                 bar.set_postfix(pairs=builder.pairs_built, refresh=False)
                 bar.update(clips)
@@ -160,12 +178,12 @@ class SelfCritique(Callback):
             critic=critic,
         )
 
-    def _check_readiness(self, builder: PairBuilder) -> None:
+    def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
         settings = self._module.chain_settings
         if settings.chosen_source != "revision" or settings.critic.kind == "truth":
             return
-        readiness = builder.check_readiness(self._data.readiness_clips, self._data.labelled)
+        readiness = builder.check_readiness(chain, self._data.readiness_clips, self._data.labelled)
         for video, reason in builder.files.failures.items():
             rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
@@ -180,14 +198,18 @@ class SelfCritique(Callback):
             "seed": module.seed,
             "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
             "reference": module.reference,
-            "prompts": {name: text for name, text in asdict(module.prompts).items() if name != "same_meaning" or text},
-            "chain": earlier_names(without_later(asdict(module.chain_settings), "model.chain"), "model.chain"),
-            "filters": without_later(asdict(module.filter_settings), "model.filters"),
             "frames": [self._data.frames, self._data.max_pixels],
             "clips": [clip.id for clip in clips],
         }
         if self._trainer.precision != "32-true":
             parts["precision"] = self._trainer.precision
+        if self._given:
+            return _digest({**parts, **self._given.key_parts()})
+        parts |= {
+            "prompts": {name: text for name, text in asdict(module.prompts).items() if name != "same_meaning" or text},
+            "chain": earlier_names(without_later(asdict(module.chain_settings), "model.chain"), "model.chain"),
+            "filters": without_later(asdict(module.filter_settings), "model.filters"),
+        }
         with_batches = {**parts, "clips_per_chain": self._data.generation_batch_clips}
         if module.chain_settings.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
             return _digest(with_batches)
@@ -196,21 +218,23 @@ class SelfCritique(Callback):
         return earlier if begun == earlier else _digest(parts)
 
     def _report(self, built: BuiltRound, clips: Sequence[Clip]) -> None:
-        if built.round == 0:  # the same clips every round; the run's end lists them once more
+        if built.round == 0 and not self._given:  # the same clips every round; the run's end lists them once more
             for video, reason in list(built.rejected.items())[:LISTED]:
                 rank_zero_info(f"Left out: {video}: {reason}")
         if len(built.rejected) == len(clips):
             raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {built.traces}")
-        taken = ", ".join(f"{name} {built.counts[name]}" for name in FILTERS if built.counts.get(name)) or "none"
+        taken = ", ".join(f"{name} {built.counts[name]}" for name in self.filters if built.counts.get(name)) or "none"
         if not built.pairs:
-            worst = max(FILTERS, key=lambda name: built.counts.get(name, 0))
+            worst = max(self.filters, key=lambda name: built.counts.get(name, 0))
+            remedy = {**REMEDIES, **REFUSALS}[worst]
             raise SaviError(
-                f"round {built.round + 1} has no pair to learn from; filtered: {taken}. {REMEDIES[worst]}; "
+                f"round {built.round + 1} has no pair to learn from; filtered: {taken}. {remedy}; "
                 f"every turn is in {built.traces}"
             )
         shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
         cut = ", ".join(shares) or "none"
-        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {taken}; cut off: {cut}")
+        end = "" if self._given else f"; cut off: {cut}"
+        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {taken}{end}")
         for turn, share in built.unfinished.items():
             if share > MOST_UNFINISHED:
                 rank_zero_warn(
