@@ -46,7 +46,7 @@ def is_usable(lm: VideoLM, conversation: Conversation) -> bool:
     """Whether the chat template writes this conversation: some have no place for a system message."""
     clip, (_, frames) = clip_of(conversation), noise_clip(0)
     with suppress(SaviError):
-        lm.chat.prompt_ids(conversation, lm.encode([clip], [frames]).read.prefixes[0])
+        lm.encode([clip], [frames]).score_reference([ScoreRequest(0, simplified(conversation), ("a",))])
         return True
     return False
 

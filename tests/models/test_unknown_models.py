@@ -18,6 +18,7 @@ from savi.models.ways import Way
 from savi.types import SaviError
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import build_qwen3_vl
+from tools.tiny_models.glm4v import build_glm4v_moe
 from tools.tiny_models.llava import VICUNA_TEMPLATE, llama_tokenizer
 from tools.tiny_models.parts import decoder_config, write
 
@@ -80,6 +81,17 @@ def test_an_unknown_family_gets_the_generic_path_and_a_warning(tmp_path: Path) -
     assert lm.family.unquantized[-1] == "lm_head"
     assert "model.multi_modal_projector" in lm.family.unquantized
     assert lm.family.decoder == "model.language_model"
+
+
+def test_a_type_whose_processor_alone_knows_videos_is_taken(tmp_path: Path) -> None:
+    """GLM-4.5V: transformers lists no video processor for it."""
+    with pytest.warns(UserWarning, match="no family for 'glm4v_moe'"):
+        lm = build_lm(build_glm4v_moe(tmp_path))
+    assert lm.way.name == "tree"
+    clip, frames = noise_clip(0)
+    questions = [ScoreRequest(0, "what is it?", ("a cat", "no")), ScoreRequest(0, "where", ("on the mat",))]
+    ours, plain = lm.encode([clip], [frames]).score(questions).logps, lm.score_one_by_one([frames], questions).logps
+    torch.testing.assert_close(ours, plain, atol=1e-4, rtol=0)
 
 
 def test_an_unknown_family_whose_decoder_takes_more_reads_its_clips_anew(

@@ -4,8 +4,11 @@ They know nothing. They exist so that every path through the code runs on the ge
 tokenizer (LitGPT and TRL test this way), without a hub and without weights.
 """
 
+from tools.tiny_models.gemma4 import build_gemma4
+from tools.tiny_models.glm4v import build_glm4v, build_glm46v
 from tools.tiny_models.internvl import build_internvl
 from tools.tiny_models.llava import build_llava_next_video, build_llava_onevision
+from tools.tiny_models.minicpm import build_minicpmv4_6
 from tools.tiny_models.qwen import build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
 from tools.tiny_models.qwen3_5 import build_qwen3_5, build_qwen3_5_moe
 from tools.tiny_models.smolvlm import build_smolvlm
@@ -18,6 +21,10 @@ MINIATURES = {
     "qwen3_vl_moe": build_qwen3_vl_moe,
     "qwen3_5": build_qwen3_5,
     "qwen3_5_moe": build_qwen3_5_moe,
+    "minicpmv4_6": build_minicpmv4_6,
+    "glm4v": build_glm4v,
+    "glm46v": build_glm46v,
+    "gemma4": build_gemma4,
     "internvl": build_internvl,
     "llava_onevision": build_llava_onevision,
     "llava_next_video": build_llava_next_video,

@@ -22,21 +22,22 @@ EXPERTS = {
 def build_qwen3_5(folder: Path, seed: int = 0) -> Path:
     """Write a random Qwen3.5 of some 280,000 weights to a folder."""
     tokenizer = qwen_tokenizer(VISUAL_TOKENS)
-    config = hf.Qwen3_5Config(text_config=_text(tokenizer), vision_config=_vision(), **_rest(tokenizer))
+    config = hf.Qwen3_5Config(text_config=delta_rule_decoder(tokenizer), vision_config=_vision(), **_rest(tokenizer))
     processor = qwen3_vl_processor(tokenizer, CHAT_TEMPLATE)
-    return write(folder, lambda: _remembering(hf.Qwen3_5ForConditionalGeneration(config)), processor, seed)
+    return write(folder, lambda: remembering(hf.Qwen3_5ForConditionalGeneration(config)), processor, seed)
 
 
 def build_qwen3_5_moe(folder: Path, seed: int = 0) -> Path:
     """Write a random Qwen3.5 with four experts a layer, two of which read each token, to a folder."""
     tokenizer = qwen_tokenizer(VISUAL_TOKENS)
-    text = {**_text(tokenizer), **EXPERTS}
+    text = {**delta_rule_decoder(tokenizer), **EXPERTS}
     config = hf.Qwen3_5MoeConfig(text_config=text, vision_config=_vision(), **_rest(tokenizer))
     processor = qwen3_vl_processor(tokenizer, CHAT_TEMPLATE)
-    return write(folder, lambda: _remembering(hf.Qwen3_5MoeForConditionalGeneration(config)), processor, seed)
+    return write(folder, lambda: remembering(hf.Qwen3_5MoeForConditionalGeneration(config)), processor, seed)
 
 
-def _text(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, Any]:
+def delta_rule_decoder(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Its text configuration: a layer of full attention between two with the gated delta rule."""
     return decoder_config(
         tokenizer,
         num_hidden_layers=3,
@@ -72,7 +73,7 @@ def _rest(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, Any]:
     return {"tie_word_embeddings": True, **visual_ids(tokenizer)}
 
 
-def _remembering(model: hf.PreTrainedModel) -> hf.PreTrainedModel:
+def remembering(model: hf.PreTrainedModel) -> hf.PreTrainedModel:
     """Let the states last: as they are drawn, many forget a clip within a token."""
     for name, parameter in model.named_parameters():
         if name.endswith("A_log"):

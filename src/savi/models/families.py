@@ -83,6 +83,34 @@ RECORDS = (
         linear=(*ATTENTION_AND_MLP, *DELTA_RULE),
         least_frames=2,
     ),
+    # MiniCPM-V 4.6: the decoder of Qwen3.5, frames as images without a time, positions on one axis.
+    Family(
+        model_type="minicpmv4_6",
+        unquantized=("model.vision_tower", "model.merger", "lm_head", *GATES),
+        linear=(*ATTENTION_AND_MLP, *DELTA_RULE),
+    ),
+    # GLM-4.1V and 4.6V-Flash: each pair of frames as an image with its second behind it.
+    *(
+        Family(
+            model_type=model_type,
+            unquantized=("model.visual", "lm_head"),
+            visual="image_token",
+            required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
+            linear=("q_proj", "k_proj", "v_proj", "o_proj", "gate_up_proj", "down_proj"),
+            least_frames=2,
+        )
+        for model_type in ("glm4v", "glm46v")
+    ),
+    # Gemma 4: each frame behind its minute and second, windows in most layers, visual tokens that see each other.
+    Family(
+        model_type="gemma4",
+        unquantized=(
+            *("model.vision_tower", "model.audio_tower", "model.embed_vision", "model.embed_audio", "lm_head"),
+            *("per_layer_model_projection", "router"),
+        ),
+        required=frozenset({"mm_token_type_ids", "num_frames_per_video"}),
+        linear=(*ATTENTION_AND_MLP, "per_layer_input_gate", "per_layer_projection"),
+    ),
     # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.
     Family(
         model_type="internvl",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from dataclasses import replace
 
 import torch
+import transformers
 from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedConfig, ProcessorMixin
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
 from savi.models.family import Family
@@ -19,8 +22,10 @@ ROUTERS = {"gate", "router"}
 
 
 def takes_video(config: PreTrainedConfig) -> bool:
-    """Whether transformers knows a video processor for a configuration's type."""
-    return config.model_type in VIDEO_PROCESSOR_MAPPING_NAMES
+    """Whether transformers knows a video processor for a configuration's type, or a processor with one."""
+    processor = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(config.model_type) or "", None)
+    within = processor is not None and "video_processor" in inspect.signature(processor.__init__).parameters
+    return within or config.model_type in VIDEO_PROCESSOR_MAPPING_NAMES
 
 
 def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: str) -> Family:
@@ -65,7 +70,7 @@ def linear_names(decoder: nn.Module) -> tuple[str, ...]:
             {
                 name.rpartition(".")[2]
                 for name, module in decoder.named_modules()
-                if isinstance(module, nn.Linear) and module.out_features > 1 and name.rpartition(".")[2] not in ROUTERS
+                if isinstance(module, nn.Linear) and module.out_features > 1 and not ROUTERS & set(name.split("."))
             }
         )
     )
