@@ -10,6 +10,7 @@ import torch
 import transformers
 from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedConfig, ProcessorMixin
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
@@ -21,11 +22,20 @@ ROUTERS = {"gate", "router"}
 """Names of layers that choose experts: to tune them would change which ones, and in four bits they'd choose others."""
 
 
-def takes_video(config: PreTrainedConfig) -> bool:
-    """Whether transformers knows a video processor for a configuration's type, or a processor with one."""
-    processor = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(config.model_type) or "", None)
-    within = processor is not None and "video_processor" in inspect.signature(processor.__init__).parameters
-    return within or config.model_type in VIDEO_PROCESSOR_MAPPING_NAMES
+def refusal(config: PreTrainedConfig) -> str | None:
+    """What keeps savi from training a configuration's type at all, as a relative clause; None if nothing does."""
+    model_type = config.model_type
+    processor = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(model_type) or "", None)
+    takes = processor is not None and "video_processor" in inspect.signature(processor.__init__).parameters
+    if not takes and model_type not in VIDEO_PROCESSOR_MAPPING_NAMES:
+        return "which takes no video"
+    if model_type not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return "which has no image-text head in transformers"
+    if processor is not None and not takes:
+        return "whose processor takes images alone"
+    if "diffusion" in model_type:
+        return "which writes by diffusion, not token by token"
+    return None
 
 
 def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: str) -> Family:
@@ -41,6 +51,9 @@ def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: st
         decoder = next(name for name, module in model.named_modules() if module is model.get_decoder())
     except (ValueError, StopIteration):
         raise SaviError(f"model.base.path: type {model_type!r} has no decoder that savi can find") from None
+    except ImportError as error:
+        needed = str(error).strip().partition("\n")[0]
+        raise SaviError(f"model.base.path: type {model_type!r} needs a package: {needed}") from None
     parent = decoder.rpartition(".")[0]
     around = [f"{parent}.{name}" for name, _ in model.get_submodule(parent).named_children()]
     warnings.warn(

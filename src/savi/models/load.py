@@ -25,7 +25,7 @@ from savi.errors import SaviError
 from savi.models.attention import TREE_ATTENTION
 from savi.models.families import FAMILIES
 from savi.models.family import Family
-from savi.models.generic import generic_family, takes_video
+from savi.models.generic import generic_family, refusal
 from savi.models.states import hand_on_states
 from savi.models.trial import tried_way
 from savi.models.ways import Way, way_of
@@ -177,9 +177,9 @@ def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise SaviError(f"model.base.path: {path} could not be read: {_first_line(error)}") from None
-    if config.model_type not in FAMILIES and not takes_video(config):
+    if config.model_type not in FAMILIES and (reason := refusal(config)):
         raise SaviError(
-            f"model.base.path: {path} is of type {config.model_type!r}, which takes no video "
+            f"model.base.path: {path} is of type {config.model_type!r}, {reason} "
             f"(types that savi is tested with: {', '.join(sorted(FAMILIES))})"
         )
     return config

@@ -20,6 +20,13 @@ STATE_DECODERS = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
 """Types of decoders whose recurrent layers hand their state on, see :mod:`savi.models.states`."""
 
 
+WITHIN_A_TOKEN = {"mlp", "moe"}
+"""Kinds of layers that look at no other token."""
+
+CHOOSE_TOKENS = ("index_topk", "index_topk_blocks")
+"""Settings of a decoder whose attention chooses the tokens that it sees."""
+
+
 @dataclass(frozen=True)
 class Way:
     """How the questions about a clip share it. reason: of `plain`, what keeps the clip from being shared."""
@@ -46,9 +53,11 @@ def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
         return Way("plain", f"The processor of type {config.model_type!r} writes no token for a visual feature")
     text = config.get_text_config()
     kinds = set(getattr(text, "layer_types", None) or ())
-    others = sorted(kinds - {"full_attention", "linear_attention"})
-    if others or getattr(text, "sliding_window", None):
-        return Way("plain", f"The decoder has layers of another kind ({', '.join(others) or 'sliding windows'})")
+    others = sorted(kinds - {"full_attention", "linear_attention"} - WITHIN_A_TOKEN)
+    others += ["sliding_window"] if getattr(text, "sliding_window", None) and not others else []
+    others += [name for name in CHOOSE_TOKENS if getattr(text, name, None)] if not others else []
+    if others:
+        return Way("plain", f"The decoder has layers of another kind ({', '.join(others)})")
     if "linear_attention" in kinds:
         if text.model_type in STATE_DECODERS:
             return Way("state")
