@@ -17,7 +17,7 @@ from savi.critique.pairs import json_line, pair_record
 from savi.data.pair_files import read_given_pairs
 from savi.errors import SaviError
 from savi.types import OpenedClip, PreferencePair
-from tests.data.pair_shapes import SHAPES, WRITERS, Said, swift, trl, trl_plain, write_json, write_lines
+from tools.pair_shapes import SHAPES, WRITERS, Said, swift, trl, trl_plain, write_json, write_lines
 
 PAIRS = [
     Said("a.mp4", "what is it?", "a cat", "a dog"),

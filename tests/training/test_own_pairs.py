@@ -19,7 +19,7 @@ from savi.critique.reference_logps import FOLDER
 from savi.models.session import VideoLMSession
 from savi.training.module import SelfAlignment
 from savi.world.clips import training_clips
-from tests.data.pair_shapes import SHAPES, Said, swift, trl, trl_plain, write_lines
+from tools.pair_shapes import SHAPES, Said, swift, trl, trl_plain, write_lines
 
 PAIRS = Path(__file__).parents[2] / "experiments" / "pairs.yaml"
 CLIPS = 5

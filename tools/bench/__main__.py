@@ -23,7 +23,7 @@ from tools.bench import chain
 from tools.bench.rows import Bench
 from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
-PARTS = ("step", "chain", "longer", "losses", "parts")
+PARTS = ("step", "chain", "longer", "losses", "own_pairs", "parts")
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -58,6 +58,8 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
     if "video" in options.peers:
         plan.append(("longer", partial(bench.step, sizes[len(sizes) // 2], True, LONG)))
         plan.append(("losses", partial(bench.losses, sizes[-1], options.loss_steps)))
+        if options.device == "cpu":  # the experiment for pairs of one's own runs there
+            plan.append(("own_pairs", partial(bench.own_pairs, sizes[len(sizes) // 2], options.clips, folder)))
     plan.append(("parts", partial(bench.parts, sizes[0], folder)))
     return [(part, row) for part, row in plan if part in options.only]
 
@@ -74,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts of the benchmark")
     parser.add_argument("--repeats", type=int, default=2, help="timed steps of a block, after one that isn't")
     parser.add_argument("--loss-steps", type=int, default=10, help="optimizer steps whose losses are compared")
+    parser.add_argument("--clips", type=int, default=8, help="clips of the file of pairs, each with five pairs")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=Path("tools/bench/results.json"))

@@ -100,10 +100,21 @@ def _longer(results: Row) -> str:
     )
 
 
+def _own_pairs(results: Row) -> str:
+    (row,) = results["own_pairs"]
+    return (
+        f"{row['date']}, {row['visual_tokens']} visual tokens, checkpointing on, {row['pairs']} pairs about "
+        f"{row['clips']} clips, each side once: savi learns\n{row['pairs_per_s']:.2f} pairs/s and TRL "
+        f"{row['trl_pairs_per_s']:.2f}, a ratio of **{row['ratio']:.1f}**. The losses of the {row['steps']} steps are "
+        f"at most\n{row['largest_difference']:.1e} apart.\n"
+    )
+
+
 TABLES: dict[str, Callable[[Row], str]] = {
     "machine": _machine,
     "step": _step,
     "longer": _longer,
+    "own_pairs": _own_pairs,
     "chain": _chain,
     "parts": _parts,
 }

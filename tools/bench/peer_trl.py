@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +19,7 @@ from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings
 from savi.models.family import Family
-from savi.models.load import load_base
+from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
 from savi.types import Frames
 from tools.bench.meters import Meter
@@ -27,19 +27,22 @@ from tools.bench.workload import Shape, settings
 
 
 class VideoCollator:
-    """Pairs to the batch that TRL's own collators make, chosen responses first, with the clip as a video."""
+    """Pairs to the batch that TRL's own collators make, chosen responses first, with the clip as a video.
 
-    def __init__(self, lm: VideoLM, frames: Frames) -> None:
+    read: the frames of a question's clip.
+    """
+
+    def __init__(self, lm: VideoLM, read: Callable[[int], Frames]) -> None:
         self.lm = lm
-        self.frames = frames
+        self.read = read
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         lm = self.lm
-        pairs = [example["question"] for example in examples]
+        pairs = [(example["question"], self.read(example["question"].clip)) for example in examples]
         rows, responses = [], []
         for side in (0, 1):
-            for question in pairs:
-                rows.append(lm.family.video_inputs(lm.processor, lm.chat.text(question.prompt), self.frames))
+            for question, frames in pairs:
+                rows.append(lm.family.video_inputs(lm.processor, lm.chat.text(question.prompt), frames))
                 responses.append(torch.tensor(lm.chat.response_ids(question.responses[side])))
         text: dict[str, list[Tensor]] = {}
         for row, response in zip(rows, responses, strict=True):
@@ -106,27 +109,44 @@ def train(
     as_images: bool,
     meter: Meter,
 ) -> list[float]:
-    """Train a model of TRL's own, from the adapter that `lm` has; the loss of each step.
-
-    A pair a batch, accumulated: on the machines tried the faster of its batchings, and the one that takes least memory.
-    """
-    disable_progress_bars()
-    base = load_base(settings(shape, folder, checkpointing=False))
-    base.model.set_attn_implementation("sdpa")
-    base.model.to(lm.device)
+    """Train a model of TRL's own on one clip, from the adapter that `lm` has; the loss of each step."""
     questions = [question for step in steps for question in step]
     if as_images:
         rows, collate = image_rows(lm, frames, questions), DataCollatorForVisionPreference(lm.processor)
     else:
-        rows, collate = [{"question": question} for question in questions], VideoCollator(lm, frames)
+        rows, collate = [{"question": question} for question in questions], VideoCollator(lm, lambda _: frames)
+    base = settings(shape, folder, checkpointing=False)
+    return train_rows(lm, base, LoraSettings(), rows, collate, len(steps[0]), lr, checkpointing, meter)
+
+
+def train_rows(
+    lm: VideoLM,
+    base_settings: BaseSettings,
+    lora: LoraSettings,
+    rows: Sequence[dict[str, Any]],
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]],
+    size: int,
+    lr: float,
+    checkpointing: bool,
+    meter: Meter,
+) -> list[float]:
+    """Train a model of TRL's own on rows in their order, from the adapter that `lm` has; the loss of each step.
+
+    size: pairs of a step. A pair a batch, accumulated: on the machines tried the faster of its batchings, and the one
+    that takes least memory.
+    """
+    disable_progress_bars()
+    base = load_base(base_settings)
+    base.model.set_attn_implementation("sdpa")
+    base.model.to(lm.device)
     with TemporaryDirectory() as output:
         trainer = _Recorded(
             model=base.model,
-            args=_arguments(output, shape, lm, len(steps), len(steps[0]), lr, checkpointing),
+            args=_arguments(output, base_settings, lm, -(-len(rows) // size), size, lr, checkpointing),
             # Tokenized by TRL as text, and not used: the collator below makes the batches.
-            train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(questions)),
+            train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(rows)),
             processing_class=lm.processor,
-            peft_config=_lora(base.family),
+            peft_config=_lora(base.family, lora),
             callbacks=[_Metered(meter)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -135,12 +155,12 @@ def train(
         remaining = iter(rows)
         trainer.data_collator = lambda examples: collate([next(remaining) for _ in examples])
         trainer.train()
-    size = len(steps[0])
-    return [sum(trainer.losses[i : i + size]) / size for i in range(0, len(trainer.losses), size)]
+    losses = [trainer.losses[start : start + size] for start in range(0, len(trainer.losses), size)]
+    return [sum(step) / len(step) for step in losses]
 
 
 def _arguments(
-    output: str, shape: Shape, lm: VideoLM, steps: int, pairs: int, lr: float, checkpointing: bool
+    output: str, base: BaseSettings, lm: VideoLM, steps: int, pairs: int, lr: float, checkpointing: bool
 ) -> DPOConfig:
     return DPOConfig(
         output_dir=output,
@@ -155,7 +175,7 @@ def _arguments(
         max_grad_norm=0.0,
         beta=0.1,
         max_length=None,
-        bf16=shape.dtype == "bfloat16",
+        bf16=base.dtype == "bfloat16",
         use_cpu=lm.device.type == "cpu",
         remove_unused_columns=False,
         dataloader_pin_memory=False,
@@ -167,8 +187,7 @@ def _arguments(
     )
 
 
-def _lora(family: Family) -> LoraConfig:
-    ours = LoraSettings()
+def _lora(family: Family, ours: LoraSettings) -> LoraConfig:
     return LoraConfig(r=ours.r, lora_alpha=ours.alpha, target_modules=family.lora_targets, task_type="CAUSAL_LM")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median
@@ -9,11 +11,11 @@ from typing import Any
 
 import torch
 
-from savi.models.adapters import trainable_state
+from savi.models.adapters import LoraSettings, trainable_state
 from savi.models.video_lm import VideoLM
-from tools.bench import chain, memory, step
+from tools.bench import chain, memory, own_pairs, step
 from tools.bench.meters import Stopwatch, matrix_product_rate
-from tools.bench.parts import time_parts
+from tools.bench.parts import film, time_parts
 from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
 
 LR = 1e-3
@@ -126,6 +128,28 @@ class Bench:
         if self.device == "cuda":
             row["resident_mib"] = round(torch.cuda.memory_allocated() / 2**20, 1)
         return row
+
+    def own_pairs(self, tokens: int, clips: int, folder: Path) -> dict[str, Any]:
+        """A file of pairs about `clips` filmed clips, read and learnt once, with decoding and every pass counted."""
+        lm = self._load(tokens, checkpointing=True)
+        sized = folder / "sized"
+        shutil.copytree(self.folder, sized)
+        lm.processor.save_pretrained(sized)  # with the frames' size, which savi's own processes read from here
+        videos = []
+        for index in range(clips):
+            noise, frames = clip(tokens, seed=index)
+            videos.append(folder / noise.path.name)
+            film(videos[-1], frames)
+        work = own_pairs.Workload(
+            base=str(sized),
+            lora=LoraSettings(),
+            videos=videos,
+            pairs_per_step=2 * own_pairs.PAIRS,
+            steps=clips,
+            lr=LR,
+            checkpointing=True,
+        )
+        return {"date": time.strftime("%Y-%m-%d"), "visual_tokens": tokens, **own_pairs.compare(work, folder)}
 
     def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
         return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("bench") / "results.json"
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
+    options += ["--clips", "4"]
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
@@ -36,6 +38,16 @@ def test_ten_steps_of_trl_and_of_savi_have_equal_losses(results: dict[str, Any])
     assert len(row["savi"]) == len(row["trl"]) == 10
     assert row["savi"] == pytest.approx(row["trl"], abs=1e-5)
     assert max(row["savi"]) - min(row["savi"]) > 0.05, "the steps must move the loss, or anything would be equal"
+
+
+def test_pairs_from_a_file_have_the_losses_of_trl_on_the_same_file(results: dict[str, Any]) -> None:
+    """The whole of `savi fit`: reading, packing clip by clip, the kept reference, steps. TRL reads a clip per pair."""
+    (row,) = results["own_pairs"]
+    assert (row["clips"], row["pairs"], len(row["savi"])) == (4, 20, 2)
+    assert row["savi"] == pytest.approx(row["trl"], abs=1e-5)
+    assert row["savi"][0] == pytest.approx(math.log(2), abs=1e-5)
+    assert abs(row["savi"][1] - row["savi"][0]) > 1e-3, "the step must move the loss, or anything would be equal"
+    assert row["ratio"] > 0
 
 
 def test_the_chain_writes_what_generate_writes(results: dict[str, Any]) -> None:
