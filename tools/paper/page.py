@@ -12,7 +12,7 @@ from tools.paper.figures import CRITICISED, draw
 from tools.paper.gather import read_rows
 from tools.paper.layout import command, picture, prose, section
 from tools.paper.numbers import Study
-from tools.paper.plan import CONTROLS, CRITICS, DECIDING, GUARDS, METHODS
+from tools.paper.plan import CONTROLS, CRITICS, DECIDING, FILTERED, GUARDS, METHODS
 from tools.paper.published import CRITICS as PAPERS_CRITICS
 
 
@@ -215,6 +215,19 @@ def _more(study: Study, figures: dict[str, str]) -> list[str]:
                 "What keeps a run from collapsing where criticism is hardly worth learning from?",
                 tables.guards(study),
                 command(study, ("videosavi", *GUARDS), kinds=("weak",)),
+            )
+        )
+    if any(study.runs(name) for name in FILTERED):
+        parts.append(
+            section(
+                "## Today's filters",
+                prose(
+                    "The tables above are of runs with the filters that savi had before those for real replies "
+                    "(`experiments/earlier_filters.yaml`). What do today's change? Both columns are of the same base "
+                    "and the same seeds. A single base has no interval over bases.",
+                ),
+                tables.filtered(study),
+                command(study, FILTERED),
             )
         )
     if not study.plan["quick"]:

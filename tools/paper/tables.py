@@ -10,7 +10,7 @@ from savi.world.questions import KINDS
 from tools.paper import published
 from tools.paper.claims import SET_NAMES, claims, fall, right_where_prior_is_wrong
 from tools.paper.numbers import Run, Study, by_base, estimate, of_pairs, of_runs, say, show
-from tools.paper.plan import CONTROLS, CRITICS, GENERALISING, GUARDS, METHODS, OTHERS, SETS
+from tools.paper.plan import CONTROLS, CRITICS, FILTERED, GENERALISING, GUARDS, METHODS, OTHERS, SETS
 from tools.paper.published import NAMES
 
 ERRORS = ("errors driven by the prior", "other errors")
@@ -63,6 +63,29 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
         own_words = show(of_runs(runs, lambda run: run.gain_in_own_words), signed=True)
         cells = [accuracy, over_base, less, own_words, *gain, *kinds_right, malformed]
         rows.append([NAMES[name], f"`{name}`", str(len(runs)), *cells])
+    return table(rows)
+
+
+def filtered(study: Study) -> str:
+    """Experiments with today's filters next to those with the earlier ones: the same base, the same seeds."""
+    both = ("accuracy", "pairs in all rounds", "malformed")
+    heading = ["", "experiment", "runs", *(f"{name}, {filters}" for name in both for filters in ("earlier", "today"))]
+    rows = [[*heading, "today less earlier"]]
+    for name in FILTERED:
+        runs, method = study.runs(name), name.removeprefix("filtered_")
+        keys = {run.key for run in runs}
+        earlier = [run for run in study.runs(method) if run.key in keys]
+        cells = [
+            show(of_runs(group, value), scale=scale)
+            for value, scale in (
+                (lambda run: run.last["accuracy"], 100),
+                (lambda run: float(sum(entry["pairs"] for entry in run.rounds)), 1),
+                (lambda run: run.last["malformed"], 100),
+            )
+            for group in (earlier, runs)
+        ]
+        difference = show(of_pairs(study.paired(name, method)), signed=True)
+        rows.append([NAMES[method], f"`{name}`", str(len(runs)), *cells, difference])
     return table(rows)
 
 

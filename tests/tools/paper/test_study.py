@@ -10,11 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from savi.critique.filters import FilterSettings
 from tools.paper.plan import (
     CONTROLS,
     CRITICS,
     DECIDING,
+    FILTERED,
     GUARDS,
     METHODS,
     QUICK,
@@ -48,14 +51,24 @@ if "sft" in options["name"] and "ckpt_path" not in options:
 def test_every_run_has_an_experiment_file_and_every_file_a_run() -> None:
     tasks = plan(Path("s"), [WORLD, OTHER], [0], others=[WEAK])
     files = {path.stem for path in (ROOT / "experiments" / "paper").glob("*.yaml")} - {"study"}
-    assert {fit.experiment for fit in fits_of(tasks)} == files == {*METHODS, *CONTROLS, *CRITICS, *DECIDING, *GUARDS}
+    experiments = {*METHODS, *CONTROLS, *CRITICS, *DECIDING, *GUARDS, *FILTERED}
+    assert {fit.experiment for fit in fits_of(tasks)} == files == experiments
+
+
+def test_todays_filters_are_the_defaults_and_undo_the_earlier_ones() -> None:
+    today, earlier = (
+        yaml.safe_load((ROOT / "experiments" / f"{name}_filters.yaml").read_text())["model"]["filters"]
+        for name in ("todays", "earlier")
+    )
+    assert today == {name: getattr(FilterSettings(), name) for name in earlier}
 
 
 def test_the_plan_by_hand() -> None:
     tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK])
     fits = fits_of(tasks)
-    # Twelve experiments a base and seed; VideoSAVi on the small one; six on the weak one; what decides on one seed.
-    assert len(fits) == 2 * 3 * 12 + 3 * 1 + 3 * 7 + 2 * 10
+    # Twelve experiments a base and seed; VideoSAVi on the small base, seven on the weak one; what decides on one seed,
+    # seven a seed with today's filters.
+    assert len(fits) == 2 * 3 * 12 + 3 * 1 + 3 * 7 + 2 * 10 + 3 * 7
     # Three methods on four sets a run, and the base once.
     assert len(tasks) - len(fits) == 4 * (3 * 2 * 3 + 2)
     assert len({task.label for task in tasks}) == len(tasks)
@@ -76,7 +89,7 @@ def test_what_matters_most_comes_first() -> None:
     ]
     groups = [group(task) for task in tasks]
     assert groups == sorted(groups)
-    assert set(groups) == set(range(6))
+    assert set(groups) == set(range(7))
 
 
 def group(task: Task) -> int:
@@ -85,6 +98,8 @@ def group(task: Task) -> int:
         return 3
     if task.base == WEAK:
         return 4
+    if task.experiment in FILTERED:
+        return 6
     if task.experiment in ("videosavi", "control_random"):
         return 0
     return 1 if task.experiment in (*METHODS, *CONTROLS) else 2 if task.experiment in CRITICS else 5
