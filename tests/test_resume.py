@@ -253,7 +253,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
     assert yaml.safe_load(config.read_text())["model"]["base"] == {
         "path": "world",
         "dtype": "float32",
-        "nf4": False,
+        "nf4": True,
         "gradient_checkpointing": False,
         "trust_remote_code": False,
     }
@@ -264,7 +264,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
 IDENTITY = {
     "--seed_everything=5": "seed_everything 0, not 5",
     "--model.base.dtype=bfloat16": "model.base.dtype float32, not bfloat16",
-    "--model.base.nf4=true": "model.base.nf4 False, not True",
+    "--model.base.nf4=false": "model.base.nf4 True, not False",
     "--model.lora.r=4": "model.lora.r 8, not 4",
     "--model.lora.alpha=64": "model.lora.alpha 16, not 64",
     "--model.optimizer.name=paged_adamw_8bit": "model.optimizer.name adamw, not paged_adamw_8bit",
@@ -360,7 +360,7 @@ def test_the_settings_of_an_older_run_are_those_of_its_config(
 
 
 @pytest.mark.parametrize(
-    "setting", ["--model.lora.alpha=64", "--model.base.nf4=true", "--model.prompts.preset=videosavi-1"]
+    "setting", ["--model.lora.alpha=64", "--model.base.nf4=false", "--model.prompts.preset=videosavi-1"]
 )
 def test_validate_measures_the_model_that_was_trained(
     setting: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
