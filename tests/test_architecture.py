@@ -25,6 +25,7 @@ LAYERS = (
     ("world",),
     ("models", "critique", "evaluation"),
     ("data", "record"),
+    ("alignment",),
     ("training",),
     ("report", "runs"),
     ("cli",),
@@ -194,7 +195,7 @@ def test_the_truth_of_the_world_stays_in_it() -> None:
 
 def test_the_truth_is_asked_for_only_by_an_experiment_that_says_so() -> None:
     importers = {m for m, targets in IMPORTS.items() for t in targets if t.module == "savi.critique.truth"}
-    assert importers == {"savi.training.critics"}
+    assert importers == {"savi.alignment.critics"}
     experiments = SOURCE.parent / "experiments"
     opened = {
         path.relative_to(experiments).as_posix() for path in experiments.rglob("*.yaml") if "truth" in _yaml(path)
@@ -316,7 +317,7 @@ def test_the_check_sees_rings_also_those_of_types_alone() -> None:
         ("critique__truth", "from savi.world.oracle import true_critique", 0),
         ("critique__truth", "from savi.world.scenes import make_scene", 1),
         ("critique__chain", "from savi.world.oracle import true_critique", 1),
-        ("training__critics", "from savi.world.oracle import true_critique", 1),
+        ("alignment__critics", "from savi.world.oracle import true_critique", 1),
         ("data__sources", "from savi.world.benchmark import held_out", 0),
         ("models__load", "from savi.world import BASE", 0),
         ("world__film", "from savi.world.scenes import Scene", 0),

@@ -54,7 +54,7 @@ ADDITIONS: dict[str, Edits] = {
                 "def encode_empty_videos",
             ),
         ],
-        "src/savi/training/critics.py": [
+        "src/savi/alignment/critics.py": [
             (
                 '        case "shuffled":',
                 '        case "hearty":\n            from savi.critique.critics import HeartyCritic\n\n'

@@ -318,7 +318,7 @@ def test_a_round_that_an_earlier_version_began_is_resumed_under_its_key(
         raise Kill
 
     with monkeypatch.context() as patches:
-        patches.setattr("savi.training.self_critique.round_key", lambda *_: ANY)  # every round is one of those
+        patches.setattr("savi.alignment.round_key.round_key", lambda *_: ANY)  # every round is one of those
         patches.setattr(SelfAlignment, "training_step", kill)
         with pytest.raises(Kill):
             fit(tmp_path, 2, "--ckpt_path=last")

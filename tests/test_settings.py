@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
 from savi.errors import SaviError, SettingError, check_number
 from savi.models.adapters import LoraSettings
 from savi.models.prefix_cache import PrefixCacheSettings
 from savi.objective.dpo import DPOSettings
 from savi.training.datamodule import ClipDataModule
-from savi.training.optim import OptimizerSettings
 from savi.types import Sampling
 from tests.test_cli import DEMO, complaint
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from savi.alignment.optim import OptimizerSettings
+from savi.alignment.step import pair_metrics
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.batches import MicroBatch, OptimizerStep
@@ -17,7 +19,6 @@ from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
-from savi.training.optim import OptimizerSettings
 from savi.types import PreferencePair, SaviError
 from tests.miniatures import noise_clip
 
@@ -86,10 +87,14 @@ def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> Opti
     )
 
 
+def pair_metrics_of(module: SelfAlignment, micro: MicroBatch) -> dict[str, Tensor]:
+    return pair_metrics(module.video_lm, micro, module.dpo_settings)
+
+
 def gradients(module: SelfAlignment, step: OptimizerStep) -> dict[str, Tensor]:
     module.zero_grad()
     for micro in step.micro_batches:
-        (module._pair_losses(micro)["loss"].sum() / step.pairs).backward()
+        (pair_metrics_of(module, micro)["loss"].sum() / step.pairs).backward()
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
@@ -107,7 +112,7 @@ def test_the_first_loss_is_log_two(random_base: Path) -> None:
     """Before any step policy and reference are one: every margin is 0 and every loss log 2."""
     module = build_module(random_base)
     step = build_step(build_pairs(module), [[0, 1, 2, 3]])
-    metrics = module._pair_losses(step.micro_batches[0])
+    metrics = pair_metrics_of(module, step.micro_batches[0])
     torch.testing.assert_close(metrics["loss"], torch.full((6,), 2.0).log(), atol=1e-5, rtol=0)
     torch.testing.assert_close(metrics["rewards/margins"], torch.zeros(6), atol=1e-4, rtol=0)
 
@@ -135,7 +140,7 @@ def test_training_moves_the_adapter_and_nothing_else(random_base: Path, nf4: boo
     # The reference is the same to the last digit after training, and the policy prefers what it was taught to.
     again = build_pairs(module)
     assert again == pairs
-    margins = module._pair_losses(build_step(pairs, [[0, 1, 2, 3]]).micro_batches[0])["rewards/margins"]
+    margins = pair_metrics_of(module, build_step(pairs, [[0, 1, 2, 3]]).micro_batches[0])["rewards/margins"]
     assert (margins > 0).all()
 
 
@@ -177,6 +182,6 @@ def test_a_checkpoint_of_another_adapter_is_refused(random_base: Path) -> None:
 def test_the_nll_term_is_the_chosen_response_per_token(random_base: Path) -> None:
     plain, with_term = build_module(random_base), build_module(random_base, nll_weight=0.5)
     step = build_step(build_pairs(plain), [[0, 1, 2, 3]]).micro_batches[0]
-    metrics = plain._pair_losses(step)
+    metrics = pair_metrics_of(plain, step)
     expected = metrics["loss"] - 0.5 * metrics["logps/chosen"] / metrics["lengths/chosen"]
-    torch.testing.assert_close(with_term._pair_losses(step)["loss"], expected)
+    torch.testing.assert_close(pair_metrics_of(with_term, step)["loss"], expected)

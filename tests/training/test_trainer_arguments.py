@@ -13,6 +13,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.plugins import DoublePrecision
 
+from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
@@ -23,7 +24,6 @@ from savi.prompts.templates import PromptSettings
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.datamodule import ClipDataModule
 from savi.training.module import SelfAlignment
-from savi.training.optim import OptimizerSettings
 from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_trainer
 
 LOOP = {name: TRAINER_ARGUMENTS[name].value for name in ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")}

@@ -38,12 +38,12 @@ def main(side: str, shape: str, visual_tokens: str, checkpointing: str, device: 
     mark = Watermark(device)
     lm.encode([noise], [frames])
     optimizer = step.adamw(lm, LR)
-    nothing = torch.zeros(len(asked), 2, device=device)  # a reference's values take no memory
+    nothing = torch.zeros(len(asked), 2)  # a reference's values take no memory
     # On both sides a step that isn't measured, for what the libraries set up once.
-    step.take(lm, optimizer, noise, frames, asked, nothing)
+    step.take(lm, optimizer, step.batch(noise, frames, asked, nothing))
     if side == "savi":
         with mark:
-            step.take(lm, optimizer, noise, frames, asked, nothing)
+            step.take(lm, optimizer, step.batch(noise, frames, asked, nothing))
     else:
         from tools.bench import peer_trl
 

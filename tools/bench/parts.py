@@ -45,5 +45,5 @@ def time_parts(lm: VideoLM, visual_tokens: int, device: str, folder: Path, clips
             logps = step.reference(lm, filmed, frames, asked)
         lm.peft_model.train()
         with watches["step"]:
-            step.take(lm, optimizer, filmed, frames, asked, logps)
+            step.take(lm, optimizer, step.batch(filmed, frames, asked, logps))
     return watches

@@ -1,4 +1,4 @@
-"""A DPO step from the parts that savi's LightningModule uses: packed scores, the loss, one backward pass, AdamW."""
+"""The DPO step of a run (savi.alignment.step) over one clip's pairs, with a plain AdamW."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from savi.alignment.step import take_step
+from savi.data.batches import MicroBatch, OptimizerStep
 from savi.inference import ScoreRequest
 from savi.models.packed import PackedClips
 from savi.models.session import tokenized
 from savi.models.tree import build_tree
 from savi.models.video_lm import VideoLM
-from savi.objective.dpo import DPOSettings, loss_of_scores
-from savi.types import Clip, Frames
+from savi.objective.dpo import DPOSettings
+from savi.types import Clip, Frames, PreferencePair
 from tools.bench.meters import Meter
 from tools.bench.workload import Shape
 
@@ -29,21 +31,32 @@ def adamw(lm: VideoLM, lr: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW([p for p in lm.peft_model.parameters() if p.requires_grad], lr=lr, weight_decay=0.0)
 
 
-def take(
-    lm: VideoLM,
-    optimizer: torch.optim.Optimizer,
-    clip: Clip,
-    frames: Frames,
-    requests: Sequence[ScoreRequest],
-    reference_logps: Tensor,
-) -> float:
-    """One optimizer step on a clip's pairs; the loss before it."""
-    optimizer.zero_grad()
-    scores = lm.encode([clip], [frames]).score(requests)
-    loss = loss_of_scores(scores, reference_logps, DPOSettings(beta=0.1)).losses.mean()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+def batch(clip: Clip, frames: Frames, requests: Sequence[ScoreRequest], reference_logps: Tensor) -> OptimizerStep:
+    """A clip's pairs as a run's step. reference_logps: (pairs, 2)."""
+    pairs = tuple(
+        PreferencePair(
+            clip.id,
+            str(clip.path),
+            round=0,
+            aspect="spatial",
+            question="",
+            prompt=request.prompt,
+            chosen=request.responses[0],
+            rejected=request.responses[1],
+            critique="",
+            reference_chosen_logp=chosen,
+            reference_rejected_logp=rejected,
+            seed=0,
+            prompt_version="",
+        )
+        for request, (chosen, rejected) in zip(requests, reference_logps.tolist(), strict=True)
+    )
+    return OptimizerStep((MicroBatch((clip,), (frames,), (pairs,)),), len(pairs))
+
+
+def take(lm: VideoLM, optimizer: torch.optim.Optimizer, step: OptimizerStep) -> float:
+    """One optimizer step on a clip's pairs, without a bound on the gradient; the loss before it."""
+    return take_step(lm, optimizer, step, DPOSettings(beta=0.1))["loss"].item()
 
 
 def train(
@@ -51,11 +64,11 @@ def train(
 ) -> list[float]:
     """The loss of each step, over one cached clip and pairs with known reference scores, as in a round."""
     optimizer = adamw(lm, lr)
-    references = [reference(lm, clip, frames, requests) for requests in steps]
+    batches = [batch(clip, frames, requests, reference(lm, clip, frames, requests)) for requests in steps]
     losses = []
-    for requests, logps in zip(steps, references, strict=True):
+    for step in batches:
         with meter:
-            losses.append(take(lm, optimizer, clip, frames, requests, logps))
+            losses.append(take(lm, optimizer, step))
     return losses
 
 

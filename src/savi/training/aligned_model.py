@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
+from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
@@ -17,7 +19,6 @@ from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
-from savi.training.optim import OptimizerSettings
 from savi.types import Sampling, SaviError
 
 
@@ -92,6 +93,14 @@ class AlignedModel(LightningModule):
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
         self.base_weights = loaded.weights
         self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
+
+    def load_another(self, path: str) -> VideoLM:
+        """A second checkpoint, in the precision and on the device of the first. Its adapter changes nothing."""
+        settings = replace(self.base_settings, path=path, gradient_checkpointing=False)
+        loaded = load_base(settings, self.frames)
+        adapted = attach_lora(loaded.model, loaded.family, self.lora_settings)
+        adapted.to(self.video_lm.device)
+        return VideoLM(loaded, adapted.eval(), prefix_cache=self.prefix_cache, sampled_as=self.sampled_as)
 
     @property
     def video_lm(self) -> VideoLM:

@@ -3,10 +3,8 @@ from files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,32 +13,25 @@ from filelock import FileLock
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from savi.alignment.critics import build_critic, check_critic
+from savi.alignment.finite import explained
+from savi.alignment.round_key import PairsDependOn
 from savi.critique.builder import BuiltRound, PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import Critic
-from savi.critique.filters import FILTERS, REFUSALS, REMEDIES
-from savi.critique.round_files import check_key, round_key
+from savi.critique.round_files import check_key
+from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, summary, warnings
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
 from savi.record.lock import lock_run, unlock_run
-from savi.record.renamed import earlier_names
 from savi.record.resume import check_clips
-from savi.record.settings_kinds import without_later
 from savi.training.checkpoints import count_finished_round
-from savi.training.critics import build_critic, check_critic
-from savi.training.finite import explained
 from savi.training.given_rounds import GivenRounds
 from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
 from savi.training.progress import pair_building_bar
 from savi.training.run_folder import run_folder
 from savi.types import Clip, SaviError, readable
-
-MOST_UNFINISHED = 1 / 3
-"""Share of a turn's replies that may be cut off without a warning."""
-
-LISTED = 20
-"""Most rejected clips named on the terminal; all of them are in the traces."""
 
 
 class SelfCritique(Callback):
@@ -113,7 +104,7 @@ class SelfCritique(Callback):
     @property
     def filters(self) -> Sequence[str]:
         """The names that the round's losses are counted under, in the order in which they are shown."""
-        return tuple(REFUSALS) if self._given else FILTERS
+        return filters_of(self._given is not None)
 
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
@@ -143,7 +134,7 @@ class SelfCritique(Callback):
         if self._given:
             self._given.keep(built)
         self.seconds = time.monotonic() - started
-        self._report(built, clips)
+        _report(built, len(clips), self._given is not None)
         return built
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
@@ -167,7 +158,11 @@ class SelfCritique(Callback):
 
     def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
         module = self._module
-        critic = self._critic = self._critic or build_critic(module, clips)
+        settings = module.chain_settings.critic
+        if self._critic is None:
+            if settings.kind == "truth":
+                rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
+            self._critic = build_critic(settings, module.video_lm, module.load_another, clips)
         return CritiqueChain(
             module.video_lm,
             module.prompts,
@@ -175,7 +170,7 @@ class SelfCritique(Callback):
             module.filter_settings,
             run_seed=module.seed,
             round_index=self.round,
-            critic=critic,
+            critic=self._critic,
         )
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
@@ -192,56 +187,29 @@ class SelfCritique(Callback):
             raise SaviError(why)
 
     def _key(self, clips: Sequence[Clip], round_index: int) -> str:
-        """A digest of all that a round's pairs depend on. A half-built round is resumed with the same one only."""
-        module = self._module
-        parts: dict[str, Any] = {
-            "seed": module.seed,
-            "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
-            "reference": module.reference,
-            "frames": [self._data.frames, self._data.max_pixels],
-            "clips": [clip.id for clip in clips],
-        }
-        if self._trainer.precision != "32-true":
-            parts["precision"] = self._trainer.precision
-        if self._given:
-            return _digest({**parts, **self._given.key_parts()})
-        parts |= {
-            "prompts": {name: text for name, text in asdict(module.prompts).items() if name != "same_meaning" or text},
-            "chain": earlier_names(without_later(asdict(module.chain_settings), "model.chain"), "model.chain"),
-            "filters": without_later(asdict(module.filter_settings), "model.filters"),
-        }
-        with_batches = {**parts, "clips_per_chain": self._data.generation_batch_clips}
-        if module.chain_settings.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
-            return _digest(with_batches)
-        # Versions before ea11d21 began every round under the size of batches too. What they began is still resumed.
-        earlier, begun = _digest(with_batches), round_key(run_folder(self._trainer), round_index)
-        return earlier if begun == earlier else _digest(parts)
-
-    def _report(self, built: BuiltRound, clips: Sequence[Clip]) -> None:
-        if built.round == 0 and not self._given:  # the same clips every round; the run's end lists them once more
-            for video, reason in list(built.rejected.items())[:LISTED]:
-                rank_zero_info(f"Left out: {video}: {reason}")
-        if len(built.rejected) == len(clips):
-            raise SaviError(f"none of the {len(clips)} clips could be decoded; the reasons are in {built.traces}")
-        taken = ", ".join(f"{name} {built.counts[name]}" for name in self.filters if built.counts.get(name)) or "none"
-        if not built.pairs:
-            worst = max(self.filters, key=lambda name: built.counts.get(name, 0))
-            remedy = {**REMEDIES, **REFUSALS}[worst]
-            raise SaviError(
-                f"round {built.round + 1} has no pair to learn from; filtered: {taken}. {remedy}; "
-                f"every turn is in {built.traces}"
-            )
-        shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
-        cut = ", ".join(shares) or "none"
-        end = "" if self._given else f"; cut off: {cut}"
-        rank_zero_info(f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {taken}{end}")
-        for turn, share in built.unfinished.items():
-            if share > MOST_UNFINISHED:
-                rank_zero_warn(
-                    f"{100 * share:.0f} % of the replies of the turn {turn!r} were cut off: raise "
-                    f"model.chain.{'answer' if turn == 'sample' else turn}.max_new_tokens"
-                )
+        module, data = self._module, self._data
+        depend_on = PairsDependOn(
+            seed=module.seed,
+            fingerprint=module.base_fingerprint(),
+            base=module.base_settings,
+            reference=module.reference,
+            prompts=module.prompts,
+            chain=module.chain_settings,
+            filters=module.filter_settings,
+            frames=data.frames,
+            max_pixels=data.max_pixels,
+            precision=str(self._trainer.precision),
+            batch_clips=data.generation_batch_clips,
+            given=self._given.key_parts() if self._given else None,
+        )
+        return depend_on.key(clips, run_folder(self._trainer), round_index)
 
 
-def _digest(parts: Mapping[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+def _report(built: BuiltRound, clips: int, given: bool) -> None:
+    """Raises SaviError for a round that nothing can be learnt from."""
+    for line in left_out(built, given):
+        rank_zero_info(line)
+    refuse_empty(built, clips, given)
+    rank_zero_info(summary(built, given))
+    for line in warnings(built):
+        rank_zero_warn(line)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from savi.alignment.critics import check_critic
 from savi.critique.critics import CriticSettings
-from savi.training.critics import check_critic
 from savi.types import Clip, SaviError
 
 MINE = [Clip("cat", Path("videos/cat.mp4"))]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
-from lightning.pytorch.utilities import rank_zero_info
+from collections.abc import Callable, Sequence
 
 from savi.critique.critics import (
     Critic,
@@ -17,10 +14,8 @@ from savi.critique.critics import (
     TextOnlyCritic,
 )
 from savi.critique.truth import TruthCritic
-from savi.models.adapters import attach_lora
-from savi.models.load import BaseSettings, load_base, load_known
-from savi.models.video_lm import VideoLM
-from savi.training.aligned_model import AlignedModel
+from savi.inference import VideoModel
+from savi.models.load import BaseSettings, load_known
 from savi.types import Clip, SaviError
 
 
@@ -37,22 +32,15 @@ def check_critic(settings: CriticSettings, clips: Sequence[Clip], generation_bat
             raise SaviError(f"model.chain.critic.base: {str(error).removeprefix('model.base.path: ')}") from None
 
 
-def build_critic(module: AlignedModel, clips: Sequence[Clip]) -> Critic:
-    """A second checkpoint is loaded in the precision of the first, and goes where that one is."""
-    settings, model = module.chain_settings.critic, module.video_lm
+def build_critic(
+    settings: CriticSettings, model: VideoModel, another: Callable[[str], VideoModel], clips: Sequence[Clip]
+) -> Critic:
+    """model: the one that is aligned. another: loads the model of a path, for a critic of its own."""
     match settings.kind:
         case "truth":
-            rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
             return TruthCritic(clips)
         case "another":
-            loaded = load_base(
-                replace(module.base_settings, path=settings.base, gradient_checkpointing=False), module.frames
-            )
-            adapted = attach_lora(loaded.model, loaded.family, module.lora_settings)  # it starts as no change at all
-            adapted.to(model.device)
-            return OtherModelCritic(
-                VideoLM(loaded, adapted.eval(), prefix_cache=module.prefix_cache, sampled_as=module.sampled_as)
-            )
+            return OtherModelCritic(another(settings.base))
         case "text":
             return TextOnlyCritic(model)
         case "other_clip":

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from savi.training.optim import OptimizerSettings, build_optimizer
+from savi.alignment.optim import OptimizerSettings, build_optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
 

@@ -1,0 +1,63 @@
+"""What a user is told of a round that was built, and the refusal of one that nothing can be learnt from.
+
+given: whether the round's pairs are from files, below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from savi.critique.builder import BuiltRound
+from savi.critique.filters import FILTERS, REFUSALS, REMEDIES
+from savi.types import SaviError
+
+MOST_UNFINISHED = 1 / 3
+"""Share of a turn's replies that may be cut off without a warning."""
+
+LISTED = 20
+"""Most clips named on the terminal; all of them are in the traces."""
+
+
+def filters_of(given: bool) -> Sequence[str]:
+    """The names that a round's losses are counted under, in the order in which they are shown."""
+    return tuple(REFUSALS) if given else FILTERS
+
+
+def left_out(built: BuiltRound, given: bool) -> Iterator[str]:
+    """The clips of the first round without frames. Later rounds have the same, and the run's end lists them again."""
+    if built.round == 0 and not given:
+        for video, reason in list(built.rejected.items())[:LISTED]:
+            yield f"Left out: {video}: {reason}"
+
+
+def refuse_empty(built: BuiltRound, clips: int, given: bool) -> None:
+    """Raises SaviError where none of the clips could be decoded, or the filters left no pair."""
+    if len(built.rejected) == clips:
+        raise SaviError(f"none of the {clips} clips could be decoded; the reasons are in {built.traces}")
+    if not built.pairs:
+        worst = max(filters_of(given), key=lambda name: built.counts.get(name, 0))
+        raise SaviError(
+            f"round {built.round + 1} has no pair to learn from; filtered: {_filtered(built, given)}. "
+            f"{(REFUSALS if given else REMEDIES)[worst]}; every turn is in {built.traces}"
+        )
+
+
+def summary(built: BuiltRound, given: bool) -> str:
+    """The pairs, the filters and the replies that were cut off, in one line."""
+    line = f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {_filtered(built, given)}"
+    shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
+    return line if given else f"{line}; cut off: {', '.join(shares) or 'none'}"
+
+
+def warnings(built: BuiltRound) -> Iterator[str]:
+    """The turns whose limit of tokens is too low."""
+    for turn, share in built.unfinished.items():
+        if share > MOST_UNFINISHED:
+            yield (
+                f"{100 * share:.0f} % of the replies of the turn {turn!r} were cut off: raise "
+                f"model.chain.{'answer' if turn == 'sample' else turn}.max_new_tokens"
+            )
+
+
+def _filtered(built: BuiltRound, given: bool) -> str:
+    return ", ".join(f"{name} {built.counts[name]}" for name in filters_of(given) if built.counts.get(name)) or "none"
