@@ -44,6 +44,9 @@ TRUTH_DOOR = ("savi.critique.truth", "savi.world.oracle")
 
 MAX_LINES = 300
 
+MOST_IGNORED = 10
+"""Lines of the package that the type checker is told to ignore."""
+
 TYPED = {"types", "inference", "models", "critique", "evaluation"}
 """Parts whose signatures don't say Any."""
 
@@ -235,6 +238,12 @@ def test_the_package_stands_without_its_tests() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_no_module_is_long(name: str) -> None:
     assert len(MODULES[name].read_text().splitlines()) <= MAX_LINES
+
+
+def test_few_lines_are_hidden_from_the_type_checker_and_each_says_why() -> None:
+    lines = [line for path in MODULES.values() for line in path.read_text().splitlines() if "# type: ignore" in line]
+    assert len(lines) <= MOST_IGNORED
+    assert [line for line in lines if not re.search(r"# type: ignore\[[\w, -]+\]  # \w", line)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if part(name) in TYPED])

@@ -14,8 +14,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
+from savi.alignment.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS
 from savi.cli import main
-from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS
 
 FLAGS = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
 

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveragi
 from lightning.pytorch.plugins import DoublePrecision
 
 from savi.alignment.optim import OptimizerSettings
+from savi.alignment.trainer_arguments import TRAINER_ARGUMENTS
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
@@ -21,10 +22,10 @@ from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
 from savi.objective.dpo import DPOSettings
 from savi.prompts.templates import PromptSettings
+from savi.training.check_trainer import check_trainer
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.datamodule import ClipDataModule
 from savi.training.module import SelfAlignment
-from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_trainer
 
 LOOP = {name: TRAINER_ARGUMENTS[name].value for name in ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")}
 

@@ -13,8 +13,8 @@ import yaml
 from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
+from savi.alignment.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
 from savi.errors import SaviError
-from savi.training.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
 
 COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "overfit_batches")
 """Arguments of Trainer that are a number of batches or a share of them."""

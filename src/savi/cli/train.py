@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
+from savi.alignment.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
 from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
 from savi.cli.parser import SaviArgumentParser, one_line_of
@@ -33,7 +34,6 @@ from savi.training.module import SelfAlignment
 from savi.training.progress import RoundProgressBar
 from savi.training.run_folder import run_folder
 from savi.training.starts import StartRecord, settings_of
-from savi.training.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
 from savi.types import readable
 
 NOT_LIGHTNINGS = {

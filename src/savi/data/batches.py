@@ -38,10 +38,12 @@ class ClipBatch:
 
     def decoded(self) -> tuple[Frames | None, ...]:
         """The frames. Raises the UndecodableClip here, where it is one line, and not in a DataLoader's worker."""
+        decoded: list[Frames | None] = []
         for frames in self.frames:
             if isinstance(frames, UndecodableClip):
                 raise frames
-        return self.frames  # type: ignore[return-value]
+            decoded.append(frames)
+        return tuple(decoded)
 
 
 @dataclass(frozen=True)

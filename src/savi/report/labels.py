@@ -25,7 +25,10 @@ LINE_HEIGHT = 1.45
 def color_of(index: int, soft: bool = False) -> str | tuple[float, float, float]:
     """The color of the index-th thing in a panel; soft for what matters less."""
     color = PALETTE[index % len(PALETTE)]
-    return tuple(0.45 + 0.55 * channel for channel in to_rgb(color)) if soft else color  # type: ignore[return-value]
+    if not soft:
+        return color
+    red, green, blue = (0.45 + 0.55 * channel for channel in to_rgb(color))
+    return red, green, blue
 
 
 def shorten(name: str) -> str:
@@ -77,7 +80,7 @@ def label_line_ends(axes: Axes, labels: Sequence[Label]) -> None:
     """Write labels right of the panel, each joined to its point. The panel's limits must be set by now."""
     low, high = axes.get_ylim()
     figure = axes.get_figure()
-    height = axes.get_position().height * figure.get_figheight() * 72  # type: ignore[union-attr]
+    height = axes.get_position().height * figure.get_figheight() * 72  # type: ignore[union-attr]  # axes have a figure
     size = min(FONT, 0.98 * height / max(len(labels), 1) / LINE_HEIGHT)
     targets = [(y - low) / (high - low) for (_, y), _, _, _ in labels]
     places = spread(targets, size * LINE_HEIGHT / height, 0.0, 1.0)

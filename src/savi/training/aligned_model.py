@@ -108,7 +108,7 @@ class AlignedModel(LightningModule):
             raise RuntimeError("the model isn't loaded yet: configure_model() comes first")
         return self.lm
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # torch has overloads
         """The adapter's weights, never the base's."""
         return trainable_state(self)
 

@@ -18,6 +18,7 @@ from torch import distributed
 
 from savi.distributed.failures import FORESEEN, LAUNCHER, describe
 from savi.distributed.watch import Watch, end
+from savi.training.parts import callbacks_of
 
 POLL = 0.5
 """Seconds between two looks at a launcher, or at the processes that were launched."""
@@ -39,10 +40,10 @@ class ProcessWatch(Callback):
 
     def attach(self, trainer: Trainer) -> None:
         """Begin, before the Trainer launches the other processes."""
-        trainer.callbacks.insert(0, self)  # type: ignore[attr-defined]
+        callbacks_of(trainer).insert(0, self)
         strategy = trainer.strategy
         # The processes meet in here, and no hook of a callback comes before data are read.
-        strategy.setup_environment = partial(_meet, self, strategy)  # type: ignore[method-assign]
+        strategy.setup_environment = partial(_meet, self, strategy)  # type: ignore[method-assign]  # there is no hook
         environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
         if environment and not environment.creates_processes_externally:
             os.environ[LAUNCHER] = str(os.getpid())

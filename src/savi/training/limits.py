@@ -8,6 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 
 from savi.distributed.collectives import from_rank_zero
+from savi.training.parts import callbacks_of_kind
 
 
 class RunLimits(Callback):
@@ -20,7 +21,6 @@ class RunLimits(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # A timer looks at its clock after optimizer steps alone.
-        timers = [timer for timer in trainer.callbacks if isinstance(timer, Timer)]  # type: ignore[attr-defined]
-        left = [left for timer in timers if (left := timer.time_remaining()) is not None]
+        left = [left for timer in callbacks_of_kind(trainer, Timer) if (left := timer.time_remaining()) is not None]
         if from_rank_zero(lambda: bool(left) and min(left) <= 0, "training"):
             trainer.should_stop = True

@@ -15,11 +15,11 @@ from savi.alignment.step import take_step, try_weights
 from savi.data.batches import ItemBatch, OptimizerStep
 from savi.training.aligned_model import AlignedModel
 from savi.training.benchmarks import BenchmarkAnswers
+from savi.training.check_trainer import check_trainer
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.limits import RunLimits
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.training.trainer_arguments import check_trainer
 from savi.types import derive_seed
 
 

@@ -17,6 +17,7 @@ from savi.record.resume import check_base
 from savi.record.settings_kinds import flatten, of_rounds
 from savi.training.loggers import RunWandbLogger
 from savi.training.metrics_file import ResumableCSVLogger
+from savi.training.parts import callbacks_of_kind
 from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
 
@@ -55,9 +56,8 @@ class StartRecord(SaveConfigCallback):
 
     def _begin(self, trainer: Trainer, pl_module: Any) -> None:
         check_base(run_folder(trainer), pl_module.base_fingerprint(), pl_module.base_settings.path)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, SelfCritique):
-                callback.check_round()
+        for critique in callbacks_of_kind(trainer, SelfCritique):
+            critique.check_round()
         self._write(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -89,5 +89,4 @@ class StartRecord(SaveConfigCallback):
 
 def round_settings(trainer: Trainer) -> dict[str, Any]:
     """The changeable settings of this start; none where the Trainer wasn't built by the command line."""
-    records = (callback for callback in trainer.callbacks if isinstance(callback, StartRecord))  # type: ignore[attr-defined]
-    return next((of_rounds(record.settings) for record in records), {})
+    return next((of_rounds(record.settings) for record in callbacks_of_kind(trainer, StartRecord)), {})

@@ -133,7 +133,8 @@ def _checked(frames: Iterator[Any], found: Scan, first: int, last: int) -> Itera
     """The frames of a stretch of packets, as long as they are whole and those that the packets announce."""
     key = found.samples[first]
     fed = found.samples[first : last + 1]
-    expected = iter(sorted(s.pts for s in fed if s.shown and s.pts >= key.pts))  # type: ignore[operator, type-var]
+    times = (sample.pts for sample in fed if sample.shown)
+    expected = iter(sorted(pts for pts in times if pts >= key.pts))  # type: ignore[operator, type-var]  # all have times
     opening = key.shown
     for frame in frames:
         if frame.pts != next(expected, None) or frame.is_corrupt or (opening and not _intra(frame)):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from savi.critique.pairs import read_pairs
@@ -35,8 +34,15 @@ MOST_CLIPS = 32
 """Clips shown of a round. Each is decoded once more for its picture; all pairs are in the round's file."""
 
 
+class Board(Protocol):
+    """A logger of Weights & Biases. experiment: its run."""
+
+    @property
+    def experiment(self) -> Any: ...
+
+
 def log_pairs(
-    loggers: Sequence[WandbLogger],
+    loggers: Sequence[Board],
     round_index: int,
     pairs: Sequence[PreferencePair],
     clips: Sequence[Clip],
@@ -61,7 +67,7 @@ def log_pairs(
 
 
 def log_earlier_pairs(
-    loggers: Sequence[WandbLogger], run: Path, rounds: int, clips: Sequence[Clip], frame_count: int
+    loggers: Sequence[Board], run: Path, rounds: int, clips: Sequence[Clip], frame_count: int
 ) -> None:
     """Log the tables of the first `rounds` rounds of a run from its files, for W&B runs that haven't got them.
 

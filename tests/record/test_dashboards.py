@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
-from savi.training import dashboards
-from savi.training.dashboards import COLUMNS, MOST_CLIPS, log_pairs, pair_table
+from savi.record import dashboards
+from savi.record.dashboards import COLUMNS, MOST_CLIPS, log_pairs, pair_table
 from savi.training.loggers import RunWandbLogger, build_loggers
 from savi.types import Aspect, Clip, Frames, PreferencePair
 from savi.video.decode import UndecodableClip
