@@ -27,7 +27,6 @@ from savi.record.checkpoint_files import newest_checkpoint
 from savi.record.metrics import read_rows
 from savi.record.renamed import RENAMED, earlier_names
 from savi.runs.read import read_run
-from savi.training import checkpoints
 from savi.training.module import SelfAlignment
 from savi.training.self_critique import SelfCritique
 from savi.world import BASE
@@ -179,12 +178,15 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
     run: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(run / "checkpoints")
+    fsync = os.fsync
 
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name.endswith(".ckpt.tmp"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "fsync", full)
+        patch.setattr(os, "fsync", full)
         line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last"), capsys)
     assert "round_01.ckpt: the checkpoint can't be written: No space left on device" in line
     assert contents(run / "checkpoints") == before

@@ -29,6 +29,19 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that is the old or the new one also after a failure of the machine."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file in UTF-8. A lone surrogate is no text in UTF-8: it becomes "?"."""
     with replacing(path) as temporary:
@@ -50,6 +63,11 @@ def _dumps(path: Path, value: Any, **options: Any) -> str:
         return json.dumps(value, allow_nan=False, **options)
     except ValueError:
         raise SaviError(f"{path} is not written: a number in it isn't finite") from None
+
+
+def digest_json(parts: Any) -> str:
+    """A digest of what JSON can hold, whatever the order of keys."""
+    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def content_digest(path: Path) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from savi.critique.filters import FilterSettings
 from savi.critique.round_files import round_key
 from savi.critique.settings import ChainSettings
+from savi.files import digest_json
 from savi.models.load import BaseSettings
 from savi.models.session import Reference
 from savi.prompts.templates import Prompts
@@ -52,7 +51,7 @@ class PairsDependOn:
         if self.precision != "32-true":
             parts["precision"] = self.precision
         if self.given is not None:
-            return _digest({**parts, **self.given})
+            return digest_json({**parts, **self.given})
         parts |= {
             "prompts": {name: text for name, text in asdict(self.prompts).items() if name != "same_meaning" or text},
             "chain": earlier_names(without_later(asdict(self.chain), "model.chain"), "model.chain"),
@@ -60,11 +59,7 @@ class PairsDependOn:
         }
         with_batches = {**parts, "clips_per_chain": self.batch_clips}
         if self.chain.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
-            return _digest(with_batches)
+            return digest_json(with_batches)
         # Versions before ea11d21 began every round under the size of batches too. What they began is still resumed.
-        earlier = _digest(with_batches)
-        return earlier if round_key(run, round) == earlier else _digest(parts)
-
-
-def _digest(parts: Mapping[str, Any]) -> str:
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        earlier = digest_json(with_batches)
+        return earlier if round_key(run, round) == earlier else digest_json(parts)

@@ -30,6 +30,7 @@ from savi.critique.round_files import (
     round_paths,
 )
 from savi.errors import NonFiniteError
+from savi.files import write_durably
 from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
 
 
@@ -152,17 +153,7 @@ class PairStore:
                 os.fsync(file.fileno())
 
     def _save(self) -> None:
-        temporary = self.progress_path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(json.dumps(asdict(self._progress), indent=1).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.progress_path)
-        folder = os.open(self.progress_path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(self.progress_path, json.dumps(asdict(self._progress), indent=1).encode())
 
 
 def _trace_record(result: ClipResult) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from savi.evaluation.graded_answers import AnsweredRow, grade_answers
 from savi.evaluation.measured import Summary
 from savi.evaluation.settings import OpenBenchmark
 from savi.evaluation.tables import write_tables
-from savi.files import write_json, write_json_lines
+from savi.files import digest_json, write_json, write_json_lines
 from savi.inference import VideoModel
 from savi.prompts.templates import WORLD, Prompts
 from savi.types import Clip, Frames, Sampling
@@ -136,4 +134,4 @@ class Evaluation:
             "prompt": settings.prompts.answer if opened.scorer == "likelihood" else "",
             "items": [[item.id, str(item.clip), item.prompt, item.options] for item in opened.items],
         }
-        return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return digest_json(parts)

@@ -27,7 +27,6 @@ from savi.prompts.question_form import (
 from savi.prompts.refusals import refuses
 
 DASH = "[-–—]"
-COLON = "[:：]"
 MARKER = re.compile(
     rf"""^(?:(?:[*+•‣◦·▪►➤✅🔹]|{DASH})\s+  # a bullet
        | [\[(]?\d{{1,2}}\s*\\?[.):\]](?!\d)\s*  # 1.  1)  (1)  1:  1\.   but not 1.5 or 10:30

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from os import fsync
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from savi.errors import SaviError
-from savi.files import replacing
+from savi.files import replacing, write_durably
 from savi.record.checkpoint_files import newest_checkpoint, read_checkpoint
 from savi.training.run_folder import run_folder
 
@@ -41,10 +40,7 @@ class RunCheckpointIO(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
-            with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                fsync(file.fileno())
+            write_durably(Path(path), content.getbuffer())
         except OSError as error:
             raise SaviError(
                 f"{path}: the checkpoint can't be written: {error.strerror}; the run resumes from the one before it"

@@ -8,8 +8,6 @@ import threading
 import time
 import traceback
 from functools import partial
-from subprocess import Popen
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -17,22 +15,15 @@ from lightning.pytorch.strategies import ParallelStrategy, Strategy
 from torch import distributed
 
 from savi.distributed.failures import FORESEEN, LAUNCHER, describe
-from savi.distributed.watch import Watch, end
+from savi.distributed.launched import SETTLING, follow, launched_by, look_after
+from savi.distributed.watch import Watch
 from savi.training.parts import callbacks_of
-
-POLL = 0.5
-"""Seconds between two looks at a launcher, or at the processes that were launched."""
-SETTLING = 1.0
-"""Seconds in which the watch learns that another process has died."""
-PATIENCE = 5.0
-"""Seconds that a process leaves to the one that shows the line on its machine."""
 
 
 class ProcessWatch(Callback):
     """Watches over the processes of a Trainer: when one ends early all end, with one line.
 
-    A :class:`Watch` connects those that have met. Before that, the launcher and the processes launched by it look at
-    each other.
+    A :class:`Watch` connects those that have met. Before that, savi.distributed.launched looks after them.
     """
 
     def __init__(self) -> None:
@@ -47,9 +38,12 @@ class ProcessWatch(Callback):
         environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
         if environment and not environment.creates_processes_externally:
             os.environ[LAUNCHER] = str(os.getpid())
-            threading.Thread(target=self._look_after, args=(strategy.launcher,), daemon=True).start()
-        if launcher := _launched_by():
-            threading.Thread(target=self._follow, args=(launcher,), daemon=True).start()
+            threading.Thread(target=look_after, args=(strategy.launcher, self._met), daemon=True).start()
+        if launcher := launched_by():
+            threading.Thread(target=follow, args=(launcher, self._met), daemon=True).start()
+
+    def _met(self) -> Watch | None:
+        return self._watch
 
     def join(self) -> None:
         """Connect the processes. All have to call it, after they have met."""
@@ -75,29 +69,6 @@ class ProcessWatch(Callback):
         else:  # an interrupt, or an exit because of another process
             self._watch.fail()
 
-    def _look_after(self, launcher: Any) -> None:
-        """Of the launcher: end with a launched process that doesn't come as far as the meeting."""
-        while self._watch is None:
-            launched = [process for process in getattr(launcher, "procs", []) if isinstance(process, Popen)]
-            for rank, process in enumerate(launched, start=1):
-                if code := process.poll():
-                    for other in launched:
-                        other.kill()
-                    # Code 2 comes after a line.
-                    end("" if code == 2 else f"process {rank} has ended while it started (exit code {code})")
-            time.sleep(POLL)
-
-    def _follow(self, launcher: int) -> None:
-        """Of a launched process: end with the launcher."""
-        while os.getppid() == launcher:
-            time.sleep(POLL)
-        speaks = os.environ["LOCAL_RANK"] == ("1" if LAUNCHER in os.environ else "0")
-        time.sleep(SETTLING if speaks else PATIENCE)
-        line = "the command that has started this process has died" if speaks else ""
-        if self._watch and line:
-            self._watch.end(line)
-        end(line)
-
 
 def stop_on_sigterm() -> None:
     """Let SIGTERM stop a run as Ctrl-C does. To be called after Lightning has set its own handler.
@@ -113,12 +84,3 @@ def stop_on_sigterm() -> None:
 def _meet(watch: ProcessWatch, strategy: Strategy) -> None:
     type(strategy).setup_environment(strategy)
     watch.join()
-
-
-def _launched_by() -> int | None:
-    """The process id of the savi command or the torchrun that has launched this process, None if neither has."""
-    if "LOCAL_RANK" not in os.environ:
-        return None
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return os.getppid()
-    return int(os.environ[LAUNCHER]) if LAUNCHER in os.environ else None

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from savi.distributed import launched
 from savi.distributed.failures import LAUNCHER
-from savi.training import launching
-from savi.training.launching import ProcessWatch
+from savi.distributed.launched import follow, launched_by, look_after
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(300)")
 
@@ -50,7 +50,7 @@ def test_a_process_that_ends_before_they_meet_ends_all(code: int, shown: list[st
 
     def launch() -> None:
         procs = [Popen(SLEEP, pass_fds=[writer]), Popen((sys.executable, "-c", f"raise SystemExit({code})"))]
-        ProcessWatch()._look_after(SimpleNamespace(procs=procs))
+        look_after(SimpleNamespace(procs=procs), lambda: None)
 
     launcher = fork(launch, tmp_path / "err")
     os.close(writer)
@@ -64,13 +64,13 @@ def test_a_process_that_ends_before_they_meet_ends_all(code: int, shown: list[st
 def test_a_process_ends_with_its_launcher_and_one_says_so(
     local_rank: int, shown: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "PATIENCE", 0.1)
+    monkeypatch.setattr(launched, "PATIENCE", 0.1)
     monkeypatch.setenv("LOCAL_RANK", str(local_rank))
     reader, writer = os.pipe()
 
     def launch() -> None:
         os.environ[LAUNCHER] = str(os.getpid())
-        fork(lambda: ProcessWatch()._follow(launching._launched_by() or 0), tmp_path / "err")
+        fork(lambda: follow(launched_by() or 0, lambda: None), tmp_path / "err")
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGKILL)
 
