@@ -42,7 +42,7 @@ WORLD_DOORS = {
 TRUTH_DOOR = ("savi.critique.truth", "savi.world.oracle")
 """The one module that may ask for the truth of a training clip, the ceiling's critic; and the one it may ask."""
 
-MAX_LINES = 300
+MAX_LINES = 250
 
 MOST_IGNORED = 10
 """Lines of the package that the type checker is told to ignore."""

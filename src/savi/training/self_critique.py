@@ -37,7 +37,7 @@ from savi.types import Clip, SaviError, readable
 class SelfCritique(Callback):
     """Builds a round's pairs when the datamodule asks for them, and commits them batch by batch.
 
-    It hands itself to the datamodule in setup(), before Lightning asks for the first train loader.
+    The datamodule finds it by the Trainer's module, which owns it.
     """
 
     def __init__(self) -> None:
