@@ -228,6 +228,12 @@ def test_sft_learns_the_chosen_responses_of_the_same_file(folder: Path) -> None:
     run = fit(file, folder / "runs", "--model.dpo.loss=sft")
     assert column(run) == pytest.approx(column(run, "nll_loss"))
     assert column(run)[-1] < 0.7 * column(run)[0]
+    main(["export", str(run), f"--to={folder / 'export'}"])
+    card = (folder / "export" / "README.md").read_text()
+    assert "supervised fine-tuning on the preference pairs of pairs.jsonl" in card
+    assert "| videos | 5 clips, 32 frames of each |" in card
+    assert "criticism" not in card
+    assert "videosavi" not in card
 
 
 def test_a_clip_with_hundreds_of_pairs_fills_steps_of_the_usual_size(folder: Path) -> None:

@@ -56,6 +56,7 @@ class _Clips:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+        self._found: dict[tuple[str, Path | None, str], tuple[Path, Path]] = {}
         self._names: dict[Path, str] = {}
         self._clips: dict[tuple[Path, Any], Clip] = {}
         self._ids: set[str] = set()
@@ -65,8 +66,12 @@ class _Clips:
         if not row.videos:
             raise ValueError("it has no video")
         (name,) = row.videos
-        path = self._locate(name, folder, row.shape)
-        known = (path.resolve(), before)
+        place = (name, folder, row.shape)
+        if place not in self._found:
+            path = self._locate(*place)
+            self._found[place] = (path, path.resolve())
+        path, resolved = self._found[place]
+        known = (resolved, before)
         if known not in self._clips:
             identity = self._new_id(self._names.setdefault(known[0], readable(name)))
             self._clips[known] = OpenedClip(identity, path, before) if before else Clip(identity, path)

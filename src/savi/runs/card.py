@@ -95,10 +95,11 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
 
 
 def _header(run: Run, merged: bool) -> str:
+    method = "sft" if run.config["model"]["dpo"]["loss"] == "sft" else "dpo"
     header: dict[str, Any] = {
         "library_name": "transformers" if merged else "peft",
         "pipeline_tag": "video-text-to-text",
-        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), "dpo", "lora"],
+        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), method, "lora"],
     }
     if not run.embedded:
         header["base_model"] = run.base.path
