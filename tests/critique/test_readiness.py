@@ -175,3 +175,35 @@ def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
         gained.append(measured.revised - measured.greedy)
         assert ("revised answers are hardly better than answers" in measured.concerns()) == (critic is not None)
     assert gained[0] > 0.2
+
+
+def test_lost_revisions_do_not_make_criticism_look_idle() -> None:
+    """Of twenty answers ten are approved. The other ten are changed, and nine of these revisions are lost."""
+    approved = [AgreementCheck("answer approved", changed=False, lost_at="critique")] * 10
+    lost = [AgreementCheck("unparsable", malformed=True, lost_at="revision")] * 9
+    assert summarise([*approved, *lost, AgreementCheck("pair", changed=True)]).changed == 0.5
+
+
+def test_a_hopeless_run_names_the_turn_that_is_cut_off() -> None:
+    lost = [AgreementCheck("unfinished", malformed=True, lost_at="critique")] * 9
+    lost += [AgreementCheck("unfinished", malformed=True, lost_at="answer")] * 4
+    assert "model.chain.critique.max_new_tokens" in (summarise(lost).hopeless() or "")
+
+
+def test_the_same_question_is_asked_with_the_same_seeds_in_any_batch() -> None:
+    def script(clip: int, prompt: str) -> str:
+        if prompt.startswith("ask"):
+            return "1. where is it?"
+        return "blue" if prompt.startswith("revise") else "it is red"
+
+    def seeds(names: list[str]) -> set[int]:
+        model = ScriptedModel(script)
+        settings = ChainSettings(questions_per_aspect=1, aspects=("spatial",))
+        filters = FilterSettings(most_logp_drop=None, language_logp=None)
+        clips = [Clip(name, Path(f"{name}.mp4")) for name in names]
+        check_agreement(CritiqueChain(model, PROMPTS, settings, filters, 0, 0), clips, [None] * len(clips))
+        at = names.index("wanted")
+        return {one.seed for _, requests in model.calls for one in requests if one.clip == at}
+
+    assert len(seeds(["wanted"])) > 4
+    assert seeds(["wanted"]) == seeds(["another", "wanted"])

@@ -13,7 +13,7 @@ import torch
 
 from savi.models.adapters import LoraSettings, trainable_state
 from savi.models.video_lm import VideoLM
-from tools.bench import chain, memory, own_pairs, step
+from tools.bench import chain, judge, memory, own_pairs, step
 from tools.bench.meters import Stopwatch, matrix_product_rate
 from tools.bench.parts import film, time_parts
 from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
@@ -102,6 +102,23 @@ class Bench:
             row |= _ratio(f"{way}_turns", watch.readings[1:], seconds)
             row[f"identical_replies_{way}"] = f"{same[way]} of {count}"
         return row
+
+    def judge(self, tokens: int) -> dict[str, Any]:
+        """The judge's share of a chain's time, where every pair is judged."""
+        noise, frames = zip(*(clip(tokens, seed) for seed in range(chain.CLIPS)), strict=True)
+        lm = self._load(tokens, checkpointing=False, keep=False)
+        turns, judged = Stopwatch(self.device), Stopwatch(self.device)
+        for _ in range(self.repeats + 1):
+            judge.run(lm, noise, frames, turns, judged)
+        shares = [one / whole for one, whole in zip(judged.readings[1:], turns.readings[1:], strict=True)]
+        return {
+            "visual_tokens": tokens,
+            "clips_together": chain.CLIPS,
+            "chain_s": round(median(turns.readings[1:]), 3),
+            "judge_s": round(median(judged.readings[1:]), 3),
+            "judge_share": round(median(shares), 3),
+            "judge_share_spread": [round(min(shares), 3), round(max(shares), 3)],
+        }
 
     def losses(self, tokens: int, count: int) -> dict[str, Any]:
         """The losses of both over optimizer steps from the same adapter, on pairs that differ from step to step."""

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from savi.critique.filters import ANSWER_APPROVED, REMEDIES
+from savi.critique.filters import ANSWER_APPROVED, REMEDIES, UNFINISHED
+from savi.types import TurnName
 
 MOST_MALFORMED = 0.05
 LEAST_CHANGED = 0.1
@@ -36,14 +37,15 @@ LEAST_QUESTIONS = 12
 
 @dataclass(frozen=True)
 class AgreementCheck:
-    """One question of the model's own. outcome: "pair", or the filter that took it. The rest is None where it could not
-    be measured."""
+    """One question of the model's own. outcome: "pair", or the filter that took it. lost_at: the last turn of a
+    question without a usable revision. The rest is None where it could not be measured."""
 
     outcome: str
     malformed: bool = False
     changed: bool | None = None
     agrees_with_itself: bool | None = None
     agrees_from_another: bool | None = None
+    lost_at: TurnName | None = None
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class LabelledCheck:
 class Readiness:
     """Shares, 0 to 1, over `questions` of the model's own; None where nothing got so far.
 
-    malformed: left the chain because a reply could not be used. changed: answers that criticism changes.
-    agrees_with_itself: two critiques sampled for one answer lead to revisions that say the same. agrees_from_another:
-    so do the critiques of two sampled answers. labelled: labelled questions that came to a revision; greedy, revised:
-    which share of them was answered right, and revised right. pairs: questions that became one. filters: those that a
-    filter took, by its name.
+    malformed: left the chain because a reply could not be used. changed: answers that criticism changes. Lost
+    revisions count as changed as often as the others. agrees_with_itself: two critiques sampled for one answer lead
+    to revisions that say the same. agrees_from_another: so do the critiques of two sampled answers. labelled:
+    labelled questions that came to a revision; greedy, revised: which share of them was answered right, and revised
+    right. pairs: questions that became one. filters: those that a filter took, by its name. unfinished: replies that
+    were cut off, by turn.
     """
 
     questions: int
@@ -75,6 +78,7 @@ class Readiness:
     revised: float | None = None
     pairs: int = 0
     filters: dict[str, int] = field(default_factory=dict)
+    unfinished: dict[str, int] = field(default_factory=dict)
 
     def concerns(self) -> list[str]:
         """What runs that gained little or nothing had in common with this one, in a few words each."""
@@ -120,9 +124,13 @@ class Readiness:
         # The critic approves right answers of a good model too: then the others tell what is wrong.
         blamed = others if sum(others.values()) >= LEAST_BLAMED * self.questions else self.filters
         worst = max(blamed, key=lambda name: blamed[name])
+        remedy = REMEDIES[worst]
+        if worst == UNFINISHED and self.unfinished:
+            turn = max(self.unfinished, key=lambda name: self.unfinished[name])
+            remedy = f"Most were cut off in the turn {turn!r}: raise model.chain.{turn}.max_new_tokens"
         return (
             f"no pair can be expected: of {self.questions} questions {self.filters[worst]} were filtered as {worst!r}. "
-            f"{REMEDIES[worst]}; --force builds all the same"
+            f"{remedy}; --force builds all the same"
         )
 
 
@@ -133,7 +141,7 @@ def summarise(agreement: Sequence[AgreementCheck], labelled: Sequence[LabelledCh
     return Readiness(
         questions=len(agreement),
         malformed=_share(one.malformed for one in agreement) or 0.0,
-        changed=_share(one.changed for one in agreement),
+        changed=_changed(agreement),
         agrees_with_itself=_share(one.agrees_with_itself for one in agreement),
         agrees_from_another=_share(one.agrees_from_another for one in agreement),
         labelled=len(labelled),
@@ -141,7 +149,21 @@ def summarise(agreement: Sequence[AgreementCheck], labelled: Sequence[LabelledCh
         revised=_share(one.revised for one in labelled),
         pairs=pairs,
         filters=dict(outcomes),
+        unfinished=dict(Counter(one.lost_at for one in agreement if one.outcome == UNFINISHED and one.lost_at)),
     )
+
+
+def _changed(agreement: Sequence[AgreementCheck]) -> float | None:
+    """The share of answers that criticism changes, of those that the critic approves or that were to be revised.
+
+    Lost revisions count as often changed as the others. Left out, they would make it too low.
+    """
+    approved = sum(one.outcome == ANSWER_APPROVED for one in agreement)
+    compared = [one.changed for one in agreement if one.changed is not None and one.outcome != ANSWER_APPROVED]
+    lost = sum(one.lost_at == "revision" for one in agreement)
+    if not compared:
+        return 0.0 if approved and not lost else None
+    return fmean(compared) * (len(compared) + lost) / (len(compared) + lost + approved)
 
 
 def _share(values: Iterable[bool | None]) -> float | None:

@@ -38,14 +38,14 @@ def check_agreement(
     """Take a batch of clips through the chain, and criticize again what came to a revision."""
     traces = [(index, trace) for index, result in enumerate(chain.run(clips, frames)) for trace in result.traces]
     revised = [(index, trace) for index, trace in traces if trace.outcome in REVISED]
-    checks = [_without_revision(trace.outcome) for _, trace in traces if trace.outcome not in REVISED]
+    checks = [_without_revision(trace) for _, trace in traces if trace.outcome not in REVISED]
     if not revised:
         return checks
     session = chain.model.encode(clips, frames)
     first = [parse_answer(_said(trace, "answer")) for _, trace in revised]
 
     def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
-        return _ask(chain, key, [(index, trace.question) for index, trace in revised], answers)
+        return _ask(chain, session, key, [(index, trace.question) for index, trace in revised], answers)
 
     def same(one: Sequence[str], other: Sequence[str]) -> list[bool | None]:
         return _same(chain, session, [(index, trace.question) for index, trace in revised], one, other)
@@ -78,17 +78,22 @@ def check_labelled(
     session = chain.model.encode(clips, frames)
     questions = [(clips.index(one.clip), one.question) for one in labelled]
     cold = {"answer": replace(chain.settings.answer, temperature=0.0)}
-    greedy = _follow(chain, session, _ask(chain, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
-    revised = _follow(chain, session, _ask(chain, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
+    greedy = _follow(chain, session, _ask(chain, session, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
+    revised = _follow(chain, session, _ask(chain, session, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
     truths = [one.answer for one in labelled]
     right, right_revised = (_right(chain, session, questions, said, truths) for said in (greedy, revised))
     read = [at for at in range(len(labelled)) if greedy[at] and revised[at]]
     return [LabelledCheck(right[at], right_revised[at]) for at in read]
 
 
-def _without_revision(outcome: str) -> AgreementCheck:
+def _without_revision(trace: Trace) -> AgreementCheck:
     """Of a question that came to no revision. An answer that the critic approves is not changed."""
-    return AgreementCheck(outcome, outcome in MALFORMED, changed=False if outcome == ANSWER_APPROVED else None)
+    return AgreementCheck(
+        trace.outcome,
+        trace.outcome in MALFORMED,
+        changed=False if trace.outcome == ANSWER_APPROVED else None,
+        lost_at=trace.turns[-1].name,
+    )
 
 
 def _same(
@@ -126,14 +131,21 @@ def _right(
 
 
 def _ask(
-    chain: CritiqueChain, key: str, questions: Sequence[tuple[int, str]], answers: Sequence[str] | None = None
+    chain: CritiqueChain,
+    session: Session,
+    key: str,
+    questions: Sequence[tuple[int, str]],
+    answers: Sequence[str] | None = None,
 ) -> list[Asked]:
-    """Questions (index of the clip, text), with an answer each where they have one already."""
+    """Questions (index of the clip, text), with an answer each where they have one already.
+
+    Seeds depend on the clip and the question alone, and not on what else is in the batch.
+    """
     return [
         Asked(
             clip,
             question,
-            derive_seed(chain.run_seed, "readiness", key, at),
+            derive_seed(chain.run_seed, "readiness", key, session.clips[clip].id, question),
             {"answer": answers[at]} if answers else {},
         )
         for at, (clip, question) in enumerate(questions)
