@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from savi.prompts.meaning import has_key_words, say_the_same
+from savi.prompts.meaning import count_words, has_key_words, say_the_same
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,17 @@ def test_what_the_question_has_said_and_spelling_may_differ(question: str, first
 def test_key_words_after_a_denial_do_not_count_in_chinese_either() -> None:
     assert has_key_words("他摔倒了", "摔倒")
     assert not has_key_words("他没有摔倒", "摔倒")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The red cup is on the table.", 7),
+        ("红色的杯子在桌子上。", 5),
+        ("他说 hello world", 3),
+        ("红", 1),
+        ("", 0),
+    ],
+)
+def test_two_characters_of_chinese_count_as_a_word(text: str, words: int) -> None:
+    assert count_words(text) == words

@@ -14,7 +14,7 @@ from typing import Literal
 from savi.errors import check_number
 from savi.prompts.content import says_unanswerable, talks_about_task
 from savi.prompts.critiques import read_verdict
-from savi.prompts.meaning import say_the_same, words
+from savi.prompts.meaning import count_words, say_the_same, words
 from savi.prompts.options import meant
 
 UNPARSABLE = "unparsable"
@@ -84,7 +84,8 @@ class FilterSettings:
     """Bounds of the filters, which keep bad replies out of the pairs."""
 
     max_length_ratio: float = 3.0
-    """Largest allowed ratio of the longer to the shorter response of a pair, in words. `.inf` in a file allows any."""
+    """Largest allowed ratio of the longer to the shorter response of a pair, in words. Two characters of Chinese and
+    other scripts without spaces count as a word. `.inf` in a file allows any."""
 
     length_slack: int = 8
     """Difference in words that is always allowed, whatever the ratio: "left" may be paired with "left to right"."""
@@ -178,7 +179,7 @@ def filter_pair(question: str, answer: str, other: str, settings: FilterSettings
         return UNANSWERABLE
     if settings.same_meaning != "words" and say_the_same(question, one, another):
         return SAME_MEANING
-    shorter, longer = sorted((len(rejected), len(chosen)))
+    shorter, longer = sorted((count_words(answer), count_words(other)))
     if longer - shorter > settings.length_slack and longer > settings.max_length_ratio * shorter:
         return LENGTH_IMBALANCE
     return None

@@ -105,6 +105,25 @@ ASKS_WHETHER = re.compile(
 )
 """A question that absence answers, by no or none."""
 
+ASKS_CLARITY = re.compile(
+    r"\b(?:clear(?:ly)?|clarity|visible|visibility|readable|legible|blurry|blurred|sharp)\b|清[楚晰]|看得清|模糊",
+    re.IGNORECASE,
+)
+ASKS_STATE = re.compile(
+    r"""\b(?:state|condition|quality|appearance)\ of\b|\blooks?\ like\b|\bhow\ (?:do|does|did)\b.*\blook\b
+    |\b(?:wrong|problem)\ with\b
+    |\bwhat\ (?:is|are|was|were)\b.*\blike\b|什么样|怎么样|怎样|状态|状况|质量""",
+    re.IGNORECASE | re.VERBOSE,
+)
+NOT_CLEAR = re.compile(
+    r"""^(?:no,?\s+|不[，,]\s*)?(?:(?P<it>it|this|that)|(?:the|its|his|her|their|these)\s+(?:[\w'’-]+\s+){1,4}?)
+        \s*(?:is|are|was|were|looks?|seems?|appears?)\s*(?:(?:not|n['’]t)\s+(?:very\s+|quite\s+|fully\s+)?
+            (?:clear|visible|readable|legible)|unclear)\s*(?:[.,;!]|$)
+    |^(?!原因|答案)(?P<chinese>[\u4e00-\u9fff]{0,8})(?:不|不太|不够|不是很)(?:清[楚晰])(?:[。，！]|$)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""That a thing isn't clear, which is an answer where a question asks for that, and otherwise none."""
+
 TEMPORAL = re.compile(
     r"""\b(?:before|after|afterwards?|then|first(?!\ (?:name|floor))|last|next(?!\ to)|finally|eventually|initially
         |begin|beginning|begins|start|starts|started|starting|end|ends|ending|when|while|during|order|sequence|happen|happens
@@ -132,7 +151,12 @@ def talks_about_task(text: str) -> bool:
 
 
 def says_unanswerable(question: str, answer: str) -> bool:
-    """Whether an answer says that the clip doesn't tell. To "Is there a dog?" that it shows none is an answer."""
+    """Whether an answer says that the clip doesn't tell. To "Is there a dog?" that it shows none is an answer, and
+    so is "The sign is not clear" to what the sign looks like."""
+    if unclear := NOT_CLEAR.match(answer):
+        named = not unclear["it"] and unclear["chinese"] != ""
+        if ASKS_CLARITY.search(question) or (named and ASKS_STATE.search(question)):
+            return False
     return bool(UNKNOWN.search(answer)) or (not ASKS_WHETHER.search(question) and bool(NOT_SHOWN.search(answer)))
 
 

@@ -15,6 +15,8 @@ WORD = re.compile(
     re.VERBOSE,
 )
 
+UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
 CONTRACTIONS = (
     (re.compile(r"\b(can|do|does|did|is|are|was|were|has|have|had|would|could|should)n['’]?t\b"), r"\1 not"),
     (re.compile(r"\b(?:cannot|can['’]t)\b"), "can not"),
@@ -62,6 +64,13 @@ NUMBERS = {word: str(at) for named in (ENGLISH_NUMBERS, "零一二三四五六�
 def words(text: str) -> list[str]:
     """The words of a text, case, punctuation and the way its characters are encoded aside."""
     return WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def count_words(text: str) -> int:
+    """How many words a text has. In scripts without spaces two characters count as one word."""
+    found = words(text)
+    characters = sum(bool(UNSPACED.fullmatch(word)) for word in found)
+    return len(found) - characters + (characters + 1) // 2
 
 
 def content_words(text: str) -> list[str]:
