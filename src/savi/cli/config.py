@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from savi.cli.no_effect import check_effects
 from savi.cli.pairs_settings import check_pairs_settings
 from savi.cli.renamed import rename_file, rename_options
 from savi.types import SaviError
@@ -47,7 +48,9 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     paths = paths or [DEFAULT_EXPERIMENT]
     own = OmegaConf.merge(*(content for path in paths for content in _read(path, ())))
     options = rename_options(others)
-    check_pairs_settings(OmegaConf.to_container(own), options)  # type: ignore[arg-type]  # a mapping, as _read says
+    files: Any = OmegaConf.to_container(own)  # a mapping, as _read says
+    check_pairs_settings(files, options)
+    check_effects(files, options)
     merged = OmegaConf.merge(*_read(DEFAULTS, ()), own)
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))

@@ -26,7 +26,7 @@ def check_pairs_settings(files: Mapping[str, Any], options: Sequence[str]) -> No
 
     files: the settings of the experiment files, nested, without savi's own defaults. options: of the command line.
     """
-    given = dict(_flat(files)) | dict(_of_options(options))
+    given = dict(flat(files)) | dict(of_options(options))
     if given.get("data.pairs") is None:
         return
     for key in given:
@@ -37,7 +37,8 @@ def check_pairs_settings(files: Mapping[str, Any], options: Sequence[str]) -> No
                 )
 
 
-def _of_options(options: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def of_options(options: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """The settings of the command line with their values, by dotted names."""
     rest = iter(options)
     for option in rest:
         key, equals, value = option.partition("=")
@@ -47,17 +48,19 @@ def _of_options(options: Sequence[str]) -> Iterator[tuple[str, Any]]:
         if key == "force":  # a switch without a value
             yield key, True
             continue
+        text = value if equals else next(rest, "")
         try:
-            content = yaml.safe_load(value if equals else next(rest, ""))
+            content = yaml.safe_load(text)
         except yaml.YAMLError:
-            content = value
-        yield from _flat(content, key) if isinstance(content, Mapping) else [(key, content)]
+            content = text
+        yield from flat(content, key) if isinstance(content, Mapping) else [(key, content)]
 
 
-def _flat(settings: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings with their values, by dotted names."""
     for name, value in settings.items():
         key = f"{place}.{name}" if place else str(name)
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, key)
+            yield from flat(value, key)
         else:
             yield key, value

@@ -1,0 +1,54 @@
+"""Settings that would change nothing are refused in one line, and what others may build on is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from savi.cli.no_effect import check_effects
+from savi.cli.pairs_settings import flat
+from savi.errors import SaviError
+
+SAMPLE = {"model": {"chain": {"chosen_source": "sample"}}}
+TRUTH = {"model": {"chain": {"critic": {"kind": "truth"}}}}
+WORLD = {"model": {"prompts": {"preset": "world"}}}
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "named"),
+    [
+        (SAMPLE, ["--data.readiness_clips", "8"], "data.readiness_clips has no effect with model.chain.chosen_source"),
+        (SAMPLE, ["--data.readiness_clips=32"], "there is no readiness check"),
+        (SAMPLE, ["--force"], "force has no effect"),
+        (SAMPLE, ["--model.chain.revision.temperature", "1.0"], "nobody revises"),
+        (SAMPLE, ["--model.filters.answer_approved", "false"], "nobody criticizes"),
+        ({**SAMPLE, "data": {"readiness_clips": 8}}, [], "data.readiness_clips has no effect"),
+        ({}, ["--model.chain.critic.kind", "truth", "--data.readiness_clips", "8"], "model.chain.critic.kind=truth"),
+        (TRUTH, ["--data.labelled", "questions.json"], "data.labelled has no effect"),
+        (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
+        (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),
+        ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
+    ],
+)
+def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: list[str], named: str) -> None:
+    with pytest.raises(SaviError, match=named):
+        check_effects(files, options)
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        (SAMPLE, []),
+        ({**SAMPLE, "data": {"readiness_clips": 32}}, []),
+        ({"model": {"chain": {"chosen_source": "sample", "revision": {"temperature": 0.0}}}}, []),
+        ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),
+        (WORLD, ["--model.filters.same_meaning", "content"]),
+        (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "{first} {second} same"]),
+        ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
+        (TRUTH, ["--model.chain.revision.temperature", "1"]),
+    ],
+)
+def test_defaults_and_what_others_build_on_are_taken(files: dict[str, Any], options: list[str]) -> None:
+    check_effects(files, options)
+    assert dict(flat(files)) or options
