@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+import wandb
 import yaml
 from datasets import load_dataset
 from PIL import Image
@@ -276,6 +277,7 @@ def test_nf4_trains_and_evaluates(runs: Path) -> None:
 
 def test_wandb_offline_gets_metrics_and_a_table_of_pairs(runs: Path) -> None:
     run = fit(runs, "--wandb=offline", "--trainer.max_epochs=1")
+    wandb.finish()  # a later test's run would go on in this one
     (folder,) = (run / "wandb").glob("offline-run-*")
     assert list(folder.glob("*.wandb"))
     assert list(folder.rglob("*.table.json"))
