@@ -33,7 +33,8 @@ def check_pairs_settings(files: Mapping[str, Any], options: Sequence[str]) -> No
         for setting, reason in NO_EFFECT.items():
             if f"{key}.".startswith(f"{setting}."):
                 raise SaviError(
-                    f"{key} has no effect with data.pairs: {reason}; leave it out (experiments/pairs.yaml has none)"
+                    f"{key} has no effect with data.pairs: {reason}; leave it out, or extend experiments/pairs.yaml or "
+                    "pairs_qlora.yaml"
                 )
 
 
