@@ -31,13 +31,15 @@ class Reply:
     """A generated reply.
 
     logp: sum of the log-probabilities that its tokens (the end token too) have under the untempered model.
-    finished: whether the model ended it by itself, within the limit.
+    finished: whether the model ended it by itself, within the limit. thought: what a thinking model wrote before it,
+    which is no part of text, tokens and logp.
     """
 
     text: str
     tokens: int
     logp: float
     finished: bool
+    thought: str = ""
 
 
 @dataclass(frozen=True)

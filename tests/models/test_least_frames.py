@@ -53,7 +53,7 @@ def test_frames_within_a_second_have_times_of_their_own() -> None:
     """32 frames at 8 a second are 16 pairs 0.25 s apart, and the base counts 4 positions per second: one per pair."""
     loaded = load_base(BaseSettings(path="world"))
     _, frames = noise_clip(0, frames=32)
-    text = Chat(loaded.model, loaded.processor, loaded.family).text("")
+    text = Chat.of(loaded.model, loaded.processor, loaded.family).text("")
     with torch.no_grad():
         times = encode_prefix(loaded.model, loaded.processor, loaded.family, text, frames).positions[0]
     visual = times[times.argmax() - 15 * (times == times.max()).sum() :]

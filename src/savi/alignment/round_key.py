@@ -43,7 +43,7 @@ class PairsDependOn:
         """The key of a round in a run's folder. A half-built round is resumed under the same one only."""
         parts: dict[str, Any] = {
             "seed": self.seed,
-            "base": [self.fingerprint, self.base.dtype, self.base.nf4],
+            "base": self.base.identity(self.fingerprint),
             "reference": self.reference,
             "frames": [self.frames, self.max_pixels],
             "clips": [clip.id for clip in clips],

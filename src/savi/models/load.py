@@ -21,16 +21,20 @@ from transformers import (
     ProcessorMixin,
 )
 
-from savi.errors import SaviError
+from savi.errors import SaviError, check_number
 from savi.models.attention import TREE_ATTENTION
 from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, refusal
 from savi.models.states import hand_on_states
+from savi.models.template import THOUGHT_END, ChatTemplate
 from savi.models.trial import tried_way
 from savi.models.ways import Way, way_of
 from savi.models.weights import weights_digest
 from savi.world import BASE
+
+THOUGHT_TOKENS = 1024
+"""Most tokens of a thought where the settings don't say."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,24 @@ class BaseSettings:
     """QLoRA: hold the language model's linear layers in 4-bit NormalFloat, doubly quantized (Dettmers et al. 2023).
     A 7B model then fits a GPU of 24 GB."""
 
+    thought_tokens: int | None = None
+    """Most tokens of the thought before each reply of a checkpoint that can't be kept from thinking. A thought is kept
+    in the traces, and is no part of an answer or a pair. 0: an empty thought. None: 1,024 for such a checkpoint."""
+
     gradient_checkpointing: bool = False
     """Compute the decoder's activations again in the backward pass: less memory, more time, the same result."""
 
     trust_remote_code: bool = False
     """Run Python code that the checkpoint brings along. Only the command line can say so, never a file."""
+
+    def __post_init__(self) -> None:
+        if self.thought_tokens is not None:
+            check_number("model.base.thought_tokens", self.thought_tokens, least=0)
+
+    def identity(self, fingerprint: str) -> list[object]:
+        """What tells the frozen model from others in digests: its fingerprint, and how it computes."""
+        thoughts = [] if self.thought_tokens is None else [self.thought_tokens]  # digests from before it have none
+        return [fingerprint, self.dtype, self.nf4, *thoughts]
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,9 @@ class LoadedBase:
 
     weights: str | None
     """See :func:`savi.models.weights.weights_digest`."""
+
+    thought_tokens: int = 0
+    """Most tokens of the thought before a reply; 0 for a checkpoint that doesn't think, or is kept from it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +108,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
     """
     known = load_known(settings, frames)
     family = known.family
+    thought_tokens = _thought_tokens(settings, known.processor)
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
@@ -125,7 +146,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
         # The old name goes in transformers 6; the lowest version that savi takes knows no other.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    return LoadedBase(model, known.processor, family, way, weights_digest(known.path))
+    return LoadedBase(model, known.processor, family, way, weights_digest(known.path), thought_tokens)
 
 
 def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
@@ -152,6 +173,20 @@ def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
             f"({settings.path}), not {frames}"
         )
     return KnownBase(path, config, processor, family, way_of(config, family))
+
+
+def _thought_tokens(settings: BaseSettings, processor: ProcessorMixin) -> int:
+    """How many tokens a thought may have. Raises SaviError for a number where replies don't begin with one."""
+    template = ChatTemplate(processor)
+    closable = THOUGHT_END in processor.tokenizer.get_vocab()
+    if template.opens_thought and closable:
+        return THOUGHT_TOKENS if settings.thought_tokens is None else settings.thought_tokens
+    if settings.thought_tokens:
+        why = (
+            f"{THOUGHT_END} is no token of its vocabulary" if template.opens_thought else "its replies have no thought"
+        )
+        raise SaviError(f"model.base.thought_tokens has no effect with {settings.path}: {why}; leave it out")
+    return 0
 
 
 def _at_home(path: str) -> str:

@@ -18,7 +18,7 @@ from savi.models.kv_cache import KVCache, fill_kv_cache
 from savi.models.prefix import encode_prefix
 from savi.models.prefix_cache import PrefixCache
 from savi.models.score import score_packed
-from savi.models.sharing import Continuation, ResponseIds
+from savi.models.sharing import Continuation, ResponseIds, Thoughts
 from savi.models.tree import TokenizedRequest
 from savi.types import Clip, Frames, OpenedClip, Sampling
 
@@ -67,19 +67,28 @@ class PackedClips:
     prefixes: Sequence[ClipPrefix]
     _kv_cache: KVCache | None = field(default=None, init=False, repr=False)
 
-    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Continuation]:
+    def generate(
+        self, requests: Sequence[GenerateRequest], sampling: Sampling, thoughts: Thoughts | None = None
+    ) -> list[Continuation]:
         if self._kv_cache is None:
             self._kv_cache = fill_kv_cache(self.model, self.chat.family, self.prefixes)
+        thinking = thoughts is not None
+        prompts = [
+            self.chat.prompt_ids(request.prompt, self.prefixes[request.clip], thinking=thinking) for request in requests
+        ]
+        if thoughts:
+            prompts = [(*ids, *more) for ids, more in zip(prompts, thoughts.ids, strict=True)]
+        ends, banned = self.chat.stops(thinking=thoughts is not None and not thoughts.closed)
         return continue_branches(
             self.model,
             self.chat.family,
             self._kv_cache,
             clips=[request.clip for request in requests],
-            prompts=[self.chat.prompt_ids(request.prompt, self.prefixes[request.clip]) for request in requests],
+            prompts=prompts,
             seeds=[request.seed for request in requests],
             sampling=sampling,
-            end_ids=self.chat.end_ids,
-            banned_ids=torch.tensor(self.chat.banned_ids, device=self.model.device),
+            end_ids=ends,
+            banned_ids=torch.tensor(banned, device=self.model.device),
         )
 
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:

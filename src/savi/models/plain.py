@@ -20,7 +20,7 @@ from savi.inference import GenerateRequest, ResponseScores
 from savi.models.chat import Chat
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.kv_cache import require_evaluation_mode
-from savi.models.sharing import Continuation, ResponseIds
+from savi.models.sharing import Continuation, ResponseIds, Thoughts
 from savi.types import Clip, Frames, Sampling
 
 
@@ -59,32 +59,36 @@ class PlainClips:
         return ResponseScores(torch.stack(sums), torch.tensor(lengths, device=self.model.device))
 
     @torch.no_grad()
-    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Continuation]:
+    def generate(
+        self, requests: Sequence[GenerateRequest], sampling: Sampling, thoughts: Thoughts | None = None
+    ) -> list[Continuation]:
         require_evaluation_mode(self.model)
-        ends = sorted(self.chat.end_ids)
+        end_ids, banned_ids = self.chat.stops(thinking=thoughts is not None and not thoughts.closed)
+        ends = sorted(end_ids)
         config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, eos_token_id=ends, pad_token_id=ends[0])
-        banned = torch.tensor(self.chat.banned_ids, device=self.model.device)
+        banned = torch.tensor(banned_ids, device=self.model.device)
+        begun = thoughts.ids if thoughts else [()] * len(requests)
         written = []
         with _generation_config(self.model, config):
-            for request in requests:
+            for request, ids_before in zip(requests, begun, strict=True):
                 draws = _Draws(uniforms_of([request.seed], sampling, self.model.device), sampling, banned)
-                row = self.row(request.clip, request.prompt)
+                row = append(self.row(request.clip, request.prompt, thinking=thoughts is not None), ids_before)
                 rows = self.model.generate(**row, logits_processor=LogitsProcessorList([draws]))
                 ids = rows[0, -draws.step :].tolist()
-                finished = ids[-1] in self.chat.end_ids
+                finished = ids[-1] in end_ids
                 written.append(Continuation(tuple(ids[:-1] if finished else ids), draws.logp, finished))
         return written
 
     def length(self, clip: int, prompt: Prompt) -> int:
         return int(self.row(clip, prompt)["input_ids"].shape[1])
 
-    def row(self, clip: int, prompt: Prompt) -> dict[str, Tensor]:
+    def row(self, clip: int, prompt: Prompt, *, thinking: bool = False) -> dict[str, Tensor]:
         """What the processor makes of a prompt's whole chat, on the model's device.
 
         Raises SaviError for a prompt that the chat template can't write.
         """
         chat = self.chat
-        text = chat.text(prompt)
+        text = chat.text(prompt, thinking=thinking)
         chat.check_written(prompt, text)
         inputs = chat.family.video_inputs(chat.processor, text, self.frames[clip])
         return {name: value.to(self.model.device) for name, value in inputs.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -14,8 +14,8 @@ from peft import PeftModel
 from savi.errors import NonFiniteError
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.chat import Chat
-from savi.models.sharing import ReadClips, ResponseIds
-from savi.types import Clip, Frames, Sampling
+from savi.models.sharing import Continuation, ReadClips, ResponseIds, Thoughts
+from savi.types import Clip, Frames, Sampling, derive_seed
 
 Reference = Literal["base", "previous"]
 """base: the model with its adapter off. previous: the adapter at the time when the pairs are built, that
@@ -27,6 +27,7 @@ class VideoLMSession:
     """Clips that a model has read (implements :class:`savi.inference.Session`). `VideoLM.encode` opens one.
 
     A session must not be used for generation after a step of the optimizer: it may hold keys and values of a clip.
+    thought_tokens: most tokens of the thought before a reply; 0: replies have none.
     """
 
     peft_model: PeftModel
@@ -35,6 +36,7 @@ class VideoLMSession:
     clips: Sequence[Clip]
     frames: Sequence[Frames | None]
     read: ReadClips
+    thought_tokens: int = 0
 
     def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Reply]:
         """Continue every prompt under the current adapter. The replies come in the order of the requests.
@@ -44,9 +46,27 @@ class VideoLMSession:
         """
         if not requests:
             return []
-        written = self.read.generate(requests, sampling)
+        thoughts, said = self._think(requests, sampling) if self.thought_tokens else (None, [""] * len(requests))
+        written = self._write(requests, sampling, thoughts)
+        return [
+            Reply(self.chat.decode(c.ids), len(c.ids) + c.finished, c.logp, c.finished, thought)
+            for c, thought in zip(written, said, strict=True)
+        ]
+
+    def _think(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> tuple[Thoughts, list[str]]:
+        """The thoughts before the replies, written within a budget of their own, and closed; and their texts."""
+        seeded = [replace(request, seed=derive_seed(request.seed, "thought")) for request in requests]
+        within = replace(sampling, max_new_tokens=self.thought_tokens)
+        written = self._write(seeded, within, Thoughts([()] * len(requests), closed=False))
+        closed = Thoughts([self.chat.closed(c.ids, c.finished) for c in written], closed=True)
+        return closed, [self.chat.decode(c.ids) for c in written]
+
+    def _write(
+        self, requests: Sequence[GenerateRequest], sampling: Sampling, thoughts: Thoughts | None
+    ) -> list[Continuation]:
+        written = self.read.generate(requests, sampling, thoughts)
         self._check_finite([request.clip for request in requests], [one.logp for one in written])
-        return [Reply(self.chat.decode(c.ids), len(c.ids) + c.finished, c.logp, c.finished) for c in written]
+        return written
 
     def score(self, requests: Sequence[ScoreRequest]) -> ResponseScores:
         """Log-probabilities of every response under the current adapter; gradients flow if enabled.

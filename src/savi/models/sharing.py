@@ -32,6 +32,14 @@ class ResponseIds:
     responses: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True)
+class Thoughts:
+    """The thoughts before replies, one for each request: token ids behind the prompt. closed: the replies follow."""
+
+    ids: Sequence[tuple[int, ...]]
+    closed: bool
+
+
 class ReadClips(Protocol):
     """A batch of clips, ready for prompts."""
 
@@ -41,10 +49,13 @@ class ReadClips(Protocol):
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:
         """Log-probabilities of every response under the current weights, in order; gradients flow if enabled."""
 
-    def generate(self, requests: Sequence[GenerateRequest], sampling: Sampling) -> list[Continuation]:
+    def generate(
+        self, requests: Sequence[GenerateRequest], sampling: Sampling, thoughts: Thoughts | None = None
+    ) -> list[Continuation]:
         """Continue every prompt until an end token or the limit, in order. Each draws from its own seed's numbers.
 
-        Special tokens are never drawn. Raises RuntimeError for a model in training mode.
+        thoughts: what the model thinks first; None where a reply follows its prompt. Special tokens are never drawn.
+        Raises RuntimeError for a model in training mode.
         """
 
 

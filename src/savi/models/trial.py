@@ -29,7 +29,7 @@ def trial_frames() -> Frames:
 @torch.no_grad()
 def tried_way(model: PreTrainedModel, processor: ProcessorMixin, family: Family, way: Way) -> Way:
     """The way itself if a packed score equals the plain one, else `plain`, with the reason."""
-    chat, frames = Chat(model, processor, family), trial_frames()
+    chat, frames = Chat.of(model, processor, family), trial_frames()
     request = ResponseIds(0, "What is it?", (tuple(chat.response_ids("It is a cat.")),))
     plain = PlainClips(model, chat, [frames]).score([request]).logps
     try:

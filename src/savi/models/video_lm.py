@@ -40,7 +40,8 @@ class VideoLM:
         self.family = base.family
         self.way = base.way
         self.reference: Reference = reference
-        self.chat = Chat(self.model, base.processor, base.family)
+        self.thought_tokens = base.thought_tokens
+        self.chat = Chat.of(self.model, base.processor, base.family)
         key = encoder_key(self.model, base.processor, base.family, sampled_as)
         self.prefix_cache = PrefixCache(prefix_cache, key)
         self.sharing = sharing(base.way, self.model, self.chat, self.prefix_cache)
@@ -66,7 +67,7 @@ class VideoLM:
         Raises SaviError for a clip without frames that is not cached.
         """
         read = self.sharing.read(clips, frames)
-        return VideoLMSession(self.peft_model, self.chat, self.reference, clips, frames, read)
+        return VideoLMSession(self.peft_model, self.chat, self.reference, clips, frames, read, self.thought_tokens)
 
     def score_one_by_one(self, frames: Sequence[Frames], requests: Sequence[ScoreRequest]) -> ResponseScores:
         """Plain scores, whatever the model's way: a row of its own per response. The oracle of score()'s tests."""

@@ -24,6 +24,7 @@ KINDS: dict[str, Kind] = {
     "model.base.path": ID,  # by content, see BY_CONTENT
     "model.base.dtype": ID,
     "model.base.nf4": ID,
+    "model.base.thought_tokens": ID,
     "model.base.gradient_checkpointing": NONE,  # memory against time
     "model.base.trust_remote_code": NONE,  # asked for anew on every command line
     "model.lora.r": ID,
@@ -130,6 +131,7 @@ the ids of the clips and the pairs in files, once they are known, not the names.
 OF_THE_MODEL = (
     "model.base.dtype",
     "model.base.nf4",
+    "model.base.thought_tokens",
     "model.lora.r",
     "model.lora.alpha",
     "model.prompts.preset",

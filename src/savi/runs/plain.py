@@ -69,7 +69,10 @@ def main(video: str, question: str) -> None:
     pixels, metadata = frames_of(video, settings)
     text = settings["prompt"].format(question=question)
     message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": text}]}
-    chat = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+    # Templates of checkpoints that don't think have no such switch, and don't look at it.
+    chat = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False, enable_thinking=False)
+    if chat.rstrip().endswith("<think>"):  # it thinks all the same; the adapter has learned to reply at once
+        chat += "\n</think>\n\n"
     inputs = processor(
         text=[chat], videos=[[pixels]], video_metadata=[metadata], do_sample_frames=False, return_tensors="pt"
     ).to(model.device)

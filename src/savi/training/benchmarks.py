@@ -42,7 +42,7 @@ class BenchmarkAnswers(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module, data = aligned(pl_module), self._data
         model: dict[str, object] = {
-            "base": [module.base_fingerprint(), module.base_settings.dtype, module.base_settings.nf4],
+            "base": module.base_settings.identity(module.base_fingerprint()),
             "adapter": [_digest(trainable_state(pl_module)), asdict(module.lora_settings)],
             "clips_per_chain": data.generation_batch_clips,
         }
