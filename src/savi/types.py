@@ -163,7 +163,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange of the chain, word for word."""
+    """One exchange of the chain, word for word. thought: what a thinking model wrote before the reply."""
 
     name: TurnName
     prompt: str
@@ -171,6 +171,7 @@ class Turn:
     seed: int
     logp: float
     finished: bool
+    thought: str = ""
 
 
 @dataclass(frozen=True)

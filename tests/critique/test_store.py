@@ -117,9 +117,20 @@ def test_traces_hold_every_turn_and_every_rejection(tmp_path: Path) -> None:
         "traces": [],
     }
     as_json = json.loads(json.dumps([asdict(trace) for trace in results[0].traces]))
+    # An empty thought is left out: few models think.
+    assert [[turn.pop("thought") for turn in trace["turns"]] for trace in as_json] == [[""]] * 3
     assert records[0]["traces"] == as_json
     assert records[0]["rejected"] is None
     assert store.traces().rejected == {"clips/clip_2.mp4": "no video stream"}
+
+
+def test_a_thought_is_kept_with_its_turn(tmp_path: Path) -> None:
+    result = make_result(1)
+    (turn,) = result.traces[0].turns
+    traces = (replace(result.traces[0], turns=(replace(turn, thought="First the ball."),)),)
+    fill(tmp_path, [[replace(result, traces=traces)]])
+    record = json.loads((tmp_path / "traces" / "round_00.jsonl").read_bytes())
+    assert record["traces"][0]["turns"][0]["thought"] == "First the ball."
 
 
 def test_counts_by_filter_and_aspect_survive_reopening(tmp_path: Path) -> None:

@@ -216,4 +216,4 @@ class CritiqueChain:
 
 
 def _turn(name: TurnName, request: GenerateRequest, reply: Reply) -> Turn:
-    return Turn(name, request.prompt, reply.text, request.seed, reply.logp, reply.finished)
+    return Turn(name, request.prompt, reply.text, request.seed, reply.logp, reply.finished, reply.thought)

@@ -161,7 +161,7 @@ def _trace_record(result: ClipResult) -> dict[str, Any]:
         "clip": result.clip.id,
         "video": readable(str(result.clip.path)),
         "rejected": result.rejected,
-        "traces": [asdict(trace) for trace in result.traces],
+        "traces": [asdict(trace, dict_factory=_without_empty_thoughts) for trace in result.traces],
     }
 
 
@@ -191,3 +191,8 @@ def _append(path: Path, size: int, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _without_empty_thoughts(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """Few models think: the others' turns have no such entry."""
+    return {name: value for name, value in fields if name != "thought" or value}

@@ -14,7 +14,6 @@ from packaging.version import Version
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
-    AutoProcessor,
     BitsAndBytesConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -26,15 +25,13 @@ from savi.models.attention import TREE_ATTENTION
 from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, refusal
+from savi.models.processors import first_line, load_processor, video_chat
 from savi.models.states import hand_on_states
-from savi.models.template import THOUGHT_END, ChatTemplate
+from savi.models.template import ChatTemplate
 from savi.models.trial import tried_way
 from savi.models.ways import Way, way_of
 from savi.models.weights import weights_digest
 from savi.world import BASE
-
-THOUGHT_TOKENS = 1024
-"""Most tokens of a thought where the settings don't say."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
     """
     known = load_known(settings, frames)
     family = known.family
-    thought_tokens = _thought_tokens(settings, known.processor)
+    thought_tokens = ChatTemplate(known.processor).thought_tokens(settings.thought_tokens)
     dtype = getattr(torch, settings.dtype)
     options: dict[str, Any] = {
         "dtype": dtype,
@@ -127,8 +124,10 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
         )
     try:
         model = AutoModelForImageTextToText.from_pretrained(known.path, **options)
-    except (OSError, ValueError, ImportError) as error:
-        raise SaviError(f"model.base.path: {settings.path} could not be loaded: {_first_line(error)}") from None
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # damaged weights raise whatever their reader makes of them
+        raise SaviError(f"model.base.path: {settings.path} could not be loaded: {first_line(error)}") from None
     if settings.nf4:
         _keep_canonical_layout(model)
     if known.way.name != "plain":
@@ -156,11 +155,8 @@ def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
     """
     path = str(BASE) if settings.path == "world" else _at_home(settings.path)
     config = read_config(path, settings.trust_remote_code)
-    try:
-        processor = AutoProcessor.from_pretrained(path, trust_remote_code=settings.trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
-        raise SaviError(f"model.base.path: {settings.path} has no usable processor: {_first_line(error)}") from None
-    chat = _video_chat(processor, settings.path)
+    processor = load_processor(path, config, trust_remote_code=settings.trust_remote_code)
+    chat = video_chat(processor, settings.path)
     family = FAMILIES.get(config.model_type) or generic_family(config, processor, chat)
     if family.least_transformers and Version(version("transformers")) < Version(family.least_transformers):
         raise SaviError(
@@ -173,20 +169,6 @@ def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
             f"({settings.path}), not {frames}"
         )
     return KnownBase(path, config, processor, family, way_of(config, family))
-
-
-def _thought_tokens(settings: BaseSettings, processor: ProcessorMixin) -> int:
-    """How many tokens a thought may have. Raises SaviError for a number where replies don't begin with one."""
-    template = ChatTemplate(processor)
-    closable = THOUGHT_END in processor.tokenizer.get_vocab()
-    if template.opens_thought and closable:
-        return THOUGHT_TOKENS if settings.thought_tokens is None else settings.thought_tokens
-    if settings.thought_tokens:
-        why = (
-            f"{THOUGHT_END} is no token of its vocabulary" if template.opens_thought else "its replies have no thought"
-        )
-        raise SaviError(f"model.base.thought_tokens has no effect with {settings.path}: {why}; leave it out")
-    return 0
 
 
 def _at_home(path: str) -> str:
@@ -210,27 +192,19 @@ def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
         raise SaviError(f"model.base.path: {path} is not a model folder (it has no config.json)")
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise SaviError(f"model.base.path: {path} could not be read: {_first_line(error)}") from None
+    except Exception as error:  # a damaged file raises whatever its reader makes of it
+        if "trust_remote_code" in str(error):
+            raise SaviError(
+                f"model.base.path: {path} brings Python code of its own, and savi trains transformers' own classes: "
+                f"take the converted checkpoint, which is mostly named {path.rstrip('/')}-hf"
+            ) from None
+        raise SaviError(f"model.base.path: {path} could not be read: {first_line(error)}") from None
     if config.model_type not in FAMILIES and (reason := refusal(config)):
         raise SaviError(
             f"model.base.path: {path} is of type {config.model_type!r}, {reason} "
             f"(types that savi is tested with: {', '.join(sorted(FAMILIES))})"
         )
     return config
-
-
-def _video_chat(processor: ProcessorMixin, path: str) -> str:
-    """A chat with one video, asked for before the weights are read: a checkpoint may lack the template."""
-    message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "?"}]}
-    placeholder = getattr(processor, "video_token", None)
-    try:
-        chat: str = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
-    except (ValueError, AttributeError) as error:
-        raise SaviError(f"model.base.path: {path} has no chat template: {_first_line(error)}") from None
-    if placeholder is None or chat.count(placeholder) != 1:
-        raise SaviError(f"model.base.path: the chat template of {path} has no place for a video")
-    return chat
 
 
 def _keep_canonical_layout(model: PreTrainedModel) -> None:
@@ -242,7 +216,3 @@ def _keep_canonical_layout(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

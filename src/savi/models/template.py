@@ -9,9 +9,14 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 
+from savi.errors import SaviError
+
 THOUGHT, THOUGHT_END = "<think>", "</think>"
 SWITCH = "enable_thinking"
 """The variable by which templates of Qwen, GLM and others are asked to leave the thought out."""
+
+THOUGHT_TOKENS = 1024
+"""Most tokens of a thought where the settings don't say."""
 
 REPLY = "reply"
 
@@ -61,6 +66,16 @@ class ChatTemplate:
         return _is_open(self.render([user("")], reply_starts=True)) or (
             THOUGHT_END in self.source and SWITCH not in self.source
         )
+
+    def thought_tokens(self, wanted: int | None) -> int:
+        """How many tokens a thought may have. Raises SaviError for a number where replies don't begin with one."""
+        closable = THOUGHT_END in self.tokenizer.get_vocab()
+        if self.opens_thought and closable:
+            return THOUGHT_TOKENS if wanted is None else wanted
+        if wanted:
+            why = f"{THOUGHT_END} is no token of the vocabulary" if self.opens_thought else "replies have no thought"
+            raise SaviError(f"model.base.thought_tokens has no effect with this base: {why}; leave it out")
+        return 0
 
     def end_of_turn(self, tokens: Collection[str], configured: Sequence[str]) -> tuple[str, str]:
         """The token that ends a reply, and who says so.
