@@ -27,7 +27,7 @@ LAYERS = (
     ("data", "record"),
     ("alignment",),
     ("training",),
-    ("report", "runs"),
+    ("report", "runs", "check"),
     ("cli",),
 )
 """Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""

@@ -47,6 +47,10 @@ def _run(arguments: Sequence[str]) -> None:
             from savi.runs.commands import export_run
 
             export_run(arguments[1:])
+        case ["check"]:
+            from savi.check.command import check_checkpoint
+
+            check_checkpoint(arguments[1:])
         case ["score"]:
             from savi.evaluation.rescore import score
 

@@ -89,8 +89,11 @@ class Chat:
         before, _, behind = chat.partition(placeholder)
         if not isinstance(prompt, str) and before != self.text(opening(prompt) or "").partition(placeholder)[0]:
             raise SaviError(f"the chat template of {kind} writes another text before the video if turns follow")
-        text = self.family.visual_token(self.processor) + prefix.tail + behind
-        return tuple(self.tokenize(text)[1:])
+        return self.ids_behind(prefix.tail + behind)
+
+    def ids_behind(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text behind a visual token."""
+        return tuple(self.tokenize(self.family.visual_token(self.processor) + text)[1:])
 
     def check_written(self, prompt: Prompt, chat: str) -> None:
         """Raise SaviError for a chat template that left the video or a system message out. chat: what it wrote."""

@@ -28,13 +28,7 @@ def encode_prefix(
     does not give back the text behind the clip: that text could not be told from what the processor wrote.
     """
     inputs = family.video_inputs(processor, chat, frames)
-    ids = inputs["input_ids"][0]
-    visual = family.visual_token(processor)
-    length = int((ids == processor.tokenizer.convert_tokens_to_ids(visual)).nonzero()[-1]) + 1
-    behind = processor.tokenizer.decode(ids[length - 1 :], clean_up_tokenization_spaces=False).removeprefix(visual)
-    written = chat.partition(family.video_token(processor))[2]
-    if not behind.endswith(written):
-        raise NotSharedError(f"the tokenizer of type {family.model_type!r} turns {written!r} into {behind!r}")
+    length, tail = layout(processor, family, chat, inputs["input_ids"][0])
     given = decoder_inputs(model, family.language_model(model), {k: v.to(model.device) for k, v in inputs.items()})
     deep = family.deep_features(given, length)
     _check_cached(given, family)
@@ -44,8 +38,22 @@ def encode_prefix(
         positions=positions[:, :length],
         next_position=int(positions[0, length]),
         deep=deep,
-        tail=behind.removesuffix(written),
+        tail=tail,
     )
+
+
+def layout(processor: ProcessorMixin, family: Family, chat: str, ids: Tensor) -> tuple[int, str]:
+    """Of a row that the processor made of a chat: how many tokens the prefix has, and ClipPrefix.tail.
+
+    ids: int64 (row,). Raises NotSharedError for a tokenizer that does not give back the text behind the clip.
+    """
+    visual = family.visual_token(processor)
+    length = int((ids == processor.tokenizer.convert_tokens_to_ids(visual)).nonzero()[-1]) + 1
+    behind = processor.tokenizer.decode(ids[length - 1 :], clean_up_tokenization_spaces=False).removeprefix(visual)
+    written = chat.partition(family.video_token(processor))[2]
+    if not behind.endswith(written):
+        raise NotSharedError(f"the tokenizer of type {family.model_type!r} turns {written!r} into {behind!r}")
+    return length, behind.removesuffix(written)
 
 
 def _check_cached(given: DecoderArguments, family: Family) -> None:

@@ -1,0 +1,160 @@
+"""Checks of a checkpoint's configuration, processor and chat template; no weights are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+
+from savi.check.report import Finding
+from savi.check.sizes import CARDS, CHAIN, GB, most_clips, size_of
+from savi.errors import SaviError
+from savi.models.adapters import LoraSettings, attach_lora
+from savi.models.chat import Chat
+from savi.models.load import BaseSettings, KnownBase, load_known
+from savi.models.prefix import layout
+from savi.models.template import ChatTemplate, user
+from savi.types import Frames
+
+REMEDY = "compare the folder with the checkpoint's page; a download may be incomplete"
+PROMPTS = ("What happens first?", "Where is it?\nAnswer in one sentence.", "它在哪里?")
+
+
+def check_files(settings: BaseSettings, frames: int, height: int, width: int) -> Iterator[Finding]:
+    """Every check in turn.
+
+    frames, height, width: of the clips that tokens are counted for.
+    """
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", UserWarning)
+            known = load_known(settings, frames)
+    except SaviError as error:
+        yield Finding("files", False, str(error).removeprefix("model.base.path: "), REMEDY)
+        return
+    yield Finding("type", True, f"{known.config.model_type}, {type(known.processor).__name__}")
+    yield from (Finding("note", None, str(one.message)) for one in warned if one.category is UserWarning)
+    yield Finding("sharing a clip", True, known.way.line.removeprefix("sharing a clip: "))
+    template = ChatTemplate(known.processor)
+    yield from _chat(known, template)
+    clip = noise(frames, height, width)
+    yield from _guarded("prompt ids", lambda: prompt_ids(known, clip))
+    yield from _guarded("tokens per clip", lambda: tokens(known, clip))
+    yield from _guarded("LoRA", lambda: lora(known))
+    yield from _guarded("memory", lambda: memory(known, clip, nf4=settings.nf4))
+
+
+def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
+    """A check that fails with an error has found something too."""
+    try:
+        yield check()
+    except Exception as error:  # whatever a processor raises is what this is here to tell
+        yield Finding(name, False, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
+
+
+def _chat(known: KnownBase, template: ChatTemplate) -> Iterator[Finding]:
+    before = template.render([user("?")], reply_starts=True).partition(known.family.video_token(known.processor))[0]
+    yield Finding("before the video", None, repr(before) if before else "nothing")
+    chat = chat_of(known)
+    yield Finding("end of a reply", True, f"{chat.end!r}, by {chat.end_from}")
+    if not template.opens_thought:
+        switched = "asked to leave it out" if "enable_thinking" in template.source else "none"
+        yield Finding("thought", None, switched)
+    elif chat.thought_end_id is None:
+        says = "the template opens one that no token ends; it is closed before every reply"
+        yield Finding(
+            "thought", False, says, "take a checkpoint whose vocabulary has </think>, or one without thoughts"
+        )
+    else:
+        yield Finding("thought", None, "before every reply, of at most model.base.thought_tokens tokens")
+    reply = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
+    try:
+        template.render([user("?"), reply, user("!", video=False)], reply_starts=True)
+        yield Finding("further turns", None, "taken")
+    except Exception:  # a template may raise anything
+        yield Finding("further turns", None, "refused: pairs from files may hold one question and no conversation")
+
+
+def chat_of(known: KnownBase) -> Chat:
+    """The chat of a checkpoint whose weights aren't there."""
+    try:
+        generation = GenerationConfig.from_pretrained(known.path)
+    except OSError:
+        generation = GenerationConfig.from_model_config(known.config)
+    return Chat(known.processor, known.family, generation, rows=known.config.get_text_config().vocab_size)
+
+
+def prompt_ids(known: KnownBase, clip: Frames) -> Finding:
+    """Whether a prompt behind the clip's tokens is what the processor writes of the whole chat, token by token."""
+    if known.way.name == "plain":
+        return Finding("prompt ids", True, "the processor's own: a clip is read anew for each prompt")
+    chat, family = chat_of(known), known.family
+    empty = family.video_inputs(known.processor, chat.text(""), clip)["input_ids"][0]
+    length, tail = layout(known.processor, family, chat.text(""), empty)
+    for prompt in PROMPTS:
+        text = chat.text(prompt)
+        behind = text.partition(family.video_token(known.processor))[2]
+        whole = family.video_inputs(known.processor, text, clip)["input_ids"][0]
+        if whole[:length].tolist() != empty[:length].tolist():
+            return Finding("prompt ids", False, "what comes before the clip depends on the prompt", REMEDY)
+        if whole[length:].tolist() != list(chat.ids_behind(tail + behind)):
+            return Finding(
+                "prompt ids", False, f"the processor writes {prompt!r} in other tokens behind a clip", REMEDY
+            )
+    return Finding("prompt ids", True, f"the processor's own, for {len(PROMPTS)} prompts")
+
+
+def tokens(known: KnownBase, clip: Frames) -> Finding:
+    """How many tokens a clip of the chosen frames and size takes."""
+    count = prefix_tokens(known, clip)
+    frames, height, width, _ = clip.pixels.shape
+    longest = getattr(known.config.get_text_config(), "max_position_embeddings", None)
+    says = f"{count:,} for {frames} frames of {width} x {height}"
+    if longest and count > longest:
+        return Finding(
+            "tokens per clip", False, f"{says}; the model takes {longest:,}", "lower data.max_pixels or data.frames"
+        )
+    return Finding("tokens per clip", True, says)
+
+
+def prefix_tokens(known: KnownBase, clip: Frames) -> int:
+    """Tokens of a clip, with all that comes before it."""
+    text = chat_of(known).text("")
+    return int(known.family.video_inputs(known.processor, text, clip)["input_ids"].shape[1])
+
+
+def lora(known: KnownBase) -> Finding:
+    """Which layers take LoRA, and how many weights they have at the default rank."""
+    settings = LoraSettings()
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForImageTextToText.from_config(known.config)
+        adapted = attach_lora(model, known.family, settings)
+    names = [name for name, module in adapted.named_modules() if hasattr(module, "lora_A")]
+    kinds = sorted({name.rpartition(".")[2] for name in names})
+    count = sum(one.numel() for one in adapted.parameters() if one.requires_grad)
+    return Finding("LoRA", True, f"{len(names)} layers ({', '.join(kinds)}), {count:,} weights at rank {settings.r}")
+
+
+def memory(known: KnownBase, clip: Frames, *, nf4: bool) -> Finding:
+    """What a step and the chain take of a GPU, and a round of 4,000 clips of its time."""
+    size = size_of(known, prefix_tokens(known, clip))
+    held, hours = "in 4 bits" if nf4 else "in bfloat16", size.hours(CHAIN)
+    says = f"computed, {held}: {size.total(nf4):.1f} GB, {hours:.0f} hours for a round of 4,000 clips"
+    cards: tuple[float, ...] = CARDS
+    if torch.cuda.is_available():
+        cards = (torch.cuda.get_device_properties(0).total_memory / GB,)
+    fitting = [most_clips(size, nf4, card) for card in cards]
+    says += f"; clips at once on a card of {' / '.join(f'{card:.0f}' for card in cards)} GB: "
+    says += " / ".join("none" if clips is None else str(clips) for clips in fitting)
+    remedy = "" if any(fitting) else "take --nf4, fewer frames, or a smaller checkpoint"
+    return Finding("memory", any(fitting), says, remedy)
+
+
+def noise(frames: int, height: int, width: int) -> Frames:
+    """A clip of noise at eight frames per second, the same each time."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
+    times = tuple(index / 8 for index in range(frames))
+    return Frames(pixels, times, tuple(range(frames)), fps=8.0, duration=frames / 8)
