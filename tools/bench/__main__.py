@@ -23,7 +23,7 @@ from tools.bench import chain
 from tools.bench.rows import Bench
 from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
-PARTS = ("step", "chain", "judge", "longer", "losses", "own_pairs", "parts")
+PARTS = ("step", "chain", "judge", "states", "longer", "losses", "own_pairs", "parts")
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -56,6 +56,7 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
         plan += [("step", partial(bench.step, tokens, way == "on")) for way in options.checkpointing]
     plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
     plan += [("judge", partial(bench.judge, tokens)) for tokens in sizes]
+    plan += [("states", partial(bench.states, sizes[0], way == "on", folder)) for way in options.checkpointing]
     if "video" in options.peers:
         plan.append(("longer", partial(bench.step, sizes[len(sizes) // 2], True, LONG)))
         plan.append(("losses", partial(bench.losses, sizes[-1], options.loss_steps)))

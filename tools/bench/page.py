@@ -80,6 +80,23 @@ def _parts(results: Row) -> str:
     return _markdown(parts, [[f"{row[part]:.2f} s" for part in parts]])
 
 
+def _states(results: Row) -> str:
+    header = ["visual tokens", "check&shy;pointing", "plain way", "rows alone", "seconds", "memory, MiB", "of plain's"]
+    rows = [
+        [
+            str(row["visual_tokens"]),
+            "on" if row["checkpointing"] else "off",
+            f"**{row['ratio_plain']:.1f}**",
+            _ratio(row, "rows"),
+            f"{row['state_s']:.2f}",
+            f"{row['state_mib']:.0f}",
+            f"{row['memory_ratio']:.2f}",
+        ]
+        for row in results.get("states", [])  # some runs leave them out
+    ]
+    return _markdown(header, rows)
+
+
 def _machine(results: Row) -> str:
     told = results["machine"]
     packages = ", ".join(f"{name} {told[name]}" for name in ("torch", "transformers", "peft", "trl") if name in told)
@@ -115,6 +132,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "step": _step,
     "longer": _longer,
     "own_pairs": _own_pairs,
+    "states": _states,
     "chain": _chain,
     "parts": _parts,
 }

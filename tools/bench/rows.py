@@ -13,7 +13,7 @@ import torch
 
 from savi.models.adapters import LoraSettings, trainable_state
 from savi.models.video_lm import VideoLM
-from tools.bench import chain, judge, memory, own_pairs, step
+from tools.bench import chain, judge, memory, own_pairs, states, step
 from tools.bench.meters import Stopwatch, matrix_product_rate
 from tools.bench.parts import film, time_parts
 from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
@@ -167,6 +167,13 @@ class Bench:
             checkpointing=True,
         )
         return {"date": time.strftime("%Y-%m-%d"), "visual_tokens": tokens, **own_pairs.compare(work, folder)}
+
+    def states(self, tokens: int, checkpointing: bool, folder: Path) -> dict[str, Any]:
+        """A step of a random Qwen3.5 that shares its clip through states, and one with a row for each response."""
+        base = folder / "qwen3_5"
+        if not base.is_dir():
+            states.build(base)
+        return states.compare(base, tokens, checkpointing, self.repeats, self.device)
 
     def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
         return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)

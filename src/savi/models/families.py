@@ -108,7 +108,7 @@ RECORDS = (
             *("model.vision_tower", "model.audio_tower", "model.embed_vision", "model.embed_audio", "lm_head"),
             *("per_layer_model_projection", "router"),
         ),
-        required=frozenset({"mm_token_type_ids", "num_frames_per_video"}),
+        required=frozenset({"mm_token_type_ids"}),
         linear=(*ATTENTION_AND_MLP, "per_layer_input_gate", "per_layer_projection"),
     ),
     # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tools.bench import step
+from tools.bench import states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
@@ -25,6 +25,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("bench") / "results.json"
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
     options += ["--clips", "4"]
+    options += ["--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]  # states have their own test
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
@@ -88,3 +89,17 @@ def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> 
     assert f"| 16 | on | **{results['step'][0]['ratio_trl_video_all']:.1f}** |" in filled
     assert filled.startswith("before\n")
     assert filled.endswith("after\n")
+
+
+def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) -> None:
+    folder = states.build(tmp_path / "qwen3_5")
+    noise, frames = states.frames_of(64)
+    asked, nothing = questions(0)[:2], torch.zeros(2, 2)
+    losses = []
+    for way in ("state", "plain"):
+        lm = states.load(folder, way, 64, checkpointing=True, device="cpu")
+        assert lm.way.name == way
+        optimizer = step.adamw(lm, states.LR)
+        losses.append([step.take(lm, optimizer, noise, frames, asked, nothing) for _ in range(2)])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert losses[0][0] != losses[0][1]
