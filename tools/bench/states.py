@@ -91,7 +91,7 @@ def compare(folder: Path, tokens: int, checkpointing: bool, repeats: int, device
     for asked in steps:
         for way, lm in ways.items():
             with watches[way]:
-                step.take(lm, optimizers[way], noise, frames, asked, nothing)
+                step.take(lm, optimizers[way], step.batch(noise, frames, asked, nothing))
         unseen = replace(noise, id=f"{noise.id} {len(reading.readings)}")
         with reading:
             ways["state"].encode([unseen], [frames])
@@ -153,9 +153,9 @@ def main(way: str, tokens: str, checkpointing: str, device: str, folder: str) ->
     lm = load(Path(folder), way, int(tokens), checkpointing == "1", device)
     noise, frames = frames_of(int(tokens))
     optimizer, nothing, mark = step.adamw(lm, LR), torch.zeros(QUESTIONS, 2, device=device), Watermark(device)
-    step.take(lm, optimizer, noise, frames, questions(0), nothing)  # for what the libraries set up once
+    step.take(lm, optimizer, step.batch(noise, frames, questions(0), nothing))  # for what the libraries set up once
     with mark:
-        step.take(lm, optimizer, noise, frames, questions(1), nothing)
+        step.take(lm, optimizer, step.batch(noise, frames, questions(1), nothing))
     print(mark.readings[0])
 
 

@@ -100,6 +100,6 @@ def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) ->
         lm = states.load(folder, way, 64, checkpointing=True, device="cpu")
         assert lm.way.name == way
         optimizer = step.adamw(lm, states.LR)
-        losses.append([step.take(lm, optimizer, noise, frames, asked, nothing) for _ in range(2)])
+        losses.append([step.take(lm, optimizer, step.batch(noise, frames, asked, nothing)) for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert losses[0][0] != losses[0][1]
