@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[3]
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("bench") / "results.json"
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
-    options += ["--clips", "4"]
-    options += ["--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]  # states have their own test
+    # States have a test of their own.
+    options += ["--clips", "4", "--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
