@@ -84,7 +84,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--data.pairs_per_step=4"], "Round 1, step 2: the loss is nan (clip clip_0"),
+        (["--data.pairs_per_step=4"], "Round 1, step 2: the loss is nan (clip"),
         (["--data.pairs_per_step=32", "--data.benchmark=null"], "Round 1, after its last step 1: clip clip_0"),
     ],
     ids=["several_steps", "one_step_and_no_benchmark"],
