@@ -47,6 +47,38 @@ class GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
 
+class PassCache(DynamicCache):
+    """The cache of one pass over prefixes of one length. Keys and values go straight to where they stay.
+
+    filled: the layers of all clips, to which the first pass adds; one that keeps no keys stays empty. rows:
+    int64 (n,), the clips of this pass. clips, width: of the whole. length: tokens that the decoder has kept.
+
+    The decoder gets back what it has just computed, so no more than one layer of one pass is held twice.
+    """
+
+    def __init__(self, filled: list[DynamicLayer], rows: Tensor, clips: int, width: int) -> None:
+        super().__init__()
+        self.filled = filled
+        self.rows = rows
+        self.shape = clips, width
+        self.length = 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Keep (n, heads, tokens, head_dim) each."""
+        self.filled.extend(DynamicLayer() for _ in range(layer_idx + 1 - len(self.filled)))
+        if not self.filled[layer_idx].is_initialized:
+            clips, width = self.shape
+            empty = [part.new_zeros(clips, part.shape[1], width, part.shape[3]) for part in (key_states, value_states)]
+            self.filled[layer_idx] = GrowingLayer(*empty)
+        layer = self.filled[layer_idx]
+        self.length = key_states.shape[-2]
+        layer.keys[self.rows, :, : self.length] = key_states
+        layer.values[self.rows, :, : self.length] = value_states
+        return key_states, value_states
+
+
 @dataclass(frozen=True)
 class KVCache:
     """Keys and values of a batch of prefixes under one adapter, padded on the right to the longest.
@@ -116,34 +148,28 @@ def fill_kv_cache(model: PreTrainedModel, family: Family, prefixes: Sequence[Cli
             passes[-1].append(index)
         else:
             passes.append([index])
-    read = [_read(model, family, [prefixes[i] for i in indices]) for indices in passes]
     width = max(len(prefix) for prefix in prefixes)
     device = prefixes[0].embeds.device
+    layers: list[DynamicLayer] = []
+    states = []
+    for indices in passes:
+        cache = PassCache(layers, torch.tensor(indices, device=device), len(prefixes), width)
+        states.append(_read(model, family, [prefixes[index] for index in indices], cache))
     place = torch.tensor(order, device=device).argsort()
-    layers = []
-    for parts in zip(*(cache.layers for cache, _ in read), strict=True):
-        if not parts[0].is_initialized:  # a recurrent layer
-            layers.append(parts[0])
-            continue
-        keys = torch.cat([pad(layer.keys, (0, 0, 0, width - layer.keys.shape[-2])) for layer in parts])
-        values = torch.cat([pad(layer.values, (0, 0, 0, width - layer.values.shape[-2])) for layer in parts])
-        layers.append(GrowingLayer(keys, values) if len(parts) == 1 else GrowingLayer(keys[place], values[place]))
     return KVCache(
         cache=Cache(layers=layers),
-        states={layer: joined([states[layer] for _, states in read]).pick(place) for layer in read[0][1]},
+        # Taken out of the passes layer by layer, so that one layer's states are held twice and no more.
+        states={layer: joined([ended.pop(layer) for ended in states]).pick(place) for layer in list(states[0])},
         lengths=tuple(len(prefix) for prefix in prefixes),
         next_positions=torch.tensor([prefix.next_position for prefix in prefixes], device=device),
         axes=prefixes[0].positions.shape[0],
     )
 
 
-def _read(
-    model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
-) -> tuple[DynamicCache, Mapping[int, State]]:
-    """One pass over prefixes of one length: keys and values, and the states of recurrent layers."""
+def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix], cache: PassCache) -> dict[int, State]:
+    """One pass over prefixes of one length, whose keys and values go to the cache. The states of recurrent layers."""
     embeds, positions = pad_prefixes(prefixes)
     clips, width = embeds.shape[:2]
-    cache = DynamicCache()
     decoder = family.language_model(model)
     rows = [Stretch(clip * width, width, None) for clip in range(clips)]
     levels = kept_levels(rows, {}, embeds.device)
@@ -158,6 +184,6 @@ def _read(
         **{cache_name(decoder): cache},
         **family.decoder_extras(prefixes, width),
     )
-    if held(cache) != width:
-        raise RuntimeError(f"the decoder kept {held(cache)} of {width} tokens in its cache")
-    return cache, levels.after
+    if cache.length != width:
+        raise RuntimeError(f"the decoder kept {cache.length} of {width} tokens in its cache")
+    return levels.after
