@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.types import PreferencePair, SaviError
 from tests.miniatures import noise_clip
+from tools.tiny_models import build_gemma4, build_qwen2_5_vl, build_qwen3_5
 
 CLIPS = [noise_clip(index, *size) for index, size in enumerate([(64, 64), (40, 90), (64, 64), (90, 40)])]
 
@@ -185,3 +187,19 @@ def test_the_nll_term_is_the_chosen_response_per_token(random_base: Path) -> Non
     metrics = pair_metrics_of(plain, step)
     expected = metrics["loss"] - 0.5 * metrics["logps/chosen"] / metrics["lengths/chosen"]
     torch.testing.assert_close(pair_metrics_of(with_term, step)["loss"], expected)
+
+
+@pytest.mark.parametrize(
+    ("build", "line"),
+    [
+        (build_qwen2_5_vl, "sharing a clip: tree. With full attention in every layer, "),
+        (build_qwen3_5, "sharing a clip: state. With full attention and the states of the recurrent layers, "),
+        (build_gemma4, "sharing a clip: plain. The decoder has layers of another kind (sliding_attention), "),
+    ],
+)
+def test_a_start_says_how_the_model_shares_a_clip(
+    build: Callable[[Path], Path], line: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        build_module(build(tmp_path))
+    assert sum(message.startswith(line) for message in caplog.messages) == 1
