@@ -43,6 +43,10 @@ def _run(arguments: Sequence[str]) -> None:
             from savi.runs.commands import ask_run
 
             ask_run(arguments[1:])
+        case ["predict"]:
+            from savi.runs.predict_command import predict_file
+
+            predict_file(arguments[1:])
         case ["export"]:
             from savi.runs.commands import export_run
 

@@ -22,11 +22,11 @@ def ask_run(arguments: Sequence[str]) -> None:
     parser.add_argument("video", type=Path, help="a video file")
     parser.add_argument("question", help="a question about it, in quotes")
     parser.add_argument("--run", type=Path, help="a run's folder; the newest in lightning_logs by default")
-    _add_base(parser)
+    add_base(parser)
     given = parser.parse_args(arguments)
     transformers.utils.logging.disable_progress_bar()
     with one_line():
-        run = _read(given.run or newest_run(Path("lightning_logs")), given)
+        run = read_named(given.run or newest_run(Path("lightning_logs")), given)
         base, aligned = ask(run, given.video, given.question)
     print(f"run      {run.folder}\nbase     {base}\naligned  {aligned}")
 
@@ -37,18 +37,19 @@ def export_run(arguments: Sequence[str]) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
     parser.add_argument("--to", type=Path, required=True, help="an empty folder")
     parser.add_argument("--merged", action="store_true", help="base and adapter in one, not the adapter alone")
-    _add_base(parser)
+    add_base(parser)
     given = parser.parse_args(arguments)
     transformers.utils.logging.disable_progress_bar()
     with one_line():
-        run = _read(given.run, given)
+        run = read_named(given.run, given)
         for warning in (export_merged if given.merged else export_adapter)(run, given.to):
             print(warning)
     print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
 
 
-def _add_base(parser: ArgumentParser) -> None:
-    parser.add_argument("--base", help="where the base is now, if not where the run had it")
+def add_base(parser: ArgumentParser, base: str = "where the base is now, if not where the run had it") -> None:
+    """The options that say which base is loaded. base: the help of --base."""
+    parser.add_argument("--base", help=base)
     parser.add_argument(
         "--trust-remote-code",
         action="store_true",
@@ -56,7 +57,7 @@ def _add_base(parser: ArgumentParser) -> None:
     )
 
 
-def _read(folder: Path, given: Namespace) -> Run:
+def read_named(folder: Path, given: Namespace) -> Run:
     """A run's folder may be somebody else's: the base that it makes this process load is named first."""
     run = read_run(folder, given.base, trust_remote_code=given.trust_remote_code)
     if run.named_in:

@@ -110,9 +110,14 @@ def load_run_base(run: Run, settings: BaseSettings) -> LoadedBase:
     loaded = load_base(settings, safetensors_only=not settings.trust_remote_code)
     if fingerprint(loaded.model) != run.fingerprint:
         raise SaviError(f"--base: the adapter of {run.folder} was made over another model than {settings.path}")
+    to_gpu(loaded, settings)
+    return loaded
+
+
+def to_gpu(loaded: LoadedBase, settings: BaseSettings) -> None:
+    """Move a base to the GPU if there is one."""
     if torch.cuda.is_available() and not settings.nf4:  # in four bits it is there already
         loaded.model.to("cuda")
-    return loaded
 
 
 def load_aligned(run: Run) -> VideoLM:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def decode_ahead(
     timeout: float = 60.0,
     workers: int = 2,
     most_pixels: int | None = None,
-) -> Iterator[Frames | UndecodableClip]:
+) -> Generator[Frames | UndecodableClip, None, None]:
     """Every file's frames, or why it has none, in the order of the sources.
 
     Each worker is one clip ahead and then waits, so at most `workers` decoded clips are held. They start with the
