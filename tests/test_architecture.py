@@ -24,7 +24,7 @@ LAYERS = (
     ("video", "prompts", "objective"),
     ("world",),
     ("models", "critique", "evaluation"),
-    ("data", "record"),
+    ("data", "record", "methods"),
     ("alignment",),
     ("training",),
     ("report", "runs", "check"),

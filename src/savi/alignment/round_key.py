@@ -11,6 +11,7 @@ from savi.critique.filters import FilterSettings
 from savi.critique.round_files import round_key
 from savi.critique.settings import ChainSettings
 from savi.files import digest_json
+from savi.methods.base import PairMethod
 from savi.models.load import BaseSettings
 from savi.models.session import Reference
 from savi.prompts.templates import Prompts
@@ -23,7 +24,7 @@ from savi.types import Clip
 class PairsDependOn:
     """What a run's pairs depend on, apart from its clips. fingerprint: of the base. precision: Lightning's name of it.
     batch_clips: clips that go through the chain together. given: of pairs from files, which depend on no chain, what
-    they depend on besides the model and its frames.
+    they depend on besides the model and its frames. method: that makes them instead of the chain.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class PairsDependOn:
     precision: str
     batch_clips: int
     given: Mapping[str, Any] | None = None
+    method: PairMethod | None = None
 
     def key(self, clips: Sequence[Clip], run: Path, round: int) -> str:
         """The key of a round in a run's folder. A half-built round is resumed under the same one only."""
@@ -57,6 +59,8 @@ class PairsDependOn:
             "chain": earlier_names(without_later(asdict(self.chain), "model.chain"), "model.chain"),
             "filters": without_later(asdict(self.filters), "model.filters"),
         }
+        if self.method is not None:
+            return digest_json({**parts, "pairs": self.method.identity()})
         with_batches = {**parts, "clips_per_chain": self.batch_clips}
         if self.chain.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
             return digest_json(with_batches)

@@ -28,6 +28,23 @@ NO_EFFECT = {
 """By a setting and its value: other settings, each with the reason why they change nothing."""
 
 
+OF_THE_CHAIN = {
+    **dict.fromkeys(CHECK, "there is no readiness check"),
+    **dict.fromkeys(
+        [
+            *(
+                f"model.chain.{name}"
+                for name in ("critic", "chosen_source", "preference", "decoding", "answer_samples")
+            ),
+            *(f"model.chain.{name}" for name in ("critique", "revision")),
+            *(f"model.filters.{name}" for name in ("answer_approved", "cut_critiques")),
+        ],
+        "the method answers instead of the critique chain",
+    ),
+}
+"""What a method of `model.pairs` leaves without an effect."""
+
+
 def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """Raises SaviError for the first setting of the command line without an effect.
 
@@ -44,6 +61,11 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
             for name, reason in without.items():
                 if f"{key}.".startswith(f"{name}."):
                     raise SaviError(f"{key} has no effect with {setting}={value}: {reason}; leave it out")
+    if any(key.startswith("model.pairs") and value is not None for key, value in given.items()):
+        for key in chosen:
+            for name, reason in OF_THE_CHAIN.items():
+                if f"{key}.".startswith(f"{name}."):
+                    raise SaviError(f"{key} has no effect with model.pairs: {reason}; leave it out")
     preset = given.get("model.prompts.preset", "videosavi-2")
     if (
         chosen.get("model.filters.same_meaning") == "model"

@@ -19,6 +19,8 @@ from savi.errors import SaviError
 COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "overfit_batches")
 """Arguments of Trainer that are a number of batches or a share of them."""
 
+UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
+
 
 class SaviArgumentParser(LightningArgumentParser):
     """Complains in one line, without the usage of two hundred options."""
@@ -69,3 +71,14 @@ def one_line_of(message: str) -> str:
     """A parser's complaint without the value that it repeats, which may be a page long, and without its own names."""
     message = re.sub(r"^Call to compute_fn of link .* failed: ", "", message)
     return " ".join(re.split(r"\n?\s*Given value", message)[0].split())
+
+
+def told_by_class(error: ValueError) -> SaviError | None:
+    """What a class that a setting names said when it was made; the parser packs it into a page.
+
+    A logger may lack its package, say, or a method not take its argument. None for an error of another kind.
+    """
+    if isinstance(error.__cause__, SaviError):
+        return error.__cause__
+    found = UNUSABLE.search(str(error))
+    return SaviError(f"{found[1]}: {found[2]}") if found else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from savi.alignment.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
 from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
-from savi.cli.parser import SaviArgumentParser, one_line_of
+from savi.cli.parser import SaviArgumentParser, one_line_of, told_by_class
 from savi.cli.quiet import quiet
 from savi.distributed.failures import one_line
 from savi.errors import SaviError, SettingError, check_number
@@ -50,8 +49,6 @@ HELP = {
     "the base.",
 }
 """The help of Lightning's options that take less, or more, than Lightning says."""
-
-UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
 
 
 def _refuse(name: str, value: Any) -> None:
@@ -149,9 +146,8 @@ class SaviCLI(LightningCLI):
         except SettingError as error:
             raise SaviError(f"{_key(self._settings, error)} {error.reason}") from None
         except ValueError as error:
-            # A logger, say, whose package is missing: the parser packs what its class said into a page.
-            if found := UNUSABLE.search(str(error)):
-                raise SaviError(f"{found[1]}: {found[2]}") from None
+            if told := told_by_class(error):
+                raise told from None
             raise
 
     def before_fit(self) -> None:

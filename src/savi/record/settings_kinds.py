@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "model.base.thought_tokens": ID,
     "model.base.gradient_checkpointing": NONE,  # memory against time
     "model.base.trust_remote_code": NONE,  # asked for anew on every command line
+    "model.pairs": ID,
     "model.lora.r": ID,
     "model.lora.alpha": ID,
     "model.lora.dropout": CHANGE,

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
+from savi.methods.base import PairMethod
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
@@ -33,6 +34,8 @@ class AlignedModel(LightningModule):
         chain: The turns that make a pair: question, answer, critique, revision.
         filters: Bounds of the filters that keep bad replies out of the pairs.
         prompts: The prompts of the turns.
+        pairs: What makes the pairs instead of the critique chain: {class_path: savi.methods.SelfConsistency}, or a
+            class of your own. None: the critique chain.
         reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
             the model at the end of the round before.
         reply: Decoding of the free-form replies in evaluations. Greedy by default.
@@ -51,6 +54,7 @@ class AlignedModel(LightningModule):
         chain: ChainSettings,
         filters: FilterSettings,
         prompts: PromptSettings,
+        pairs: PairMethod | None = None,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
@@ -66,6 +70,7 @@ class AlignedModel(LightningModule):
         self.chain_settings = chain
         self.filter_settings = filters
         self.prompts = prompts.build()
+        self.pair_method = pairs
         self.reference: Reference = reference
         self.reply = reply
         self.prefix_cache = prefix_cache

@@ -23,6 +23,7 @@ from savi.critique.round_files import check_key
 from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, summary, warnings
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
+from savi.methods.base import Round
 from savi.record.lock import lock_run, unlock_run
 from savi.record.resume import check_clips
 from savi.training.checkpoints import count_finished_round
@@ -117,7 +118,7 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        maker = self._given.maker(self.round) if self._given else self._chain(clips)
+        maker = self._maker(clips)
         builder = self._builder(maker, clips)
         for clip in builder.files.changed[:LISTED]:
             name = readable(str(clip.path))
@@ -126,7 +127,7 @@ class SelfCritique(Callback):
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
-            if isinstance(maker, CritiqueChain) and self.round == 0 and builder.done == 0:
+            if type(maker) is CritiqueChain and self.round == 0 and builder.done == 0:
                 self._check_readiness(builder, maker)
             self._build(builder)
         self._module.train(was_training)
@@ -155,6 +156,15 @@ class SelfCritique(Callback):
             for clips in builder.build():
                 bar.set_postfix(pairs=builder.pairs_built, refresh=False)
                 bar.update(clips)
+
+    def _maker(self, clips: Sequence[Clip]) -> PairMaker:
+        module, method = self._module, self._module.pair_method
+        if self._given:
+            return self._given.maker(self.round)
+        if method is None:
+            return self._chain(clips)
+        settings = (module.prompts, module.chain_settings, module.filter_settings)
+        return method.maker(Round(module.video_lm, *settings, run_seed=module.seed, index=self.round))
 
     def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
         module = self._module
@@ -201,6 +211,7 @@ class SelfCritique(Callback):
             precision=str(self._trainer.precision),
             batch_clips=data.generation_batch_clips,
             given=self._given.key_parts() if self._given else None,
+            method=module.pair_method,
         )
         return depend_on.key(clips, run_folder(self._trainer), round_index)
 

@@ -1,0 +1,113 @@
+"""Methods that an experiment names: savi's own, and the one of docs/methods.md, which is not part of savi."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from savi.cli import main
+from savi.critique.filters import SAMPLES_DISAGREE
+from savi.methods import SelfConsistency
+from savi.methods.samples import Sampled
+from savi.training.self_critique import SelfCritique
+from tests.test_cli import complaint
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "--data.clip_count=6",
+    "--data.benchmark=null",
+    "--trainer.max_epochs=2",
+    "--trainer.enable_progress_bar=false",
+]
+NAMES = ("pairs/round_00.jsonl", "pairs/round_01.jsonl", "traces/round_00.jsonl", "traces/round_01.jsonl")
+
+
+def fit(runs: Path, *more: str) -> Path:
+    main(["fit", f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={runs}", *SMALL, *more])
+    return runs / "demo" / "version_0"
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def longest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The class of the page, as a module of its own."""
+    page = (ROOT / "docs" / "methods.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "longest.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "longest.Longest"
+
+
+def test_the_pages_class_trains_and_its_pairs_are_what_it_says(longest: str, tmp_path: Path) -> None:
+    run = fit(
+        tmp_path / "runs", f"--model.pairs={longest}", "--model.pairs.samples=4", "--data.generation_batch_clips=4"
+    )
+    pairs = [pair for name in NAMES[:2] for pair in read(run / name)]
+    assert pairs
+    traces = [trace for line in read(run / NAMES[2]) for trace in line["traces"]]
+    assert {len(trace["turns"]) for trace in traces if trace["outcome"] == "pair"} == {1 + 4}
+    assert all(len(pair["chosen"]) >= len(pair["rejected"]) for pair in pairs)
+    assert not (run / "readiness.json").exists()
+
+
+@pytest.mark.parametrize("name", ["SelfConsistency", "BestOfN"])
+def test_a_killed_run_resumes_to_the_byte(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = [f"--model.pairs={name}", "--data.generation_batch_clips=2", "--data.micro_batch_clips=2"]
+    whole = fit(tmp_path / "whole", *method)
+    build = SelfCritique._build
+
+    def killed(self: SelfCritique, builder: Any) -> None:
+        if self.round == 1:
+            next(iter(builder.build()))
+            raise KeyboardInterrupt
+        build(self, builder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelfCritique, "_build", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit(tmp_path / "killed", *method)
+    resumed = fit(tmp_path / "killed", *method, "--ckpt_path=last")
+    for file in (*NAMES, "adapter/adapter_model.safetensors"):
+        assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
+    assert read(whole / NAMES[0])
+
+
+def test_a_method_with_other_settings_does_not_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(tmp_path, "--model.pairs=BestOfN", "--trainer.max_epochs=1")
+    given = [f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={tmp_path}", *SMALL, "--ckpt_path=last"]
+    line = complaint(["fit", *given, "--model.pairs=BestOfN", "--model.pairs.samples=3"], capsys)
+    assert "model.pairs" in line
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["--model.chain.critic.kind=other_clip"], ["--data.readiness_clips=8"], ["--model.chain.revision.top_p=0.5"]],
+)
+def test_settings_of_the_chain_that_a_method_leaves_out_are_refused(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = complaint(["fit", "--config=demo", f"--runs={tmp_path}", "--model.pairs=BestOfN", *more], capsys)
+    assert "has no effect with model.pairs" in line
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", ["nowhere.Nothing", "pathlib.Path", "BestOfN --model.pairs.samples=1"])
+def test_a_class_that_is_no_method_is_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, *rest = given.split()
+    complaint(["fit", "--config=demo", f"--runs={tmp_path}", f"--model.pairs={first}", *rest], capsys)
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_majority_is_preferred_over_the_outlier() -> None:
+    method = SelfConsistency(samples=5, majority=0.5)
+    found = method._choose("what color is it ?", Sampled("?", ("red", "blue", "red", "red", "green"), ()))
+    assert (found.chosen, found.rejected, found.filtered_by) == ("red", "blue", None)
+    split = method._choose("what color is it ?", Sampled("?", ("red", "blue", "green", "red", "white"), ()))
+    assert split.filtered_by == SAMPLES_DISAGREE
