@@ -16,19 +16,9 @@ import pytest
 
 from savi.cli import main
 from savi.runs import predict as prediction
-from tests.runs.test_export import DEMO, asked, complaint
+from tests.runs.test_export import asked, complaint
 
 QUESTIONS = ("which way does the cyan object move ?", "where is the red object ?", "what happens first ?")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A round over a few clips, at a rate that changes what the model says."""
-    runs = tmp_path_factory.mktemp("runs")
-    small = ["--data.clip_count=8", "--data.benchmark=null", "--trainer.max_epochs=1", "--data.pairs_per_step=8"]
-    more = ["--data.epochs_per_round=3", "--model.optimizer.lr=1e-2", "--model.base.nf4=false"]
-    main(["fit", f"--config={DEMO}", f"--runs={runs}", *small, *more])
-    return runs / "demo" / "version_0"
 
 
 @pytest.fixture(scope="module")

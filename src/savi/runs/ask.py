@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from savi.inference import GenerateRequest
+import torch
+
+from savi.inference import GenerateRequest, ScoreRequest, Session
+from savi.runs.build_pairs import BuiltPairs, build_pairs
 from savi.runs.read import Run, load_aligned, read_run
-from savi.types import Clip, Frames
+from savi.types import Clip, Frames, SaviError
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 
@@ -19,21 +23,47 @@ class AlignedModel:
         self.run = run
         self.lm = load_aligned(run)
 
-    def ask(self, video: str | Path, question: str) -> str:
-        """The reply of the aligned model. Raises UndecodableClip for a video that can't be read."""
-        return self.reply(Path(video), read_frames(self.run, Path(video)), question)
+    def ask(self, clip: str | Path, question: str) -> str:
+        """The reply of the aligned model. clip: a video file. Raises UndecodableClip for one that can't be read."""
+        return self.reply(Path(clip), read_frames(self.run, Path(clip)), question)
 
-    def ask_base(self, video: str | Path, question: str) -> str:
+    def ask_base(self, clip: str | Path, question: str) -> str:
         """The reply of the base, without the adapter. Raises as ask() does."""
         with self.lm.peft_model.disable_adapter():
-            return self.ask(video, question)
+            return self.ask(clip, question)
+
+    def score(self, clip: str | Path, question: str, responses: Sequence[str]) -> list[float]:
+        """The log-probability of each response to the question, in nats, summed over its tokens and the end token.
+
+        The responses reply to the run's answer prompt. Divide by a length of your choice to compare long with short
+        ones. Raises UndecodableClip as ask() does, SaviError for a single string in the place of a list, and
+        NonFiniteError for a model that gives no number.
+        """
+        if isinstance(responses, str):
+            raise SaviError("score: responses is a list of texts, not a text")
+        if not responses:
+            return []
+        session = self._session(Path(clip), read_frames(self.run, Path(clip)))
+        with torch.no_grad():
+            scores = session.score([ScoreRequest(0, self._prompt(question), tuple(responses))])
+        values: list[float] = scores.logps.tolist()
+        return values
+
+    def pairs(self, clips: str | Path | Sequence[str | Path], folder: str | Path | None = None) -> BuiltPairs:
+        """The preference pairs that the run's next round would be trained on, without training. See build_pairs()."""
+        return build_pairs(self.run, self.lm, clips, folder)
 
     def reply(self, video: Path, frames: Frames, question: str) -> str:
         """The reply to frames that are read already, with the adapter as it is now."""
-        # A session for each reply: keys and values depend on the adapter. The vision tower's output is cached.
-        session = self.lm.encode([Clip(video.stem, video)], [frames])
-        request = GenerateRequest(0, self.run.prompts.answer.format(question=question))
-        return session.generate([request], self.run.greedy)[0].text
+        request = GenerateRequest(0, self._prompt(question))
+        return self._session(video, frames).generate([request], self.run.greedy)[0].text
+
+    def _session(self, video: Path, frames: Frames) -> Session:
+        """One for each call: keys and values depend on the adapter. The vision tower's output is cached."""
+        return self.lm.encode([Clip(video.stem, video)], [frames])
+
+    def _prompt(self, question: str) -> str:
+        return self.run.prompts.answer.format(question=question)
 
 
 def load_run(folder: str | Path, base: str | None = None) -> AlignedModel:

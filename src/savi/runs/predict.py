@@ -12,12 +12,11 @@ from savi.data.questions import Question, by_clip
 from savi.distributed.sharding import chunks
 from savi.files import content_digest, digest_json
 from savi.inference import GenerateRequest
-from savi.models.adapters import LoraSettings, attach_lora
-from savi.models.load import BaseSettings, load_base
+from savi.models.load import BaseSettings
 from savi.models.video_lm import VideoLM
 from savi.models.weights import weights_digest
 from savi.prompts.templates import PRESETS, Prompts
-from savi.runs.read import ADAPTER, Run, load_aligned, to_gpu
+from savi.runs.read import ADAPTER, Run, load_aligned, load_plain
 from savi.runs.reply_file import Row, open_replies
 from savi.types import Frames, Sampling
 from savi.video.decode import UndecodableClip
@@ -86,21 +85,12 @@ def base_model(settings: BaseSettings, frames: int, max_pixels: int | None, max_
             "base": (weights_digest(str(folder)) if folder.is_dir() else None) or settings.path,
             "precision": [settings.dtype, settings.nf4],
         },
-        load=lambda: _load_plain(settings, frames),
+        load=lambda: load_plain(settings, frames),
         prompts=PRESETS["world" if embedded else "videosavi-2"],
         greedy=Sampling(temperature=0.0, max_new_tokens=max_new_tokens),
         frames=frames,
         max_pixels=max_pixels,
     )
-
-
-def _load_plain(settings: BaseSettings, frames: int) -> VideoLM:
-    """A base with a fresh adapter, which adds nothing to it."""
-    loaded = load_base(settings, frames, safetensors_only=not settings.trust_remote_code)
-    to_gpu(loaded, settings)
-    adapted = attach_lora(loaded.model, loaded.family, LoraSettings())
-    adapted.eval()
-    return VideoLM(loaded, adapted)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ import yaml
 from peft import PeftModel
 
 from savi.evaluation.measured import read_results
-from savi.models.adapters import LoraSettings, load_lora
+from savi.models.adapters import LoraSettings, attach_lora, load_lora
 from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
+from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
 from savi.record.renamed import rename
@@ -123,7 +124,17 @@ def to_gpu(loaded: LoadedBase, settings: BaseSettings) -> None:
 def load_aligned(run: Run) -> VideoLM:
     """The run's model with its adapter, as it was trained."""
     loaded = load_run_base(run, replace(run.base, gradient_checkpointing=False))
-    return VideoLM(loaded, load_adapter(run, loaded))
+    reference: Reference = run.config["model"]["reference"]
+    return VideoLM(loaded, load_adapter(run, loaded), reference)
+
+
+def load_plain(settings: BaseSettings, frames: int | None = None) -> VideoLM:
+    """A checkpoint without a run, under a fresh adapter, which adds nothing. frames: as load_base() takes them."""
+    loaded = load_base(settings, frames, safetensors_only=not settings.trust_remote_code)
+    to_gpu(loaded, settings)
+    adapted = attach_lora(loaded.model, loaded.family, LoraSettings())
+    adapted.eval()
+    return VideoLM(loaded, adapted)
 
 
 def load_adapter(run: Run, loaded: LoadedBase) -> PeftModel:

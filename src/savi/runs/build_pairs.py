@@ -1,0 +1,118 @@
+"""A round's preference pairs with the model of a run, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from savi.alignment.critics import build_critic, check_critic
+from savi.alignment.round_key import PairsDependOn
+from savi.critique.builder import PairBuilder
+from savi.critique.chain import CritiqueChain
+from savi.critique.critics import CriticSettings
+from savi.critique.filters import FilterSettings
+from savi.critique.settings import ChainSettings
+from savi.data.clips import find_clips
+from savi.files import content_digest, digest_json
+from savi.models.video_lm import VideoLM
+from savi.runs.read import ADAPTER, Run, load_plain
+from savi.types import Clip, Frames, PreferencePair, Sampling, SaviError
+from savi.video.decode import UndecodableClip
+from savi.video.prefetch import decode_ahead
+
+
+@dataclass(frozen=True)
+class BuiltPairs:
+    """Pairs in the order of the clips, and what became of the rest.
+
+    counts: of the pairs ("pairs", "pairs/spatial", "pairs/temporal"), and of the questions that each filter took, by
+    the filter's name. undecodable: why a clip could not be read, by the clip's id.
+    """
+
+    pairs: list[PreferencePair]
+    counts: dict[str, int]
+    undecodable: dict[str, str]
+
+
+def build_pairs(
+    run: Run, lm: VideoLM, clips: str | Path | Sequence[str | Path], folder: str | Path | None = None
+) -> BuiltPairs:
+    """The pairs of the round after the run's last one: its chain, filters, prompts and seed, its model as it is now.
+
+    lm: the run's model, from load_aligned(). clips: a folder, glob or manifest, as data.clips takes them; or paths of
+    video files, whose ids are then the paths. folder: keeps pairs and traces, so that a killed call is continued;
+    None: nothing is kept. Raises SaviError for clips that aren't there, for a run whose pairs are from files or from a
+    method of its own, and for a folder that was begun with other clips or another model.
+    """
+    if run.config["data"].get("pairs"):
+        raise SaviError(f"{run.folder} was trained on pairs from files: it has no chain that makes pairs")
+    if method := run.config["model"].get("pairs"):
+        # A run's folder may be somebody else's: code that it names isn't run.
+        raise SaviError(f"{run.folder}: its pairs are made by {method['class_path']}, which savi fit alone loads")
+    found = (
+        find_clips(clips)
+        if isinstance(clips, str | Path)
+        else [Clip(str(path), Path(path)) for path in dict.fromkeys(clips)]
+    )
+    if not found:
+        raise SaviError("pairs: no clips")
+    if folder is not None and (Path(folder) / "config.yaml").exists():
+        raise SaviError(f"{folder} is a run's folder; name one of its own for the pairs")
+    if folder is not None:
+        return _build(run, lm, found, Path(folder))
+    with TemporaryDirectory(prefix="savi-pairs-") as scratch:
+        return _build(run, lm, found, Path(scratch))
+
+
+def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path) -> BuiltPairs:
+    chain, filters = _settings(run)
+    batch_clips = run.config["data"]["generation_batch_clips"] or run.config["data"]["micro_batch_clips"]
+    check_critic(chain.critic, clips, batch_clips, run.data["frames"])
+    following = max(entry["round"] for entry in run.results["rounds"])  # results count from 1, the chain from 0
+    seed = run.results["run"]["seed"]
+    depend_on = PairsDependOn(
+        seed=seed,
+        fingerprint=run.fingerprint,
+        base=run.base,
+        reference=lm.reference,
+        prompts=run.prompts,
+        chain=chain,
+        filters=filters,
+        frames=run.data["frames"],
+        max_pixels=run.data["max_pixels"],
+        precision="32-true",
+        batch_clips=batch_clips,
+    )
+    # In a run the adapter follows from the settings. Here any run may come with the same folder.
+    key = digest_json([depend_on.key(clips, folder, following), content_digest(run.folder / ADAPTER)])
+    critic = build_critic(
+        chain.critic, lm, lambda path: load_plain(replace(run.base, path=path), run.data["frames"]), clips
+    )
+    maker = CritiqueChain(lm, run.prompts, chain, filters, seed, following, critic)
+    builder = PairBuilder(maker, partial(_decode, run), clips, batch_clips, folder, key)
+    for _ in builder.build():
+        pass
+    built = builder.close()
+    return BuiltPairs(built.pairs, built.counts, built.rejected)
+
+
+def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:
+    """A run's chain and filters from its config.yaml. Raises SaviError."""
+    try:
+        chain, filters = run.config["model"]["chain"], run.config["model"]["filters"]
+        parts = {name: Sampling(**chain[name]) for name in ("question", "answer", "critique", "revision")}
+        critic = CriticSettings(**chain["critic"])
+        return (
+            ChainSettings(**{**chain, **parts, "critic": critic, "aspects": tuple(chain["aspects"])}),
+            FilterSettings(**filters),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
+
+
+def _decode(run: Run, paths: Iterable[Path]) -> Iterator[Frames | UndecodableClip]:
+    data = run.data
+    return decode_ahead(paths, data["frames"], data["decode_timeout"], most_pixels=data["max_pixels"])
