@@ -143,6 +143,8 @@ class SaviCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
+            if self._settings.ckpt_path or self.resume_step is not None:
+                self.model.refusable_pixels = None  # a run that began with a bound of no use ends with it
         except SettingError as error:
             raise SaviError(f"{_key(self._settings, error)} {error.reason}") from None
         except ValueError as error:
@@ -164,8 +166,8 @@ class SaviCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
             callbacks += [] if any(isinstance(one, ProgressBar) for one in callbacks) else [RoundProgressBar()]
-        fixed = {name: argument.value for name, argument in TRAINER_ARGUMENTS.items()}
-        fixed |= {"default_root_dir": loggers[0].log_dir, "logger": loggers, "callbacks": callbacks}
+        own = {"default_root_dir": loggers[0].log_dir, "logger": loggers, "callbacks": callbacks}
+        fixed = {name: argument.value for name, argument in TRAINER_ARGUMENTS.items()} | own
         try:
             built: Trainer = super().instantiate_trainer(**fixed, **kwargs)
         except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:

@@ -110,22 +110,26 @@ RECORDS = (
         ),
         required=frozenset({"mm_token_type_ids"}),
         linear=(*ATTENTION_AND_MLP, "per_layer_input_gate", "per_layer_projection"),
+        own_size=True,
     ),
     # InternVL3 and 3.5 (the `-hf` checkpoints): frames as images of one size, "Frame1: " and so on between them.
     Family(
         model_type="internvl",
         unquantized=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
         visual="image_token",
+        own_size=True,
     ),
     # Frames of one size, pooled, in one run of visual tokens with a newline feature at its end.
     Family(
         model_type="llava_onevision",
         unquantized=("model.vision_tower", "model.multi_modal_projector", "lm_head"),
+        own_size=True,
     ),
     # Frames cropped to one size, pooled, in one run of visual tokens; a Llama or Mistral decoder.
     Family(
         model_type="llava_next_video",
         unquantized=("model.vision_tower", "model.multi_modal_projector", "model.vision_resampler", "lm_head"),
+        own_size=True,
     ),
     # SmolVLM2: frames as images of one size, each behind its time, a sentence about the video before them.
     Family(
@@ -133,6 +137,7 @@ RECORDS = (
         unquantized=("model.vision_model", "model.connector", "lm_head"),
         decoder="model.text_model",
         visual="image_token",
+        own_size=True,
     ),
     # VideoLLaMA3: each frame behind its time; patches that hardly change from the frame before are left out.
     Family(

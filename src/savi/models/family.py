@@ -93,6 +93,9 @@ class Family:
     least_frames: int = 1
     """Fewest frames that the processor takes."""
 
+    own_size: bool = False
+    """Whether the processor scales every frame, a small one up, to a size or a number of patches of its own."""
+
     least_transformers: str = ""
     """Lowest version of transformers that encodes the clips of this family as they should be."""
 

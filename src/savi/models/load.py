@@ -96,14 +96,23 @@ class KnownBase:
     way: Way
 
 
-def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_only: bool = False) -> LoadedBase:
-    """Load a base model, frozen and in evaluation mode. frames: that each clip will have, None where nobody knows yet.
+def load_base(
+    settings: BaseSettings,
+    frames: int | None = None,
+    max_pixels: int | None = None,
+    *,
+    safetensors_only: bool = False,
+) -> LoadedBase:
+    """Load a base model, frozen and in evaluation mode.
 
-    safetensors_only: read no weights in any other format. Others are unpickled, though never into more than tensors.
+    frames: that each clip will have, None where nobody knows yet. max_pixels: a bound of each frame that is refused
+    where the processor scales all frames to one size. safetensors_only: read no weights in any other format. Others are
+    unpickled, though never into more than tensors.
+
     Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type that takes no video, a processor
-    that can't put a video into a chat, and too few frames for it.
+    that can't put a video into a chat, too few frames for it, and a bound that would scale frames down and up again.
     """
-    known = load_known(settings, frames)
+    known = load_known(settings, frames, max_pixels)
     family = known.family
     thought_tokens = ChatTemplate(known.processor).thought_tokens(settings.thought_tokens)
     dtype = getattr(torch, settings.dtype)
@@ -148,7 +157,7 @@ def load_base(settings: BaseSettings, frames: int | None = None, *, safetensors_
     return LoadedBase(model, known.processor, family, way, weights_digest(known.path), thought_tokens)
 
 
-def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
+def load_known(settings: BaseSettings, frames: int | None = None, max_pixels: int | None = None) -> KnownBase:
     """Read all of a base but its weights.
 
     Raises SaviError as load_base does.
@@ -167,6 +176,11 @@ def load_known(settings: BaseSettings, frames: int | None = None) -> KnownBase:
         raise SaviError(
             f"data.frames must be at least {family.least_frames} for models of type {family.model_type} "
             f"({settings.path}), not {frames}"
+        )
+    if max_pixels is not None and family.own_size:
+        raise SaviError(
+            f"data.max_pixels must be null for models of type {family.model_type} ({settings.path}): they scale every "
+            f"frame to a size of their own, so that frames of {max_pixels} pixels would only be less sharp"
         )
     return KnownBase(path, config, processor, family, way_of(config, family))
 

@@ -75,6 +75,7 @@ class AlignedModel(LightningModule):
         self.reply = reply
         self.prefix_cache = prefix_cache
         self.frames = frames
+        self.refusable_pixels = max_pixels
         self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
         self.seed = seed
         # One Lightning batch is one optimizer step, cut into passes of unlike size: the accumulation is our own.
@@ -91,7 +92,7 @@ class AlignedModel(LightningModule):
     def configure_model(self) -> None:
         if self.lm is not None:
             return
-        loaded = load_base(self.base_settings, self.frames)
+        loaded = load_base(self.base_settings, self.frames, self.refusable_pixels)
         rank_zero_info(loaded.way.line)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)

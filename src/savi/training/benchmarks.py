@@ -24,6 +24,13 @@ from savi.models.adapters import trainable_state
 from savi.training.parts import aligned, data_of
 from savi.training.run_folder import run_folder, run_name
 
+NOTHING_MEASURED = "measuring nothing: data.benchmark is null, so this run can't say whether training helps. "
+NAME_ONE = "Give data.benchmark the folder of a benchmark"
+OR_LABELS = (
+    ", or give data.labelled a few dozen questions of your own with their answers: then the readiness check says, "
+    "before the first round, how often the model is right and what criticism changes"
+)
+
 
 class BenchmarkAnswers(Callback):
     """Asks the module's model the held-out items.
@@ -38,6 +45,9 @@ class BenchmarkAnswers(Callback):
         self._data = data_of(trainer)
         for opened in self._data.opened.values():
             rank_zero_info(describe(opened))
+        if stage == "fit" and not self._data.opened:
+            labels = OR_LABELS if self._data.given is None and not self._data.labelled else ""
+            rank_zero_info(f"{NOTHING_MEASURED}{NAME_ONE}{labels} (docs/evaluation.md).")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module, data = aligned(pl_module), self._data

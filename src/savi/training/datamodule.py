@@ -65,7 +65,8 @@ class ClipDataModule(LightningDataModule):
             reported; nothing is cut. None: what the base was made for.
         frames: Frames that are sampled from each clip. The default is the paper's.
         max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
-            that read any size. None: frames as they are.
+            that read any size. Families that scale every frame to a size of their own refuse it. None: frames as they
+            are.
         decode_timeout: Most seconds that a video file may take to decode. After that it is left out, and reported.
         pairs_per_step: Pairs per optimizer step.
         micro_batch_clips: Clips that go through the model together in training. It changes memory and speed, not the
