@@ -73,7 +73,8 @@ class SaviCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
         self._experiment = _experiment_name(args)
-        if self.config[self.config.subcommand].model.base.trust_remote_code and not _trusts(args):
+        trusts = any(argument.partition("=")[0] == "--model.base.trust_remote_code" for argument in args)
+        if self.config[self.config.subcommand].model.base.trust_remote_code and not trusts:
             raise SaviError(
                 "model.base.trust_remote_code is given on the command line alone, never in a file: "
                 "--model.base.trust_remote_code=true"
@@ -228,10 +229,6 @@ def _key(settings: Any, error: SettingError) -> str:
         if key.endswith(f".{error.name}") and (value == error.value or value != value):
             return str(key)
     return error.name
-
-
-def _trusts(arguments: Sequence[str]) -> bool:
-    return any(argument.partition("=")[0] == "--model.base.trust_remote_code" for argument in arguments)
 
 
 def _experiment_name(arguments: Sequence[str]) -> str:
