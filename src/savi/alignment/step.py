@@ -45,7 +45,7 @@ def take_step(
             means[name] = means[name] + values.detach().sum() / batch.pairs
     all_reduce_gradients(weights)
     means = all_reduce_sum(means)
-    _check_finite(batch, losses, means, weights)
+    check_finite(batch, losses, means, weights)
     if clip_norm:
         clip_grad_norm_(weights, clip_norm)
     optimizer.step()
@@ -84,7 +84,7 @@ def _no_scores(device: torch.device) -> ResponseScores:
     return ResponseScores(torch.zeros(0, device=device), torch.zeros(0, device=device))
 
 
-def _check_finite(
+def check_finite(
     batch: OptimizerStep, losses: Sequence[Tensor], means: Mapping[str, Tensor], weights: Sequence[Tensor]
 ) -> None:
     """Refuse a step whose numbers aren't all finite. They are summed over all processes, so that all agree.
