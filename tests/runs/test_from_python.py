@@ -16,6 +16,7 @@ import savi
 from savi.cli import main
 from savi.critique.chain import CritiqueChain
 from savi.inference import GenerateRequest, ScoreRequest
+from savi.methods import BestOfN
 from savi.runs.ask import read_frames
 from savi.runs.build_pairs import build_pairs
 from savi.types import Clip, SaviError
@@ -113,6 +114,15 @@ def test_pairs_in_a_folder_are_kept_and_not_built_twice(
         model.pairs(clips[:1], tmp_path / "pairs")
     with pytest.raises(SaviError, match="is a run's folder"):
         model.pairs(clips, first_round)
+
+
+def test_a_method_makes_the_pairs_that_the_run_names_or_that_is_given(first_round: Path, manifest: Path) -> None:
+    model = savi.load_run(first_round)
+    given = model.pairs(manifest, method=BestOfN(samples=3))
+    assert given != model.pairs(manifest)
+    named = {"class_path": "savi.methods.BestOfN", "init_args": {"samples": 3}}
+    config = {**model.run.config, "model": model.run.config["model"] | {"pairs": named}}
+    assert build_pairs(replace(model.run, config=config), model.lm, manifest) == given
 
 
 def test_a_run_whose_pairs_come_from_elsewhere_builds_none(model: savi.AlignedModel, video: Path) -> None:

@@ -110,6 +110,21 @@ def test_a_killed_process_resumes_to_the_same_bytes(run: Path, questions: Path, 
     assert output.read_bytes() == whole
 
 
+def test_two_processes_continue_a_file_to_the_bytes_of_one(
+    run: Path, questions: Path, whole: bytes, tmp_path: Path
+) -> None:
+    output = tmp_path / "replies.jsonl"
+    arguments = command(run, questions, output, "--both")
+    main(arguments)
+    output.write_bytes(b"".join(whole.splitlines(keepends=True)[:6]))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "savi.cli"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == [f"15 rows about 5 clips are in {output}"]
+    assert output.read_bytes() == whole
+
+
 def test_a_file_that_is_whole_is_left_alone_without_loading_a_model(
     run: Path, questions: Path, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +145,7 @@ def test_another_file_of_replies_is_refused_and_kept(
     assert "of a different setting (both)" in complaint(command(run, questions, output, "--both"), capsys)
     fewer = questions.with_name("fewer.jsonl")
     fewer.write_text("".join(questions.read_text().splitlines(keepends=True)[:3]))
-    assert "of a different setting (questions)" in complaint(command(run, fewer, output), capsys)
+    assert "of a different setting (questions, videos)" in complaint(command(run, fewer, output), capsys)
     other = tmp_path / "run"
     shutil.copytree(run, other)
     adapter = other / "adapter" / "adapter_model.safetensors"

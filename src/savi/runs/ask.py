@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from savi.inference import GenerateRequest, ScoreRequest, Session
+from savi.methods import PairMethod
 from savi.runs.build_pairs import BuiltPairs, build_pairs
 from savi.runs.read import Run, load_aligned, read_run
 from savi.types import Clip, Frames, SaviError
@@ -49,9 +50,14 @@ class AlignedModel:
         values: list[float] = scores.logps.tolist()
         return values
 
-    def pairs(self, clips: str | Path | Sequence[str | Path], folder: str | Path | None = None) -> BuiltPairs:
+    def pairs(
+        self,
+        clips: str | Path | Sequence[str | Path],
+        folder: str | Path | None = None,
+        method: PairMethod | None = None,
+    ) -> BuiltPairs:
         """The preference pairs that the run's next round would be trained on, without training. See build_pairs()."""
-        return build_pairs(self.run, self.lm, clips, folder)
+        return build_pairs(self.run, self.lm, clips, folder, method)
 
     def reply(self, video: Path, frames: Frames, question: str) -> str:
         """The reply to frames that are read already, with the adapter as it is now."""

@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from savi import methods
 from savi.alignment.critics import build_critic, check_critic
 from savi.alignment.round_key import PairsDependOn
-from savi.critique.builder import PairBuilder
+from savi.critique.builder import PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
 from savi.critique.critics import CriticSettings
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.clips import find_clips
 from savi.files import content_digest, digest_json
+from savi.methods import PairMethod, Round
 from savi.models.video_lm import VideoLM
 from savi.runs.read import ADAPTER, Run, load_plain
 from savi.types import Clip, Frames, PreferencePair, Sampling, SaviError
@@ -38,20 +40,23 @@ class BuiltPairs:
 
 
 def build_pairs(
-    run: Run, lm: VideoLM, clips: str | Path | Sequence[str | Path], folder: str | Path | None = None
+    run: Run,
+    lm: VideoLM,
+    clips: str | Path | Sequence[str | Path],
+    folder: str | Path | None = None,
+    method: PairMethod | None = None,
 ) -> BuiltPairs:
     """The pairs of the round after the run's last one: its chain, filters, prompts and seed, its model as it is now.
 
     lm: the run's model, from load_aligned(). clips: a folder, glob or manifest, as data.clips takes them; or paths of
     video files, whose ids are then the paths. folder: keeps pairs and traces, so that a killed call is continued;
-    None: nothing is kept. Raises SaviError for clips that aren't there, for a run whose pairs are from files or from a
-    method of its own, and for a folder that was begun with other clips or another model.
+    None: nothing is kept. method: makes the pairs instead of the run's own method. Raises SaviError for clips that
+    aren't there, for a run on pairs from files, for a run whose method isn't savi's own and isn't given, and for a
+    folder that was begun with other clips or another model.
     """
     if run.config["data"].get("pairs"):
         raise SaviError(f"{run.folder} was trained on pairs from files: it has no chain that makes pairs")
-    if method := run.config["model"].get("pairs"):
-        # A run's folder may be somebody else's: code that it names isn't run.
-        raise SaviError(f"{run.folder}: its pairs are made by {method['class_path']}, which savi fit alone loads")
+    method = method or _method_of(run)
     found = (
         find_clips(clips)
         if isinstance(clips, str | Path)
@@ -62,12 +67,12 @@ def build_pairs(
     if folder is not None and (Path(folder) / "config.yaml").exists():
         raise SaviError(f"{folder} is a run's folder; name one of its own for the pairs")
     if folder is not None:
-        return _build(run, lm, found, Path(folder))
+        return _build(run, lm, found, Path(folder), method)
     with TemporaryDirectory(prefix="savi-pairs-") as scratch:
-        return _build(run, lm, found, Path(scratch))
+        return _build(run, lm, found, Path(scratch), method)
 
 
-def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path) -> BuiltPairs:
+def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: PairMethod | None) -> BuiltPairs:
     chain, filters = _settings(run)
     batch_clips = run.config["data"]["generation_batch_clips"] or run.config["data"]["micro_batch_clips"]
     check_critic(chain.critic, clips, batch_clips, run.data["frames"])
@@ -85,18 +90,43 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path) -> BuiltP
         max_pixels=run.data["max_pixels"],
         precision="32-true",
         batch_clips=batch_clips,
+        method=method,
     )
     # In a run the adapter follows from the settings. Here any run may come with the same folder.
     key = digest_json([depend_on.key(clips, folder, following), content_digest(run.folder / ADAPTER)])
-    critic = build_critic(
-        chain.critic, lm, lambda path: load_plain(replace(run.base, path=path), run.data["frames"]), clips
-    )
-    maker = CritiqueChain(lm, run.prompts, chain, filters, seed, following, critic)
+    maker: PairMaker
+    if method is not None:
+        maker = method.maker(Round(lm, run.prompts, chain, filters, run_seed=seed, index=following))
+    else:
+        critic = build_critic(chain.critic, lm, lambda path: _another(run, path), clips)
+        maker = CritiqueChain(lm, run.prompts, chain, filters, seed, following, critic)
     builder = PairBuilder(maker, partial(_decode, run), clips, batch_clips, folder, key)
     for _ in builder.build():
         pass
     built = builder.close()
     return BuiltPairs(built.pairs, built.counts, built.rejected)
+
+
+def _another(run: Run, path: str) -> VideoLM:
+    return load_plain(replace(run.base, path=path), run.data["frames"])
+
+
+def _method_of(run: Run) -> PairMethod | None:
+    """The method of a run's model.pairs, None for the critique chain. Raises SaviError for one that isn't savi's own:
+    a run's folder may be somebody else's, and the code that it names isn't run."""
+    named = run.config["model"].get("pairs")
+    if named is None:
+        return None
+    package, _, name = named["class_path"].rpartition(".")
+    if package.split(".")[:2] != ["savi", "methods"] or name not in methods.__all__:
+        raise SaviError(
+            f"{run.folder}: its pairs are made by {named['class_path']}; give an instance of it as `method`"
+        )
+    try:
+        method: PairMethod = getattr(methods, name)(**named.get("init_args") or {})
+    except TypeError as error:
+        raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
+    return method
 
 
 def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:

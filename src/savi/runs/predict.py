@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from savi.data.questions import Question, by_clip
+from savi.distributed.collectives import all_gather, from_rank_zero, own_shard, shard_and_gather
 from savi.distributed.sharding import chunks
 from savi.files import content_digest, digest_json
 from savi.inference import GenerateRequest
@@ -17,13 +18,16 @@ from savi.models.video_lm import VideoLM
 from savi.models.weights import weights_digest
 from savi.prompts.templates import PRESETS, Prompts
 from savi.runs.read import ADAPTER, Run, load_aligned, load_plain
-from savi.runs.reply_file import Row, open_replies
+from savi.runs.reply_file import ReplyFile, Row, open_replies
 from savi.types import Frames, Sampling
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
 
 QUESTIONS_AT_ONCE = 32
 """Replies that are written together: a clip may have any number of questions, and each reply takes memory."""
+
+STAGE = "predicting"
+"""Where the waits of several processes for each other are counted."""
 
 Decoded = Frames | UndecodableClip
 
@@ -47,8 +51,10 @@ class AskedModel:
     def made_from(self, questions: Sequence[Question], both: bool) -> dict[str, Any]:
         """Everything that the replies depend on, by the names that a complaint gives."""
         asked = [[question.id, question.clip.id, question.text] for question in questions]
+        paths = dict.fromkeys(question.clip.path for question in questions)
         return self.identity | {
             "questions": digest_json(asked),
+            "videos": digest_json([content_digest(path) for path in paths]),
             "prompt": self.prompts.answer,
             "frames": self.frames,
             "max_pixels": self.max_pixels,
@@ -64,6 +70,7 @@ def aligned_model(run: Run) -> AskedModel:
             "run": content_digest(run.folder / ADAPTER),
             "base": run.fingerprint,
             "precision": [run.base.dtype, run.base.nf4],
+            "thought_tokens": run.base.thought_tokens,
         },
         load=lambda: load_aligned(run),
         prompts=run.prompts,
@@ -84,6 +91,7 @@ def base_model(settings: BaseSettings, frames: int, max_pixels: int | None, max_
             # A checkpoint of the hub may not be in the cache yet, so its name counts.
             "base": (weights_digest(str(folder)) if folder.is_dir() else None) or settings.path,
             "precision": [settings.dtype, settings.nf4],
+            "thought_tokens": settings.thought_tokens,
         },
         load=lambda: load_plain(settings, frames),
         prompts=PRESETS["world" if embedded else "videosavi-2"],
@@ -109,25 +117,47 @@ def predict(
 
     A row has id, video, question and reply, and base_reply with `both`: the reply with the adapter off. For a clip that
     can't be decoded the replies are null and `error` says why. Clips come in the order in which the questions name
-    them. A call that was killed is continued after its last whole batch, and then gives the same bytes.
+    them. A call that was killed is continued after its last whole batch, and then gives the same bytes. Several
+    processes share the batches, which are those of a single process; the first writes the file.
     Raises SaviError for an output of other questions or another model, before the model is loaded.
     """
     groups = by_clip(questions)
-    with open_replies(output, asked.made_from(questions, both), groups, batch_clips) as replies:
-        failed = 0
-        yield Progress(replies.clips_done, len(groups), failed)
-        remaining = groups[replies.clips_done :]
-        if not remaining:
-            return
-        lm = asked.load()
-        paths = [group[0].clip.path for group in remaining]
-        decoding = decode_ahead(paths, asked.frames, asked.timeout, most_pixels=asked.max_pixels)
-        with closing(decoding):
-            for batch in chunks(remaining, batch_clips):
-                decoded = [next(decoding) for _ in batch]
-                replies.add(_rows(lm, asked, batch, decoded, both), len(batch))
-                failed += sum(isinstance(one, UndecodableClip) for one in decoded)
-                yield Progress(replies.clips_done, len(groups), failed)
+    with ExitStack() as stack:
+        written: list[ReplyFile] = []  # empty in all processes but the first
+
+        def begin() -> int:
+            made_from = asked.made_from(questions, both)
+            written.append(stack.enter_context(open_replies(output, made_from, groups, batch_clips)))
+            return written[0].clips_done
+
+        done, failed = from_rank_zero(begin, STAGE), 0
+        yield Progress(done, len(groups), failed)
+        batches = chunks(groups[done:], batch_clips)
+        for batch, (rows, bad) in zip(batches, _answered(asked, batches, both), strict=True):
+            for file in written:
+                file.add(rows, len(batch))
+            done, failed = done + len(batch), failed + bad
+            yield Progress(done, len(groups), failed)
+
+
+def _answered(
+    asked: AskedModel, batches: Sequence[Sequence[Sequence[Question]]], both: bool
+) -> Iterator[tuple[list[Row], int]]:
+    """The rows of each batch of clips, in order, and how many of its clips could not be decoded."""
+    if not batches:
+        return
+    loaded: list[VideoLM] = []
+    all_gather(lambda: loaded.append(asked.load()), STAGE)  # where one can't load it, all end
+    paths = [group[0].clip.path for batch in own_shard(batches) for group in batch]
+    decoding = decode_ahead(paths, asked.frames, asked.timeout, most_pixels=asked.max_pixels)
+
+    def answer(batch: Sequence[Sequence[Question]]) -> tuple[list[Row], int]:
+        decoded = [next(decoding) for _ in batch]
+        bad = sum(isinstance(one, UndecodableClip) for one in decoded)
+        return _rows(loaded[0], asked, batch, decoded, both), bad
+
+    with closing(decoding):
+        yield from shard_and_gather(batches, answer, STAGE)
 
 
 def _rows(

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from torch import distributed
 from tqdm import tqdm
 
-from savi.data.questions import read_questions
-from savi.distributed.failures import one_line
+from savi.data.questions import Question, read_questions
+from savi.distributed.failures import is_first, one_line
 from savi.errors import check_number
 from savi.evaluation.options import OneLineParser
 from savi.models.load import BaseSettings, load_known
 from savi.runs.commands import add_base, read_named
-from savi.runs.predict import AskedModel, aligned_model, base_model, predict
+from savi.runs.predict import AskedModel, Progress, aligned_model, base_model, predict
 from savi.types import SaviError
 
 DESCRIPTION = """Answer every question of a file about videos, greedily, with the model of a run or with a checkpoint
 without a run. The output has one row of JSON per question: id, video, question and reply; a clip that can't be decoded
 has error and no reply. Clips come in the order in which the questions name them, and each is read once. After a kill
-the same command continues the file, to the same bytes."""
+the same command continues the file, to the same bytes. Several processes share the clips under torchrun: `torchrun
+--nproc_per_node 2 -m savi.cli predict ...`."""
 
 WITHOUT_RUN = {"frames": 32, "max_pixels": None, "max_new_tokens": 64, "dtype": None, "nf4": False}
 """Options for a checkpoint without a run, with their defaults: a run has its own."""
@@ -33,26 +37,48 @@ WITHOUT_RUN = {"frames": 32, "max_pixels": None, "max_new_tokens": 64, "dtype": 
 def predict_file(arguments: Sequence[str]) -> None:
     """The command. Raises SaviError for a user's mistake."""
     given = _parser().parse_args(arguments)
-    check_number("--batch-clips", given.batch_clips, least=1)
-    questions = read_questions(given.questions)
-    if given.output.is_dir() or given.output.resolve() == given.questions.resolve():
-        raise SaviError(f"--output {given.output}: name a file of its own for the replies")
     transformers.utils.logging.disable_progress_bar()
-    with one_line():
-        asked = _asked(given)
-        try:
-            batches = predict(asked, questions, given.output, both=given.both, batch_clips=given.batch_clips)
-            progress = next(batches)
-            with tqdm(total=progress.total, initial=progress.done, desc="replies", unit="clip", mininterval=0.5) as bar:
-                for progress in batches:
-                    bar.update(progress.done - bar.n)
-        except torch.OutOfMemoryError:
-            raise SaviError(
-                f"the GPU's memory is full; the same command with --batch-clips below {given.batch_clips} continues "
-                "the file"
-            ) from None
-    failed = f"; {progress.failed} of the clips could not be decoded, see `error`" if progress.failed else ""
-    print(f"{len(questions)} rows about {progress.total} clips are in {given.output}{failed}")
+    with one_line(), _processes():
+        check_number("--batch-clips", given.batch_clips, least=1)
+        questions = read_questions(given.questions)
+        if given.output.is_dir() or given.output.resolve() == given.questions.resolve():
+            raise SaviError(f"--output {given.output}: name a file of its own for the replies")
+        progress = _write(given, questions)
+        if is_first():
+            failed = f"; {progress.failed} of the clips could not be decoded, see `error`" if progress.failed else ""
+            print(f"{len(questions)} rows about {progress.total} clips are in {given.output}{failed}")
+
+
+def _write(given: Namespace, questions: Sequence[Question]) -> Progress:
+    """Predict under a bar of clips, on standard error."""
+    try:
+        batches = predict(_asked(given), questions, given.output, both=given.both, batch_clips=given.batch_clips)
+        progress = next(batches)
+        bar = tqdm(total=progress.total, initial=progress.done, desc="replies", unit="clip", disable=not is_first())
+        with bar:
+            for progress in batches:
+                bar.update(progress.done - bar.n)
+    except torch.OutOfMemoryError:
+        raise SaviError(
+            f"the GPU's memory is full; the same command with --batch-clips below {given.batch_clips} continues the "
+            "file"
+        ) from None
+    return progress
+
+
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Meet the other processes that torchrun has started, each with a GPU of its own if there are any."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
 
 
 def _parser() -> OneLineParser:
