@@ -116,6 +116,20 @@ def test_pairs_in_a_folder_are_kept_and_not_built_twice(
         model.pairs(clips, first_round)
 
 
+def test_scores_and_pairs_are_made_as_the_readme_says(
+    first_round: Path, video: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = (DEMO.parents[1] / "README.md").read_text().split("```python\n")[2].partition("```")[0]
+    model = savi.load_run(first_round)
+    capsys.readouterr()
+    code = code.replace("clip.mp4", str(video)).replace("videos", str(manifest))
+    exec(code, {"model": model})  # noqa: S102 (the page's own lines)
+    scores, counts = capsys.readouterr().out.splitlines()
+    assert json.loads(scores) == model.score(video, "what happens first ?", ["a square moves", "a circle moves"])
+    built = model.pairs(manifest)
+    assert counts == f"{len(built.pairs)} {built.counts}"
+
+
 def test_a_method_makes_the_pairs_that_the_run_names_or_that_is_given(first_round: Path, manifest: Path) -> None:
     model = savi.load_run(first_round)
     given = model.pairs(manifest, method=BestOfN(samples=3))
