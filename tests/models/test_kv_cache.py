@@ -12,9 +12,11 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import DynamicCache
 
 from savi.models.family import ClipPrefix
+from savi.models.generate import continue_branches
 from savi.models.kv_cache import KVCache, cache_name, fill_kv_cache
 from savi.models.score import position_ids
 from savi.models.video_lm import VideoLM
+from savi.types import Sampling
 from tests.miniatures import build_lm
 
 LENGTHS = (300, 310, 300, 320, 310, 300, 305, 320)
@@ -77,3 +79,28 @@ def test_every_clip_keeps_what_the_decoder_computes_of_it_alone_to_the_bit(
             for kept, computed in ((ours.keys, theirs.keys), (ours.values, theirs.values)):
                 assert torch.equal(kept[clip, :, : len(one)], computed[0])
                 assert not kept[clip, :, len(one) :].any()
+
+
+@pytest.mark.parametrize("owners", [list(range(16)), list(range(15)), list(range(8))])
+def test_a_turn_holds_at_most_half_of_the_prefixes_again(lm: VideoLM, owners: list[int]) -> None:
+    """Clips whose branches end leave the batch one after the other; a turn may have no branch of some clips."""
+    prefixes = [prefix(lm, 1000, seed) for seed in range(16)]
+    cache = fill_kv_cache(lm.model, lm.family, prefixes)
+    whole = bytes_of(cache)
+    ends = frozenset(range(0, lm.model.get_output_embeddings().weight.shape[0], 3))
+
+    def write() -> object:
+        return continue_branches(
+            lm.model,
+            lm.family,
+            cache,
+            owners,
+            [[5, 6, 7]] * len(owners),
+            range(len(owners)),
+            Sampling(temperature=1.0, max_new_tokens=12),
+            ends,
+            torch.tensor(lm.chat.banned_ids),
+        )
+
+    write()  # the prefixes' own layers have their room now
+    assert most_bytes(write) < 0.9 * whole

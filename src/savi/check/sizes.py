@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
+from statistics import NormalDist
 
 import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
+from savi.models.family import TOKENS_AT_ONCE
 from savi.models.load import KnownBase
 
 GB = 1e9
 QUESTIONS, PROMPT, RESPONSE = 6, 60, 100  # a clip's pairs; tokens of a prompt and of a response
 BRANCH = 400  # tokens of the longest turn, its prompt with all that it quotes and its reply
-TURNS = 150 + 100 + 200 + 100  # tokens written one after the other: question, answer, critique, revision
+TURNS = ((100, 160), (60, 96), (150, 224), (60, 96))
+"""Tokens of a reply, on average and at most: question, answer, critique, revision.
+
+The average is what the prompts ask for, at four tokens for three English words: three questions of up to 25 words, two
+sentences, 100 words and a verdict, two sentences. The most is max_new_tokens in experiments/qlora.yaml."""
+SPREAD = 0.3
+"""Standard deviation of the logarithm of a reply's length around its average: an assumption. With it, one reply in 20
+is 1.6 times as long as the average."""
 RANK = 16
 CHAIN = 8  # data.generation_batch_clips
 
@@ -24,6 +34,7 @@ class Size:
 
     linear, rest: billions of weights in the decoder's linear layers, and elsewhere. width, ffn, layers, vocabulary: of
     the decoder. heads_width, kv_width: heads and key-value heads times their width. tokens: of the clip's prefix.
+    deep: how many decoder layers get visual features of their own (DeepStack).
     """
 
     name: str
@@ -36,6 +47,7 @@ class Size:
     kv_width: int
     vocabulary: int
     tokens: int
+    deep: int = 0
 
     @property
     def packed(self) -> int:
@@ -62,11 +74,28 @@ class Size:
         mask = 3 * branches * self.packed
         copied = 2 * 2 * self.packed * self.heads_width  # keys and values, once for each query head
         row = self.packed * (2 * self.layers * self.width + layer) + mask + copied
-        return clips * row + 16 * 1024 * self.vocabulary
+        return self.prefixes(clips) + clips * row + 16 * 1024 * self.vocabulary
+
+    def prefixes(self, clips: int) -> float:
+        """What the vision tower has made of the clips, in 2 bytes: embeddings, and features of DeepStack."""
+        return clips * 2 * self.tokens * self.width * (1 + self.deep)
+
+    def keys_and_values(self, clips: int, tokens: int) -> float:
+        """Of so many clips with so many tokens each, in 2 bytes."""
+        return clips * tokens * 4 * self.kv_width * self.layers
 
     def writing(self, clips: int) -> float:
-        """Keys and values in 2 bytes each: of the prefix, and of the branches that share it."""
-        return clips * 4 * self.kv_width * self.layers * (self.tokens + QUESTIONS * BRANCH)
+        """The larger of two: reading the prefixes, and writing behind them.
+
+        Keys and values of a prefix are held once (tests/models/test_kv_cache.py counts the bytes). Reading also has one
+        pass of at most TOKENS_AT_ONCE tokens without gradients, whose layer at work holds some three times ffn and six
+        times width per token. Writing has six branches of each clip. Once half of the clips are done, it has a copy of
+        the other half too, because the next turn needs the prefixes as they were.
+        """
+        at_once = max(1, min(clips, TOKENS_AT_ONCE // self.tokens)) * self.tokens
+        read = self.keys_and_values(clips, self.tokens) + at_once * 2 * (3 * self.ffn + 6 * self.width)
+        written = self.keys_and_values(clips + clips // 2, self.tokens + QUESTIONS * BRANCH)
+        return self.prefixes(clips) + max(read, written)
 
     def unseen(self, tokens: int) -> float:
         """The share of a pass's operations that a mask by blocks could save: pairs of branch tokens that don't see
@@ -85,10 +114,21 @@ class Size:
 
     def hours(self, clips: int) -> float:
         """A round over 4,000 clips: 40 ms a written token (of all branches of the chain's clips at once), 100 TFLOP/s
-        for what is read.
+        for what is read. A turn lasts as long as its longest branch.
         """
+        written = sum(longest(average, most, clips * QUESTIONS) for average, most in TURNS)
         read = 2 * GB * self.linear * (2 * self.tokens + 4 * self.packed)
-        return 4000 * (TURNS * 0.04 / clips + read / 100e12) / 3600
+        return 4000 * (written * 0.04 / clips + read / 100e12) / 3600
+
+
+def longest(average: float, most: int, branches: int) -> float:
+    """Tokens of the longest of some replies, whose lengths are taken to be lognormal (see SPREAD).
+
+    The largest of n normal values is expected near the quantile (n - 0.375) / (n + 0.25) (Blom 1958): of 48 replies,
+    one is 1.86 times as long as the average, unless `most` cuts it off.
+    """
+    deviations = NormalDist().inv_cdf((branches - 0.375) / (branches + 0.25))
+    return min(most, average * exp(SPREAD * deviations - SPREAD**2 / 2))
 
 
 CARDS = (24, 40, 80)
@@ -129,4 +169,5 @@ def size_of(known: KnownBase, tokens: int) -> Size:
         kv_width=widest("k_proj", text.hidden_size),
         vocabulary=text.vocab_size,
         tokens=tokens,
+        deep=len(getattr(getattr(known.config, "vision_config", None), "deepstack_visual_indexes", None) or ()),
     )

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family
-from savi.models.kv_cache import KVCache, cache_name, chosen_clips, require_evaluation_mode
+from savi.models.kv_cache import KVCache, cache_name, keep_clips, require_evaluation_mode
 from savi.models.levels import kept_levels, masks
 from savi.models.score import position_ids
 from savi.models.sharing import Continuation
@@ -97,6 +97,8 @@ class _Growth:
         self.prompts = prompts
         self.prefixes = prefixes
         self.owners = sorted(set(clips))
+        if len(self.owners) * 2 > len(prefixes.lengths):  # to copy most of the prefixes would nearly double them
+            self.owners = list(range(len(prefixes.lengths)))
         branches = [[branch for branch, clip in enumerate(clips) if clip == owner] for owner in self.owners]
         most = max(len(own) for own in branches)
         self.slots = torch.tensor([[*own, *[-1] * (most - len(own))] for own in branches])
@@ -171,7 +173,9 @@ class _Growth:
 
     def _keep_clips(self, clips: Tensor) -> None:
         """Continue with some of the clips, in a cache of their own: the next turn needs the prefixes as they are."""
-        self.cache = chosen_clips(self.cache, clips.to(self.device))
+        if self.cache is self.prefixes.cache:
+            self.cache = Cache(layers=list(self.cache.layers))
+        keep_clips(self.cache, clips.to(self.device))
 
     def _keep(self, *index: Tensor) -> None:
         self.visible, self.positions = self.visible[index], self.positions[index]

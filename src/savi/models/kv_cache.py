@@ -109,14 +109,11 @@ def held(cache: Cache) -> int:
     return max(layer.get_seq_length() for layer in cache.layers)
 
 
-def chosen_clips(cache: Cache, clips: Tensor) -> Cache:
-    """A cache of its own for some of the clips, int64 (n,)."""
-    return Cache(
-        layers=[
-            GrowingLayer(layer.keys[clips], layer.values[clips]) if layer.is_initialized else layer
-            for layer in cache.layers
-        ]
-    )
+def keep_clips(cache: Cache, clips: Tensor) -> None:
+    """Copy some of the clips, int64 (n,), and let go of the others layer by layer."""
+    for index, layer in enumerate(cache.layers):
+        if layer.is_initialized:
+            cache.layers[index] = GrowingLayer(layer.keys[clips], layer.values[clips])
 
 
 def cache_name(decoder: PreTrainedModel) -> str:

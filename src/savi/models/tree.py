@@ -71,8 +71,8 @@ def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
             response_count += 1
         blocks.append((prompt, tuple(responses)))
     return Tree(
-        ids=torch.tensor(ids),
-        offsets=torch.tensor(offsets),
+        ids=torch.tensor(ids, dtype=torch.int64),
+        offsets=torch.tensor(offsets, dtype=torch.int64),
         visible=_ancestors(len(ids), blocks),
         sources=torch.tensor(sources),
         targets=torch.tensor(targets),
