@@ -224,7 +224,8 @@ def _more(study: Study, figures: dict[str, str]) -> list[str]:
                 prose(
                     "The tables above are of runs with the filters that savi had before those for real replies "
                     "(`experiments/earlier_filters.yaml`). What do today's change? Both columns are of the same base "
-                    "and the same seeds. A single base has no interval over bases.",
+                    "and the same seeds, and may be of different kinds of CPU, which differ as seeds do. A single base "
+                    "has no interval over bases.",
                 ),
                 tables.filtered(study),
                 command(study, FILTERED),
