@@ -256,6 +256,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
         "path": "world",
         "dtype": "float32",
         "nf4": True,
+        "thought_tokens": None,
         "gradient_checkpointing": False,
         "trust_remote_code": False,
     }

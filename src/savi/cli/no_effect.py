@@ -53,6 +53,7 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen
+    chosen = {key: value for key, value in chosen.items() if value is not None}  # null asks for nothing
     for (setting, value), without in NO_EFFECT.items():
         if given.get(setting) != value:
             continue
