@@ -121,7 +121,7 @@ def side_of(visual_tokens: int) -> int:
 
 
 def settings(shape: Shape, folder: Path, checkpointing: bool) -> BaseSettings:
-    return BaseSettings(str(folder), shape.dtype, shape.nf4, checkpointing)
+    return BaseSettings(str(folder), shape.dtype, shape.nf4, gradient_checkpointing=checkpointing)
 
 
 def load(
