@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 
 from savi.cli import main
-from savi.critique.filters import SAMPLES_DISAGREE
-from savi.methods import SelfConsistency
+from savi.critique.critics import CriticSettings
+from savi.critique.filters import SAMPLES_DISAGREE, FilterSettings
+from savi.critique.settings import ChainSettings
+from savi.methods import BestOfN, Round, SelfConsistency
 from savi.methods.samples import Sampled
+from savi.prompts.templates import PromptSettings
 from savi.training.self_critique import SelfCritique
+from tests.critique.test_chain import ScriptedModel
 from tests.test_cli import complaint
 
 ROOT = Path(__file__).parent.parent
@@ -111,3 +115,12 @@ def test_the_majority_is_preferred_over_the_outlier() -> None:
     assert (found.chosen, found.rejected, found.filtered_by) == ("red", "blue", None)
     split = method._choose("what color is it ?", Sampled("?", ("red", "blue", "green", "red", "white"), ()))
     assert split.filtered_by == SAMPLES_DISAGREE
+
+
+def test_a_critic_that_an_extended_file_names_is_left_out() -> None:
+    chain = ChainSettings(critic=CriticSettings(kind="text"), decoding="alike", preference="random")
+    prompts = PromptSettings(preset="world").build()
+    maker: Any = BestOfN().maker(
+        Round(ScriptedModel(lambda _, __: ""), prompts, chain, FilterSettings(), run_seed=0, index=0)
+    )
+    assert (maker.settings.critic, maker.settings.preference) == (CriticSettings(), "random")

@@ -97,7 +97,7 @@ def test_a_type_whose_processor_alone_knows_videos_is_taken(tmp_path: Path) -> N
 def test_an_unknown_family_whose_decoder_takes_more_reads_its_clips_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost without a word."""
+    """Qwen3-VL taken as unknown: without its own record, DeepStack's features would be lost silently."""
     monkeypatch.delitem(FAMILIES, "qwen3_vl")
     with pytest.warns(UserWarning, match="no family for 'qwen3_vl'"):
         lm = build_lm(build_qwen3_vl(tmp_path))

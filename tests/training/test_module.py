@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.types import PreferencePair, SaviError
 from tests.miniatures import noise_clip
+from tests.models.stand_ins import OPEN_THOUGHT, stand_in
 from tools.tiny_models import build_gemma4, build_qwen2_5_vl, build_qwen3_5
 
 CLIPS = [noise_clip(index, *size) for index, size in enumerate([(64, 64), (40, 90), (64, 64), (90, 40)])]
@@ -203,3 +205,10 @@ def test_a_start_says_how_the_model_shares_a_clip(
     with caplog.at_level("INFO"):
         build_module(build(tmp_path))
     assert sum(message.startswith(line) for message in caplog.messages) == 1
+
+
+def test_a_second_checkpoint_is_not_asked_to_think_as_the_first_is(random_base: Path, tmp_path: Path) -> None:
+    first = stand_in(random_base, tmp_path / "thinking", OPEN_THOUGHT, tokens=("<think>", "</think>"))
+    module = build_module(first)
+    module.base_settings = replace(module.base_settings, thought_tokens=4)
+    assert module.load_another(str(random_base)).thought_tokens == 0

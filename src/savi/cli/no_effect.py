@@ -27,18 +27,14 @@ NO_EFFECT = {
 }
 """By a setting and its value: other settings, each with the reason why they change nothing."""
 
-
 OF_THE_CHAIN = {
     **dict.fromkeys(CHECK, "there is no readiness check"),
     **dict.fromkeys(
-        [
-            *(
-                f"model.chain.{name}"
-                for name in ("critic", "chosen_source", "preference", "decoding", "answer_samples")
-            ),
-            *(f"model.chain.{name}" for name in ("critique", "revision")),
-            *(f"model.filters.{name}" for name in ("answer_approved", "cut_critiques")),
-        ],
+        (
+            *("model.chain.critic", "model.chain.critique", "model.chain.revision", "model.chain.chosen_source"),
+            *("model.chain.decoding", "model.chain.answer_samples"),
+            *("model.filters.answer_approved", "model.filters.cut_critiques"),
+        ),
         "the method answers instead of the critique chain",
     ),
 }

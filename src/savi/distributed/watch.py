@@ -36,7 +36,7 @@ class Watch:
     """The connections of one process: to the first one, or in the first one to all others.
 
     All processes make it together, after they have met. Each says `done` or `fail` before it ends. One that ends
-    without a word has died, and the others end with exit code 2.
+    without saying so has died, and the others end with exit code 2.
     """
 
     def __init__(self, rank: int, processes: int) -> None:

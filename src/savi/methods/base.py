@@ -13,6 +13,7 @@ from typing import Any
 
 from savi.critique.builder import PairMaker
 from savi.critique.chain import CritiqueChain
+from savi.critique.critics import CriticSettings
 from savi.critique.filters import FilterSettings, filter_reply
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
@@ -87,7 +88,8 @@ class _QuestionMaker(CritiqueChain):
     """The chain up to its questions, and from its pairs on; between the two a method responds."""
 
     def __init__(self, method: QuestionMethod, round: Round) -> None:
-        settings = replace(round.chain, chosen_source="sample")
+        # An experiment file that others extend may name a critic: nobody criticizes here.
+        settings = replace(round.chain, chosen_source="sample", critic=CriticSettings(), decoding="own")
         super().__init__(round.model, round.prompts, settings, round.filters, round.run_seed, round.index)
         self._method = method
         self._round = round

@@ -102,7 +102,8 @@ class AlignedModel(LightningModule):
 
     def load_another(self, path: str) -> VideoLM:
         """A second checkpoint, in the precision and on the device of the first. Its adapter changes nothing."""
-        settings = replace(self.base_settings, path=path, gradient_checkpointing=False)
+        # Whether it thinks is its own affair, whatever the first one is asked.
+        settings = replace(self.base_settings, path=path, gradient_checkpointing=False, thought_tokens=None)
         loaded = load_base(settings, self.frames)
         adapted = attach_lora(loaded.model, loaded.family, self.lora_settings)
         adapted.to(self.video_lm.device)
