@@ -31,6 +31,7 @@ from savi.training.module import SelfAlignment
 from savi.training.self_critique import SelfCritique
 from savi.world import BASE
 from tests.real_videos import real_videos
+from tests.refusals import refusal
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
@@ -52,16 +53,6 @@ def savi(command: str, runs: Path | str, *more: str) -> None:
 def fit(runs: Path | str, rounds: int, *more: str) -> Path:
     savi("fit", runs, f"--trainer.max_epochs={rounds}", *more)
     return Path(runs) / "demo" / "version_0"
-
-
-def refusal(call: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a command is refused with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        call()
-    assert stop.value.code == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
-    return line
 
 
 def rounds_of(run: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from savi.critique.reference_logps import FOLDER
 from savi.models.session import VideoLMSession
 from savi.training.module import SelfAlignment
 from savi.world.clips import training_clips
+from tests.refusals import refusal
 from tools.pair_shapes import SHAPES, Said, swift, trl, trl_plain, write_lines
 
 PAIRS = Path(__file__).parents[2] / "experiments" / "pairs.yaml"
@@ -61,16 +62,6 @@ def fit(file: Path | str, runs: Path, *more: str) -> Path:
     small = ["--data.benchmark=null", "--data.pairs_per_step=4", "--trainer.enable_progress_bar=false"]
     main(["fit", f"--config={PAIRS}", f"--data.pairs={file}", f"--runs={runs}", *small, *more])
     return max((runs / "pairs").iterdir(), key=lambda run: run.stat().st_mtime)
-
-
-def refusal(call: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a command is refused with."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        call()
-    assert stop.value.code == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
-    return line
 
 
 def column(run: Path, name: str = "loss") -> list[float]:

@@ -37,30 +37,27 @@ EXPERTS = {
 }
 
 
-def build_glm4v(folder: Path, seed: int = 0) -> Path:
-    """Write a random GLM-4.1V of some 200,000 weights to a folder."""
-    tokenizer = glm_tokenizer()
-    config = hf.Glm4vConfig(**_config(tokenizer))
-    processor = hf.Glm4vProcessor(
+def _processor(tokenizer: hf.PreTrainedTokenizerBase) -> hf.Glm4vProcessor:
+    return hf.Glm4vProcessor(
         image_processor=hf.Glm4vImageProcessor(size=SIZE),
         tokenizer=tokenizer,
         video_processor=hf.Glm4vVideoProcessor(size=SIZE, do_sample_frames=False),
         chat_template=CHAT_TEMPLATE,
     )
-    return write(folder, lambda: hf.Glm4vForConditionalGeneration(config), processor, seed)
+
+
+def build_glm4v(folder: Path, seed: int = 0) -> Path:
+    """Write a random GLM-4.1V of some 200,000 weights to a folder."""
+    tokenizer = glm_tokenizer()
+    config = hf.Glm4vConfig(**_config(tokenizer))
+    return write(folder, lambda: hf.Glm4vForConditionalGeneration(config), _processor(tokenizer), seed)
 
 
 def build_glm4v_moe(folder: Path, seed: int = 0) -> Path:
     """Write a random GLM-4.5V with four experts in the second of two layers to a folder."""
     tokenizer = glm_tokenizer()
     config = hf.Glm4vMoeConfig(**_config(tokenizer, head_dim=16, attention_bias=True, **EXPERTS))
-    processor = hf.Glm4vProcessor(
-        image_processor=hf.Glm4vImageProcessor(size=SIZE),
-        tokenizer=tokenizer,
-        video_processor=hf.Glm4vVideoProcessor(size=SIZE, do_sample_frames=False),
-        chat_template=CHAT_TEMPLATE,
-    )
-    return write(folder, lambda: hf.Glm4vMoeForConditionalGeneration(config), processor, seed)
+    return write(folder, lambda: hf.Glm4vMoeForConditionalGeneration(config), _processor(tokenizer), seed)
 
 
 def build_glm46v(folder: Path, seed: int = 0) -> Path:
