@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import transformers
@@ -41,10 +42,7 @@ def check_checkpoint(arguments: Sequence[str]) -> None:
     if given.frames < 1:
         raise SaviError(f"check: --frames must be at least 1, not {given.frames}")
     settings = BaseSettings(given.checkpoint, given.dtype, given.nf4, trust_remote_code=given.trust_remote_code)
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft's question
-    with one_line():
+    with one_line(), _quiet():
         findings = list(check_files(settings, given.frames, height, width))
         if given.weights and all(one.passed is not False for one in findings):
             try:
@@ -62,3 +60,18 @@ def _size(text: str) -> tuple[int, int]:
     if not (x and width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise SaviError(f"check: --size {text}: write it as 640x360")
     return int(width), int(height)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Only findings are printed: what transformers and peft say while they load is of no use here."""
+    logging = transformers.utils.logging
+    before = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
+            yield
+    finally:
+        logging.set_verbosity(before)
