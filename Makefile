@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 EXP ?= demo
 ARGS ?=
 RESUME ?=
+# Processes that share the tests, by files: each takes some 3 GB.
+JOBS ?= 2
 BENCH ?=
 BENCHMARKS ?= benchmarks
 # bases/1 would be the shipped one again.
@@ -27,6 +29,7 @@ help: ## Explain the targets (this text)
 	@echo "  BASES='world bases/2' the study's base models (default: the shipped one and bases/[1-9]*)"
 	@echo "  OTHERS='bases/weak-1' bases of other kinds, for the tables of sizes and guards (default: those in bases/)"
 	@echo "  QUICK=1             make paper in some 5 minutes: one base, one seed; its page goes to lightning_logs/paper_quick"
+	@echo "  JOBS=4              processes that share the tests (default: 2)"
 	@echo "  RESUME=1            resume the experiment's last run where it stopped"
 	@echo "  BENCH=a,b           files of experiments/eval; BENCHMARKS=folder holds their data; CKPT=null takes the base"
 
@@ -69,15 +72,15 @@ samples: $(READY) ## Write small made-up sets in the shape of every benchmark: m
 	@$(BIN)/python -m tools.make_samples $(BENCHMARKS)
 
 test: lint ## Lint, types, and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-newest: ## The suite on the newest versions that pyproject.toml allows, in .venv-newest: make test-newest [ARGS='-x']
 	$(call install,.venv-newest,$(PYTHON),)
-	@.venv-newest/bin/python -m pytest $(ARGS)
+	@.venv-newest/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 	$(call versions,.venv-newest)
 
 test-oldest: .venv-oldest/.ready ## The suite on the lowest versions that it allows, in .venv-oldest, with Python 3.11
-	@.venv-oldest/bin/python -m pytest $(ARGS)
+	@.venv-oldest/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 	$(call versions,.venv-oldest)
 
 .venv-oldest/.ready: pyproject.toml constraints/oldest.txt

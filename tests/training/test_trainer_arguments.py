@@ -80,7 +80,7 @@ def build_module() -> SelfAlignment:
         ({"plugins": DoublePrecision()}, "model.base.dtype"),
         ({"callbacks": StochasticWeightAveraging(0.1)}, "average"),
     ],
-    ids=str,
+    ids=lambda value: ", ".join(value) if isinstance(value, dict) else value,  # an object's text has its address
 )
 def test_a_deviation_is_refused_before_anything_expensive(given: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(SaviError, match=said):
