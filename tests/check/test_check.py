@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from savi.cli import main
@@ -64,6 +65,18 @@ def test_a_broken_copy_fails_where_it_is_broken(
     assert findings.keys() == {failed}
     assert findings[failed][0] is False
     assert says in findings[failed][1]
+
+
+def test_a_hub_name_without_a_network_says_to_download_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SystemExit):
+        main(["check", "nobody/nothing"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "no download of that name, and HF_HUB_OFFLINE is set" in lines[1]
+    assert "→ run `hf download nobody/nothing` where there is a network" in lines[2]
+    assert "compare the folder" not in "".join(lines)
 
 
 def test_broken_weights_fail_after_all_else_has_passed(

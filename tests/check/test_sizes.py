@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,22 @@ def test_a_cache_and_its_prefixes_have_the_bytes_that_are_computed(model_type: s
     assert held == 2 * size.keys_and_values(2, cache.width)  # the miniature computes in 4 bytes
     features = sum(one.embeds.nbytes + (0 if one.deep is None else one.deep.nbytes) for one in prefixes)
     assert features == 2 * size.prefixes(2)
+
+
+def test_recurrent_layers_have_states_in_place_of_keys(tmp_path: Path) -> None:
+    folder = MINIATURES["qwen3_5"](tmp_path / "base")
+    lm = build_lm(folder)
+    clips, frames = zip(noise_clip(0), noise_clip(1), strict=True)
+    cache = fill_kv_cache(lm.model, lm.family, lm.encode(clips, frames).read.prefixes)
+    size = size_of(load_known(BaseSettings(path=str(folder))), cache.width)
+    kept = [layer for layer in cache.cache.layers if layer.is_initialized]
+    assert 0 < len(kept) < size.layers
+    assert sum(layer.keys.nbytes + layer.values.nbytes for layer in kept) == 2 * size.keys_and_values(2, cache.width)
+    # The miniature's columns have 4 bytes, and memories have them in every precision.
+    held = sum(state.columns.nbytes // 2 + state.memory.nbytes for state in cache.states.values())
+    assert held == 2 * size.states
+    without = replace(size, states=0)
+    assert size.writing(2) - without.writing(2) == 2 * size.states * (1 + QUESTIONS)
 
 
 def test_the_longest_of_a_turns_branches_is_that_of_sampled_lengths() -> None:

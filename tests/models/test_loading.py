@@ -7,8 +7,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
-from transformers import AutoProcessor
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+from transformers import AutoConfig, AutoProcessor
 
 from savi.errors import SaviError
 from savi.models.load import BaseSettings, load_base, load_known
@@ -66,6 +68,35 @@ def test_a_damaged_file_is_one_line(
         load_base(BaseSettings(path=str(folder)))
     assert "\n" not in str(refusal.value)
     assert str(refusal.value).startswith("model.base.path")
+
+
+def refused(status: int) -> httpx.Response:
+    return httpx.Response(status, request=httpx.Request("GET", "https://hub/a/b"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        (GatedRepoError("403", response=refused(403)), r"accept its terms on .*/a/b, then run `hf auth login`$"),
+        (RepositoryNotFoundError("404", response=refused(404)), r"the hub has no such checkpoint: .*spelling"),
+        (LocalEntryNotFoundError("no network"), r"run `hf download a/b` where there is a network, or give a folder"),
+        (ValueError("a damaged file"), r"could not be read: a damaged file$"),
+    ],
+)
+def test_a_name_of_the_hub_that_cannot_be_had_says_what_to_do(
+    cause: Exception, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        try:
+            raise cause
+        except Exception as error:
+            # As transformers does, whose own words end at a line break.
+            raise OSError(f"{error}\nand more") from error
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", unreachable)
+    with pytest.raises(SaviError, match=says) as refusal:
+        load_known(BaseSettings(path="a/b"))
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_name_with_code_of_its_own_hints_at_the_converted_checkpoint(random_base: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from savi.runs import plain
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 from savi.world import BASE
+from tests.models.stand_ins import UNASKED, stand_in
 from tests.video.footage import film
 from tools.tiny_models import build_qwen2_5_vl
 
@@ -75,6 +76,24 @@ def test_an_adapter_answers_without_savi_as_it_does_with_it(
     assert config["peft_type"] == "LORA"
     assert config["base_model_name_or_path"] == "base"
     assert answered_without_savi(tmp_path, video) == replies["aligned"]
+
+
+def test_an_export_closes_a_thought_that_its_template_does_not_open(
+    run: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thinking = tmp_path / "run"
+    shutil.copytree(run, thinking)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["base"]["path"] = str(stand_in(BASE, tmp_path / "base", UNASKED))
+    (thinking / "config.yaml").write_text(yaml.safe_dump(config))
+    reply = asked(thinking, video, capsys)["aligned"]
+    main(["export", str(thinking), f"--to={tmp_path / 'out'}"])
+    monkeypatch.setattr(plain, "HERE", tmp_path / "out")
+    capsys.readouterr()
+    plain.main(str(video), QUESTION)
+    assert capsys.readouterr().out.strip() == reply
+    settings = json.loads((tmp_path / "out" / "ask.json").read_text())
+    assert settings["no_thought"] == "<think>\n\n</think>\n\n"
 
 
 def test_a_merged_model_is_the_base_plus_the_adapter(

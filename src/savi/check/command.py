@@ -10,8 +10,8 @@ from importlib.metadata import version
 
 import transformers
 
-from savi.check.files import check_files
-from savi.check.report import Finding, as_json, as_text
+from savi.check.files import check_files, refused
+from savi.check.report import as_json, as_text
 from savi.check.weights import check_weights
 from savi.distributed.failures import one_line
 from savi.errors import SaviError
@@ -19,7 +19,6 @@ from savi.evaluation.options import OneLineParser
 from savi.models.load import BaseSettings
 
 PACKAGES = ("savi", "torch", "transformers", "peft", "bitsandbytes")
-WEIGHTS_REMEDY = "compare the folder with the checkpoint's page; a download may be incomplete"
 
 
 def check_checkpoint(arguments: Sequence[str]) -> None:
@@ -48,7 +47,7 @@ def check_checkpoint(arguments: Sequence[str]) -> None:
             try:
                 findings += check_weights(settings, min(given.frames, 8), 64, 64)
             except SaviError as error:
-                findings.append(Finding("weights", False, str(error).removeprefix("model.base.path: "), WEIGHTS_REMEDY))
+                findings.append(refused("weights", error))
     versions = {name: version(name) for name in PACKAGES}
     print(as_json(given.checkpoint, versions, findings) if given.json else as_text(given.checkpoint, findings))
     if any(finding.passed is False for finding in findings):

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import torch
-from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from savi.check.report import Finding
 from savi.check.sizes import CARDS, CHAIN, GB, most_clips, size_of
 from savi.errors import SaviError
 from savi.models.adapters import LoraSettings, attach_lora
-from savi.models.chat import Chat
+from savi.models.hub import NotHereError
 from savi.models.load import BaseSettings, KnownBase, load_known
 from savi.models.prefix import layout
 from savi.models.template import ChatTemplate, user
@@ -32,7 +32,7 @@ def check_files(settings: BaseSettings, frames: int, height: int, width: int) ->
             warnings.simplefilter("always", UserWarning)
             known = load_known(settings, frames)
     except SaviError as error:
-        yield Finding("files", False, str(error).removeprefix("model.base.path: "), REMEDY)
+        yield refused("files", error)
         return
     yield Finding("type", True, f"{known.config.model_type}, {type(known.processor).__name__}")
     yield from (Finding("note", None, str(one.message)) for one in warned if one.category is UserWarning)
@@ -46,6 +46,12 @@ def check_files(settings: BaseSettings, frames: int, height: int, width: int) ->
     yield from _guarded("memory", lambda: memory(known, clip, nf4=settings.nf4))
 
 
+def refused(name: str, error: SaviError) -> Finding:
+    """A checkpoint whose files or weights can't be read."""
+    reason, remedy = (error.reason, error.remedy) if isinstance(error, NotHereError) else (str(error), REMEDY)
+    return Finding(name, False, reason.removeprefix("model.base.path: "), remedy)
+
+
 def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
     """A check that fails with an error has found something too."""
     try:
@@ -57,7 +63,7 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
 def _chat(known: KnownBase, template: ChatTemplate) -> Iterator[Finding]:
     before = template.render([user("?")], reply_starts=True).partition(known.family.video_token(known.processor))[0]
     yield Finding("before the video", None, repr(before) if before else "nothing")
-    chat = chat_of(known)
+    chat = known.chat
     yield Finding("end of a reply", True, f"{chat.end!r}, by {chat.end_from}")
     if not template.opens_thought:
         switched = "asked to leave it out" if "enable_thinking" in template.source else "none"
@@ -77,20 +83,11 @@ def _chat(known: KnownBase, template: ChatTemplate) -> Iterator[Finding]:
         yield Finding("further turns", None, "refused: pairs from files may hold one question and no conversation")
 
 
-def chat_of(known: KnownBase) -> Chat:
-    """The chat of a checkpoint whose weights aren't there."""
-    try:
-        generation = GenerationConfig.from_pretrained(known.path)
-    except OSError:
-        generation = GenerationConfig.from_model_config(known.config)
-    return Chat(known.processor, known.family, generation, rows=known.config.get_text_config().vocab_size)
-
-
 def prompt_ids(known: KnownBase, clip: Frames) -> Finding:
     """Whether a prompt behind the clip's tokens is what the processor writes of the whole chat, token by token."""
     if known.way.name == "plain":
         return Finding("prompt ids", True, "the processor's own: a clip is read anew for each prompt")
-    chat, family = chat_of(known), known.family
+    chat, family = known.chat, known.family
     empty = family.video_inputs(known.processor, chat.text(""), clip)["input_ids"][0]
     length, tail = layout(known.processor, family, chat.text(""), empty)
     for prompt in PROMPTS:
@@ -121,7 +118,7 @@ def tokens(known: KnownBase, clip: Frames) -> Finding:
 
 def prefix_tokens(known: KnownBase, clip: Frames) -> int:
     """Tokens of a clip, with all that comes before it."""
-    text = chat_of(known).text("")
+    text = known.chat.text("")
     return int(known.family.video_inputs(known.processor, text, clip)["input_ids"].shape[1])
 
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText
 
 from savi.models.family import TOKENS_AT_ONCE
 from savi.models.load import KnownBase
+from savi.models.states import state_bytes
 
 GB = 1e9
 QUESTIONS, PROMPT, RESPONSE = 6, 60, 100  # a clip's pairs; tokens of a prompt and of a response
@@ -34,7 +35,8 @@ class Size:
 
     linear, rest: billions of weights in the decoder's linear layers, and elsewhere. width, ffn, layers, vocabulary: of
     the decoder. heads_width, kv_width: heads and key-value heads times their width. tokens: of the clip's prefix.
-    deep: how many decoder layers get visual features of their own (DeepStack).
+    deep: how many decoder layers get visual features of their own (DeepStack). attending: decoder layers that keep keys
+    and values, None for all. states: bytes that the recurrent ones carry on for one row of tokens.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Size:
     vocabulary: int
     tokens: int
     deep: int = 0
+    attending: int | None = None
+    states: int = 0
 
     @property
     def packed(self) -> int:
@@ -82,7 +86,7 @@ class Size:
 
     def keys_and_values(self, clips: int, tokens: int) -> float:
         """Of so many clips with so many tokens each, in 2 bytes."""
-        return clips * tokens * 4 * self.kv_width * self.layers
+        return clips * tokens * 4 * self.kv_width * (self.layers if self.attending is None else self.attending)
 
     def writing(self, clips: int) -> float:
         """The larger of two: reading the prefixes, and writing behind them.
@@ -90,12 +94,14 @@ class Size:
         Keys and values of a prefix are held once (tests/models/test_kv_cache.py counts the bytes). Reading also has one
         pass of at most TOKENS_AT_ONCE tokens without gradients, whose layer at work holds some three times ffn and six
         times width per token. Writing has six branches of each clip. Once half of the clips are done, it has a copy of
-        the other half too, because the next turn needs the prefixes as they were.
+        the other half too, because the next turn needs the prefixes as they were. Recurrent layers have a state for
+        each clip, and in writing another one for each branch.
         """
         at_once = max(1, min(clips, TOKENS_AT_ONCE // self.tokens)) * self.tokens
         read = self.keys_and_values(clips, self.tokens) + at_once * 2 * (3 * self.ffn + 6 * self.width)
         written = self.keys_and_values(clips + clips // 2, self.tokens + QUESTIONS * BRANCH)
-        return self.prefixes(clips) + max(read, written)
+        states = clips * self.states
+        return self.prefixes(clips) + max(read + states, written + states * (1 + QUESTIONS))
 
     def unseen(self, tokens: int) -> float:
         """The share of a pass's operations that a mask by blocks could save: pairs of branch tokens that don't see
@@ -148,10 +154,9 @@ def size_of(known: KnownBase, tokens: int) -> Size:
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(known.config)
     text = known.config.get_text_config()
+    decoder = known.family.language_model(model)
     layers = [
-        (name.rpartition(".")[2], module)
-        for name, module in known.family.language_model(model).named_modules()
-        if isinstance(module, nn.Linear)
+        (name.rpartition(".")[2], module) for name, module in decoder.named_modules() if isinstance(module, nn.Linear)
     ]
 
     def widest(name: str, least: int) -> int:
@@ -170,4 +175,6 @@ def size_of(known: KnownBase, tokens: int) -> Size:
         vocabulary=text.vocab_size,
         tokens=tokens,
         deep=len(getattr(getattr(known.config, "vision_config", None), "deepstack_visual_indexes", None) or ()),
+        attending=sum(name == "k_proj" for name, _ in layers) or None,
+        states=state_bytes(decoder),
     )

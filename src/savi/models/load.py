@@ -15,6 +15,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
@@ -22,10 +23,12 @@ from transformers import (
 
 from savi.errors import SaviError, check_number
 from savi.models.attention import TREE_ATTENTION
+from savi.models.chat import Chat
 from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, refusal
-from savi.models.processors import first_line, load_processor, video_chat
+from savi.models.hub import unread
+from savi.models.processors import load_processor, video_chat
 from savi.models.states import hand_on_states
 from savi.models.template import ChatTemplate
 from savi.models.trial import tried_way
@@ -95,6 +98,15 @@ class KnownBase:
     family: Family
     way: Way
 
+    @property
+    def chat(self) -> Chat:
+        """Its chat, as the files tell it."""
+        try:
+            generation = GenerationConfig.from_pretrained(self.path)
+        except OSError:
+            generation = GenerationConfig.from_model_config(self.config)
+        return Chat(self.processor, self.family, generation, rows=self.config.get_text_config().vocab_size)
+
 
 def load_base(
     settings: BaseSettings,
@@ -136,7 +148,7 @@ def load_base(
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # damaged weights raise whatever their reader makes of them
-        raise SaviError(f"model.base.path: {settings.path} could not be loaded: {first_line(error)}") from None
+        raise unread(f"model.base.path: {settings.path} could not be loaded", known.path, error) from None
     if settings.nf4:
         _keep_canonical_layout(model)
     if known.way.name != "plain":
@@ -212,7 +224,7 @@ def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:
                 f"model.base.path: {path} brings Python code of its own, and savi trains transformers' own classes: "
                 f"take the converted checkpoint, which is mostly named {path.rstrip('/')}-hf"
             ) from None
-        raise SaviError(f"model.base.path: {path} could not be read: {first_line(error)}") from None
+        raise unread(f"model.base.path: {path} could not be read", path, error) from None
     if config.model_type not in FAMILIES and (reason := refusal(config)):
         raise SaviError(
             f"model.base.path: {path} is of type {config.model_type!r}, {reason} "

@@ -19,6 +19,7 @@ from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPI
 from transformers.utils import cached_file
 
 from savi.errors import SaviError
+from savi.models.hub import first_line, unread
 from savi.models.template import ChatTemplate, user
 
 IMAGE_FILE, VIDEO_FILE = "preprocessor_config.json", "video_preprocessor_config.json"
@@ -35,7 +36,7 @@ def load_processor(path: str, config: PreTrainedConfig, *, trust_remote_code: bo
         except RecursionError:  # transformers looks for the class of a missing video processor in itself
             return _with_video_part(path, config)
     except Exception as error:  # a damaged file raises whatever its reader makes of it
-        raise SaviError(f"model.base.path: {path} has no usable processor: {first_line(error)}") from None
+        raise unread(f"model.base.path: {path} has no usable processor", path, error) from None
 
 
 def _with_video_part(path: str, config: PreTrainedConfig) -> ProcessorMixin:
@@ -70,9 +71,3 @@ def video_chat(processor: ProcessorMixin, path: str) -> str:
     if placeholder is None or chat.count(placeholder) != 1:
         raise SaviError(f"model.base.path: the chat template of {path} has no place for a video")
     return chat
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -122,10 +122,23 @@ def hand_on_states(decoder: nn.Module) -> None:
 
     Without them they do what they always do.
     """
-    for module in decoder.modules():
-        if type(module).__name__.endswith("GatedDeltaNet"):
-            layer: Any = module
-            layer.forward = _ByLevels(layer.forward, layer.layer_idx)
+    layers: list[Any] = _recurrent(decoder)
+    for layer in layers:
+        layer.forward = _ByLevels(layer.forward, layer.layer_idx)
+
+
+def state_bytes(decoder: nn.Module) -> int:
+    """Bytes of one row's states in all recurrent layers: columns in 2 bytes, memories in the 4 that they have."""
+    layers: list[Any] = _recurrent(decoder)
+    return sum(
+        2 * layer.conv_dim * layer.conv_kernel_size + 4 * layer.num_v_heads * layer.head_k_dim * layer.head_v_dim
+        for layer in layers
+    )
+
+
+def _recurrent(decoder: nn.Module) -> list[nn.Module]:
+    """The layers of the gated delta rule."""
+    return [module for module in decoder.modules() if type(module).__name__.endswith("GatedDeltaNet")]
 
 
 class _ByLevels:

@@ -44,16 +44,19 @@ class ChatTemplate:
 
     def prompt(self, messages: Sequence[dict[str, Any]]) -> str:
         """A chat up to where the next reply starts, behind a thought that is closed and empty."""
-        asked = self.render(messages, reply_starts=True)
-        return asked + self.thought_end(asked) if self.opens_thought else asked
+        return self.render(messages, reply_starts=True) + self.no_thought
 
     def thought_prompt(self, messages: Sequence[dict[str, Any]]) -> str:
         """A chat up to where the thought before the next reply starts, for a checkpoint that has one."""
         asked = self.render(messages, reply_starts=True)
         return asked if _is_open(asked) else f"{asked}{THOUGHT}\n"
 
-    def thought_end(self, asked: str) -> str:
-        """What closes an empty thought behind a rendered chat."""
+    @cached_property
+    def no_thought(self) -> str:
+        """What makes the thought before a reply an empty one, behind a rendered chat; "" where replies have none."""
+        if not self.opens_thought:
+            return ""
+        asked = self.render([user("")], reply_starts=True)
         begin = "" if _is_open(asked) else f"{THOUGHT}\n"
         return f"{begin}{'' if (asked + begin).endswith(chr(10)) else chr(10)}\n{THOUGHT_END}\n\n"
 

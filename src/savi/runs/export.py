@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from savi.errors import SaviError
 from savi.models.adapters import lora_config
+from savi.models.chat import Chat
 from savi.models.load import load_known
 from savi.runs import plain
 from savi.runs.card import model_card
@@ -40,7 +41,8 @@ def export_adapter(run: Run, folder: Path) -> list[str]:
     config.base_model_name_or_path = base
     config.inference_mode = True
     config.save_pretrained(str(folder))
-    _write_around(run, folder, {"base": base, "nf4": run.base.nf4, "unquantised": family.unquantized}, merged=False)
+    where = {"base": base, "nf4": run.base.nf4, "unquantised": family.unquantized}
+    _write_around(run, folder, known.chat, where, merged=False)
     return []
 
 
@@ -50,8 +52,8 @@ def export_merged(run: Run, folder: Path) -> list[str]:
     Raises SaviError for a folder that isn't empty, and for a base that isn't the run's.
     """
     _take(folder)
-    config = load_known(run.base).config
-    dtype: Any = str(config.dtype or run.base.dtype).removeprefix("torch.")
+    known = load_known(run.base)
+    dtype: Any = str(known.config.dtype or run.base.dtype).removeprefix("torch.")
     loaded = load_run_base(run, replace(run.base, dtype=dtype, nf4=False, gradient_checkpointing=False))
     merged: Any = load_adapter(run, loaded).merge_and_unload()
     try:
@@ -59,7 +61,8 @@ def export_merged(run: Run, folder: Path) -> list[str]:
     except SafetensorError as error:
         raise SaviError(f"--to {folder}: the model can't be written: {error}") from error
     loaded.processor.save_pretrained(str(folder))
-    _write_around(run, folder, {"base": ".", "nf4": False, "unquantised": [], "dtype": dtype}, merged=True)
+    where = {"base": ".", "nf4": False, "unquantised": [], "dtype": dtype}
+    _write_around(run, folder, known.chat, where, merged=True)
     return [MERGED_FROM_FOUR_BITS] if run.base.nf4 else []
 
 
@@ -69,7 +72,7 @@ def _take(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write_around(run: Run, folder: Path, base: dict[str, Any], *, merged: bool) -> None:
+def _write_around(run: Run, folder: Path, chat: Chat, base: dict[str, Any], *, merged: bool) -> None:
     """The script, its settings, and the card."""
     settings = {
         "dtype": run.base.dtype,
@@ -77,6 +80,8 @@ def _write_around(run: Run, folder: Path, base: dict[str, Any], *, merged: bool)
         "frames": run.data["frames"],
         "max_pixels": run.data["max_pixels"],
         "max_new_tokens": run.reply.max_new_tokens,
+        "no_thought": chat.template.no_thought,
+        "end_ids": sorted(chat.end_ids),
         **base,
     }
     _write_json(folder / "ask.json", settings)

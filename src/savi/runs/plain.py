@@ -71,14 +71,13 @@ def main(video: str, question: str) -> None:
     message = {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": text}]}
     # Templates of checkpoints that don't think have no such switch, and don't look at it.
     chat = processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False, enable_thinking=False)
-    if chat.rstrip().endswith("<think>"):  # it thinks all the same; the adapter has learned to reply at once
-        chat += "\n</think>\n\n"
+    chat += settings["no_thought"]  # closes the thought of a checkpoint that thinks all the same
     inputs = processor(
         text=[chat], videos=[[pixels]], video_metadata=[metadata], do_sample_frames=False, return_tensors="pt"
     ).to(model.device)
-    ends = model.generation_config.eos_token_id
+    ends = settings["end_ids"]
     greedy = GenerationConfig(
-        max_new_tokens=settings["max_new_tokens"], do_sample=False, eos_token_id=ends, pad_token_id=0
+        max_new_tokens=settings["max_new_tokens"], do_sample=False, eos_token_id=ends, pad_token_id=ends[0]
     )
     with torch.no_grad():
         written = model.generate(**inputs, generation_config=greedy)[0, inputs["input_ids"].shape[1] :]
