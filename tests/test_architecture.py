@@ -27,7 +27,7 @@ LAYERS = (
     ("data", "record", "methods"),
     ("alignment",),
     ("training",),
-    ("report", "runs", "check"),
+    ("report", "runs", "check", "view"),
     ("cli",),
 )
 """Lowest first. A part may import from the layers below it and from itself, never from a neighbour."""

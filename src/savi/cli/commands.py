@@ -9,6 +9,7 @@ COMMANDS = {
     "validate": "measure a base or a run on held-out questions and benchmarks",
     "ask": "ask a run's base and its aligned model a question about a video",
     "predict": "write the replies of a run or a checkpoint to a file of questions about videos; resumable",
+    "view": "look at a run in a browser, also while it is going on, or write its page to a folder",
     "export": "write a run's adapter or merged model to a folder, with a model card",
     "check": "check a checkpoint before a long run: files, template, tokens, memory, and with its weights exactness",
     "score": "score the replies in a file as lmms-eval does; needs no model",

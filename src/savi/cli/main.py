@@ -51,6 +51,10 @@ def _run(arguments: Sequence[str]) -> None:
             from savi.runs.commands import export_run
 
             export_run(arguments[1:])
+        case ["view"]:
+            from savi.view.command import view
+
+            view(arguments[1:])
         case ["check"]:
             from savi.check.command import check_checkpoint
 

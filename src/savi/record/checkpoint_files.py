@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from savi.errors import SaviError
 from savi.record.renamed import current_settings
 
@@ -39,6 +37,8 @@ def read_checkpoint(path: Path, *, lazily: bool = False) -> dict[str, Any]:
 
     lazily: leave tensors on disk until they are used. Raises SaviError for a file that is broken, or not of savi.
     """
+    import torch  # here alone: who only looks for a run's settings goes without it
+
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:

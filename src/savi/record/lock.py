@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def lock_run(folder: Path) -> FileLock:
     except (OSError, NotImplementedError):
         pass  # some network file systems know no locks: a run there goes without
     return lock
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process of this machine is at work on a run. It changes nothing: the look takes a shared lock at most,
+    for a moment."""
+    with suppress(OSError), (folder / "lock").open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def unlock_run(lock: FileLock) -> None:

@@ -15,6 +15,7 @@ def close_fit(run: Path) -> None:
     draw_summary(results, run / "metrics.csv", run / "summary.png")
     print_table(results, run)
     print_rejected(run)
+    print(f"Look at it: savi view {run}")
 
 
 def close_validate(run: Path) -> None:

@@ -1,0 +1,308 @@
+"use strict";
+// A grid of clips, and one clip with every question's way through the chain.
+
+savi.view("pairs", (() => {
+  const { h, svg } = savi;
+  const ON_A_PAGE = 24;
+  const FILTERS = ["aspect", "kind", "outcome"];
+  const UNDECODABLE = "undecodable";
+  let moves = {}; // what the keys do on what is shown
+
+  async function show(content, parameters, site) {
+    moves = {};
+    const run = parameters.run;
+    const rounds = site.runs[run].rounds;
+    content.append(h("h1", {}, "Pairs and traces"));
+    if (!rounds.length) {
+      content.append(h("p", {}, "No round was begun: there are no questions to look at."));
+      return;
+    }
+    const round = rounds.includes(Number(parameters.round)) ? Number(parameters.round) : rounds.at(-1);
+    const chosen = { ...parameters, round };
+    const index = await savi.need(`${run}/round_${round}`);
+    if (parameters.clip !== undefined) await showClip(content, chosen, index, site);
+    else await showGrid(content, chosen, index, site);
+  }
+
+  // ---- the grid
+
+  async function showGrid(content, chosen, index, site) {
+    const results = h("div", { class: "results" });
+    const search = h("input", { type: "search", id: "q", value: chosen.q || "" });
+    const selects = FILTERS.map((name) => choice(name, index, chosen[name]));
+    const rounds = h("select", { id: "round" },
+      site.runs[chosen.run].rounds.map((one) => h("option", { value: one, selected: one === chosen.round }, `round ${one}`)));
+    let turn = 0;
+
+    async function update(page) {
+      const mine = ++turn;
+      const wanted = { run: chosen.run || "", round: chosen.round, q: search.value.trim(), page: page || "" };
+      FILTERS.forEach((name, at) => { wanted[name] = selects[at].value; });
+      savi.replace("pairs", wanted);
+      const tell = h("p", { role: "status" }, wanted.q ? "Searching …" : "");
+      results.replaceChildren(tell);
+      const found = await matches(index, wanted, (share) => { if (mine === turn) tell.textContent = `Searching … ${share}`; });
+      if (mine === turn) draw(results, found, wanted, index, site, update);
+    }
+
+    rounds.addEventListener("change", () => savi.go("pairs", { ...chosen, round: rounds.value, page: "", q: search.value.trim() }));
+    let waits = 0;
+    search.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(update, 250, 0); });
+    for (const select of selects) select.addEventListener("change", () => update(0));
+    content.append(
+      h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); update(0); } },
+        h("label", {}, "Round ", rounds), selects.map((select) => h("label", {}, `${title(select.id)} `, select)),
+        h("label", { class: "grow" }, "Words in what was said ", search)),
+      results, keys("/ to search, j and k for the next and the previous page"));
+    moves = {
+      "/": () => search.focus(),
+      j: () => results.querySelector("[rel=next]")?.click(),
+      k: () => results.querySelector("[rel=prev]")?.click(),
+    };
+    await update(Number(chosen.page) || 0);
+  }
+
+  function title(name) {
+    return { aspect: "Aspect", kind: "Kind of question", outcome: "Became" }[name];
+  }
+
+  function choice(name, index, value) {
+    const names = [...index.names[name]];
+    if (name === "kind") names.splice(0, Infinity, ...names.filter((_, at) => index.clips.some((clip) => clip.codes.some((code) => code[1] === at))));
+    if (name === "outcome" && index.clips.some((clip) => clip.rejected)) names.push(UNDECODABLE);
+    return h("select", { id: name }, h("option", { value: "" }, "any"),
+      names.map((one) => h("option", { value: one, selected: one === value }, one)));
+  }
+
+  // [{clip, questions: the numbers of those that match}] of the clips with one.
+  async function matches(index, wanted, tell) {
+    const codes = FILTERS.map((name) => (wanted[name] ? index.names[name].indexOf(wanted[name]) : -1));
+    const needle = wanted.q.toLowerCase();
+    const filtered = needle || FILTERS.some((name) => wanted[name]);
+    const found = [];
+    let said = null;
+    for (const [place, clip] of index.clips.entries()) {
+      if (needle && place % index.part === 0) {
+        tell(`${Math.round((100 * place) / index.clips.length)} %`);
+        said = (await savi.need(`${wanted.run || 0}/text_${wanted.round}_${place / index.part}`)).said;
+      }
+      if (clip.rejected) {
+        if (!needle && (!filtered || wanted.outcome === UNDECODABLE)) found.push({ clip, questions: [] });
+        continue;
+      }
+      if (wanted.outcome === UNDECODABLE) continue;
+      const questions = clip.codes.flatMap((code, at) => {
+        const fits = codes.every((one, which) => one < 0 || one === code[which]);
+        return fits && (!needle || said[place % index.part][at].includes(needle)) ? [at] : [];
+      });
+      if (questions.length || !filtered) found.push({ clip, questions });
+    }
+    return found;
+  }
+
+  function draw(results, found, wanted, index, site, update) {
+    const pages = Math.max(1, Math.ceil(found.length / ON_A_PAGE));
+    const page = Math.min(Number(wanted.page) || 0, pages - 1);
+    const questions = found.reduce((sum, one) => sum + one.questions.length, 0);
+    const part = found.slice(page * ON_A_PAGE, (page + 1) * ON_A_PAGE);
+    const turn = (to, rel, text) => (to < 0 || to >= pages ? null : h("a", { rel, href: savi.link("pairs", { ...wanted, page: to || "" }),
+      onclick: (event) => { event.preventDefault(); update(to); } }, text));
+    results.replaceChildren(
+      h("p", { role: "status" }, `${found.length} of ${index.clips.length} clips, ${questions} questions`),
+      h("ul", { class: "grid" }, part.map((one) => card(one, wanted, index, site))),
+      h("nav", { class: "pages", "aria-label": "Pages" }, turn(page - 1, "prev", "Previous"),
+        h("span", {}, `page ${page + 1} of ${pages}`), turn(page + 1, "next", "Next")));
+  }
+
+  function card({ clip, questions }, wanted, index, site) {
+    const became = clip.codes.filter((code) => index.names.outcome[code[2]] === "pair").length;
+    const about = clip.rejected || `${became} of ${clip.codes.length} became pairs`;
+    const first = questions.length && questions.length < clip.codes.length ? `${wanted.round}-${questions[0]}` : "";
+    return h("li", {}, h("a", { href: savi.link("pairs", { ...wanted, page: "", clip: clip.id, question: first }) },
+      picture(clip, wanted.run, site), h("b", {}, clip.id), h("span", {}, about)));
+  }
+
+  function picture(clip, run, site) {
+    if (site.clips === "none" || clip.rejected) return h("span", { class: "poster" });
+    return h("img", { class: "poster", src: `media/${run || 0}/${clip.number}.jpg`, alt: "", loading: "lazy",
+      onerror: (event) => event.target.replaceWith(h("span", { class: "poster" })) });
+  }
+
+  // ---- one clip
+
+  async function showClip(content, chosen, index, site) {
+    const at = index.clips.findIndex((clip) => clip.id === chosen.clip);
+    if (at < 0) throw new Error(`round ${chosen.round} has no clip ${chosen.clip}`);
+    const { number } = index.clips[at];
+    const filters = Object.fromEntries(["run", "round", "q", "page", ...FILTERS].map((name) => [name, chosen[name] || ""]));
+    const found = await matches(index, { ...filters, q: "" }, () => {});
+    const place = found.findIndex((one) => one.clip.id === chosen.clip);
+    const beside = (step) => found[place + step]?.clip.id;
+    const to = (clip, text, rel) => (clip ? h("a", { rel, href: savi.link("pairs", { ...filters, clip }) }, text) : null);
+    const data = await savi.need(`${chosen.run}/clip_${number}`);
+    const player = h("div", { class: "player" }, h("p", {}, "Reading the video …"));
+    savi.load(`${chosen.run}/media_${number}`).then((media) => showPlayer(player, media, chosen.run, number, site));
+    content.append(
+      h("nav", { class: "trail", "aria-label": "Clips" }, h("a", { href: savi.link("pairs", filters) }, "All clips"),
+        to(beside(-1), "Previous clip", "prev"), to(beside(1), "Next clip", "next")),
+      h("h2", { class: "clip-name" }, data.id),
+      h("div", { class: "clip" },
+        h("div", { class: "watch" }, player, h("p", { class: "path" }, data.video)),
+        h("div", { class: "questions" }, data.rounds.map((one) => h("section", { "aria-labelledby": `round-${one.round}` },
+          h("h3", { id: `round-${one.round}` }, `Round ${one.round}`),
+          one.rejected ? h("p", {}, `The clip was left out: ${one.rejected}`) : null,
+          !one.rejected && !one.questions.length ? h("p", {}, "No question about it.") : null,
+          one.questions.map((question, which) => showQuestion(question, one.round, which, data, chosen, filters)))))),
+      keys("j and k for the next and the previous clip, p to play, , and . for the sampled frames, Escape for all clips"));
+    const click = (selector) => () => content.querySelector(selector)?.click();
+    moves = {
+      j: click(".trail [rel=next]"), k: click(".trail [rel=prev]"), Escape: click(".trail a"),
+      p: () => { const video = content.querySelector("video"); if (video) video.paused ? video.play() : video.pause(); },
+      ",": click("[data-step='-1']"), ".": click("[data-step='1']"),
+    };
+  }
+
+  function ready(content, parameters) {
+    const wanted = parameters.question && content.querySelector(`[id="q-${CSS.escape(parameters.question)}"]`);
+    if (wanted) {
+      wanted.classList.add("wanted");
+      wanted.scrollIntoView({ block: "center" });
+    }
+  }
+
+  // The video, and below it a line of its time with a mark for each frame that the model saw.
+  function showPlayer(holder, media, run, number, site) {
+    if (media.problem || site.clips === "none") {
+      holder.replaceChildren(h("p", { class: "note" }, media.problem || "The videos were left out of this copy."));
+      return;
+    }
+    const video = h("video", { controls: true, muted: true, playsinline: true, loop: true, preload: "metadata",
+      poster: `media/${run}/${number}.jpg`, src: `media/${run}/${number}.mp4`, "aria-label": "The clip, without sound" });
+    const x = (time) => (1000 * time) / media.duration;
+    const now = svg("line", { class: "now", x1: 0, x2: 0, y1: 0, y2: 30 });
+    const line = svg("svg", { class: "timeline", viewBox: "0 0 1000 30", preserveAspectRatio: "none", "aria-hidden": "true" },
+      svg("rect", { x: 0, y: 12, width: 1000, height: 6 }),
+      media.times.map((time) => svg("line", { class: "sampled", x1: x(time), x2: x(time), y1: 5, y2: 25 })), now);
+    const seek = (time) => { video.pause(); video.currentTime = Math.min(time + 0.001, media.duration); };
+    line.addEventListener("click", (event) => {
+      const time = (event.offsetX / line.clientWidth) * media.duration;
+      seek(media.times.reduce((a, b) => (Math.abs(b - time) < Math.abs(a - time) ? b : a)));
+    });
+    const step = (way) => {
+      const time = video.currentTime;
+      const later = media.times.filter((one) => (way > 0 ? one > time + 0.002 : one < time - 0.002));
+      if (later.length) seek(way > 0 ? later[0] : later.at(-1));
+    };
+    const where = h("output", {}, "");
+    const tell = () => {
+      now.setAttribute("x1", x(video.currentTime));
+      now.setAttribute("x2", x(video.currentTime));
+      where.textContent = `${video.currentTime.toFixed(2)} of ${media.duration.toFixed(2)} s`;
+    };
+    video.addEventListener("timeupdate", tell);
+    const button = (way, text) => h("button", { type: "button", "data-step": way, onclick: () => step(way) }, text);
+    holder.replaceChildren(video, line, h("p", { class: "steps" }, button(-1, "Frame before"), where, button(1, "Next frame")),
+      h("p", { class: "note" }, `The marks are the ${media.times.length} frames that the model saw.`));
+    tell();
+  }
+
+  function showQuestion(question, round, which, data, chosen, filters) {
+    const said = Object.fromEntries(question.turns.map((turn) => [turn.name, turn]));
+    const id = `${round}-${which}`;
+    const other = question.turns.find((turn) => turn.name === "revision" || turn.name === "sample");
+    const [before, after] = said.answer && other ? changes(said.answer.reply, other.reply) : [said.answer?.reply, other?.reply];
+    const kept = question.outcome === "pair";
+    const line = (name, text, turn, more = "") => h("div", { class: `turn ${more}` }, h("dt", {}, name),
+      h("dd", {}, text, turn && !turn.finished ? h("em", {}, " (cut off)") : null, thought(turn)));
+    return h("article", { class: `question ${kept ? "kept" : "lost"}`, id: `q-${id}`, "aria-label": question.question },
+      h("h4", {}, h("a", { href: savi.link("pairs", { ...filters, clip: data.id, question: id }), title: "Link to this question" },
+        question.question)),
+      h("p", { class: "badges" }, h("span", {}, question.aspect),
+        h("span", { class: kept ? "good" : "bad" }, kept ? "became a pair" : `filtered: ${question.outcome}`)),
+      question.reason ? h("p", {}, `${question.place}: ${question.reason}`) : null,
+      h("dl", { class: "chain" },
+        said.answer ? line("Answer", before, said.answer, "first") : null,
+        said.critique ? line("Critique", said.critique.reply, said.critique) : null,
+        other ? line(other.name === "revision" ? "Revision" : "Second answer", after, other, "second") : null,
+        question.turns.length ? null : question.pair && [line("Rejected", question.pair.rejected, null, "first"),
+          line("Chosen", question.pair.chosen, null, "second")]),
+      logps(question, said, other), sameQuestion(question, round, data, chosen, filters), prompts(question));
+  }
+
+  function thought(turn) {
+    return turn?.thought ? h("details", {}, h("summary", {}, "Its thought"), h("p", {}, turn.thought)) : null;
+  }
+
+  // Both texts as nodes, with the words marked that are in one of them alone (longest common subsequence).
+  function changes(before, after) {
+    const [a, b] = [before.split(/(\s+)/), after.split(/(\s+)/)];
+    if (a.length * b.length > 400000) return [before, after];
+    const common = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
+    for (let i = a.length - 1; i >= 0; i--) {
+      for (let j = b.length - 1; j >= 0; j--) {
+        common[i][j] = a[i] === b[j] ? common[i + 1][j + 1] + 1 : Math.max(common[i + 1][j], common[i][j + 1]);
+      }
+    }
+    const [left, right] = [[], []];
+    const mark = (list, tag, word) => list.push(word.trim() ? h(tag, {}, word) : word);
+    let [i, j] = [0, 0];
+    while (i < a.length || j < b.length) {
+      if (i < a.length && j < b.length && a[i] === b[j]) {
+        left.push(a[i++]);
+        right.push(b[j++]);
+      } else if (j >= b.length || (i < a.length && common[i + 1][j] >= common[i][j + 1])) mark(left, "del", a[i++]);
+      else mark(right, "ins", b[j++]);
+    }
+    return [left, right];
+  }
+
+  function logps(question, said, other) {
+    const nats = (value) => Math.min(value, 0).toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+    const written = (turn) => (turn ? nats(turn.logp) : "–");
+    const { pair } = question;
+    if (!pair && !said.answer) return null;
+    const chosenIsOther = !pair || !other || pair.rejected === said.answer?.reply.trim() || pair.chosen !== said.answer?.reply.trim();
+    const rows = pair
+      ? [["chosen", nats(pair.reference_chosen_logp), written(chosenIsOther ? other : said.answer)],
+        ["rejected", nats(pair.reference_rejected_logp), written(chosenIsOther ? said.answer : other)]]
+      : question.turns.filter((turn) => turn.name !== "question").map((turn) => [turn.name, "–", written(turn)]);
+    return h("details", { open: Boolean(pair) }, h("summary", {}, "Log-probabilities"),
+      charts.table(["nats, summed", "under the reference", "when it was written"], rows));
+  }
+
+  function sameQuestion(question, round, data, chosen, filters) {
+    const plain = (text) => text.toLowerCase().replace(/[\W_]+/gu, " ").trim();
+    const others = data.rounds.flatMap((one) => one.questions.map((other, which) => ({ round: one.round, other, which })))
+      .filter((one) => one.round !== round && plain(one.other.question) === plain(question.question));
+    if (!others.length) return null;
+    return h("details", {}, h("summary", {}, `Asked in ${others.length === 1 ? "another round" : `${others.length} other rounds`} too`),
+      h("ul", {}, others.map(({ round: when, other, which }) => {
+        const reply = (name) => other.turns.find((turn) => turn.name === name)?.reply;
+        const said = [reply("answer") ?? other.pair?.rejected, reply("revision") ?? reply("sample") ?? other.pair?.chosen].filter(Boolean);
+        return h("li", {}, h("a", { href: savi.link("pairs", { ...filters, clip: data.id, question: `${when}-${which}` }) }, `Round ${when}`),
+          `: ${said.join(" → ")} (${other.outcome === "pair" ? "a pair" : other.outcome})`);
+      })));
+  }
+
+  function prompts(question) {
+    if (!question.turns.length) return null;
+    return h("details", {}, h("summary", {}, "Prompts and replies, word for word"), question.turns.map((turn) =>
+      h("div", { class: "verbatim" }, h("h5", {}, turn.name), h("pre", { tabindex: "0" }, turn.prompt), h("pre", { tabindex: "0" }, turn.reply))));
+  }
+
+  // ---- keys
+
+  function keys(text) {
+    const on = savi.remember("keys") !== "off";
+    return h("p", { class: "keys" }, h("label", {}, h("input", { type: "checkbox", checked: on,
+      onchange: (event) => savi.remember("keys", event.target.checked ? "on" : "off") }), ` Keys: ${text}`));
+  }
+
+  function key(event) {
+    if (savi.remember("keys") === "off" || !moves[event.key]) return;
+    event.preventDefault();
+    moves[event.key]();
+  }
+
+  return { title: "Pairs and traces", show, ready, key };
+})());

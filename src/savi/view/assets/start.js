@@ -1,0 +1,3 @@
+"use strict";
+// The last script: every view is there by now.
+savi.start();

@@ -1,0 +1,130 @@
+"""The view of clips and of each question's way through the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from savi.types import SaviError
+from savi.video.packets import UnreadableError
+from savi.view.media import Media
+from savi.view.rounds import PAIR, RoundIndex
+from savi.view.run import ViewedRun
+
+PART = 200
+"""Clips in one document of texts to search."""
+
+
+class Pairs:
+    """Documents about a run's clips. A clip's number counts the ids over the rounds, in the order of their files."""
+
+    def __init__(self, folder: Path, media: Media) -> None:
+        self.folder, self.media = folder, media
+        self.rounds: dict[int, RoundIndex] = {}
+        self.numbers: dict[str, int] = {}
+        self.videos: list[str] = []
+
+    def refresh(self, run: ViewedRun, round: int | None = None) -> None:
+        """Take in what is new of one round and those before it; of all rounds by default."""
+        for number in sorted(run.built):
+            if round is None or number <= round:
+                index = self.rounds.setdefault(number, RoundIndex(self.folder, number))
+                index.refresh()
+                for clip, video in zip(index.clips, index.videos, strict=True):
+                    if self.numbers.setdefault(clip, len(self.videos)) == len(self.videos):
+                        self.videos.append(video)
+
+    def names(self, run: ViewedRun) -> Iterator[str]:
+        """The documents of the view, for a page without a server."""
+        self.refresh(run)
+        for number, index in self.rounds.items():
+            yield f"round_{number}"
+            yield from (f"text_{number}_{part}" for part in range(-(-len(index.clips) // PART)))
+        for clip in range(len(self.videos)):
+            yield f"clip_{clip}"
+            yield f"media_{clip}"
+
+    def document(self, run: ViewedRun, kind: str, numbers: list[int]) -> dict[str, Any] | None:
+        """A document by the parts of its name; None where there is none of that name."""
+        match kind, numbers:
+            case "round", [round]:
+                self.refresh(run, round)
+                return self._round(round) if round in self.rounds else None
+            case "text", [round, part]:
+                self.refresh(run, round)
+                return self._text(round, part) if round in self.rounds else None
+            case "clip", [clip]:
+                self.refresh(run)
+                return self._clip(clip) if clip < len(self.videos) else None
+            case "media", [clip]:
+                self.refresh(run)
+                return self._media(run, clip) if clip < len(self.videos) else None
+        return None
+
+    def video(self, clip: int) -> Path | None:
+        """Where a clip's video is: where the run had it. A relative path may count from a folder above the run's."""
+        if not clip < len(self.videos):
+            return None
+        named = Path(self.videos[clip])
+        places = [named] if named.is_absolute() else [named, *(up / named for up in self.folder.parents)]
+        return next((place.absolute() for place in places if place.is_file()), None)
+
+    def _round(self, round: int) -> dict[str, Any]:
+        index = self.rounds[round]
+        return {
+            "names": index.names,
+            "part": PART,
+            "clips": [
+                {"number": self.numbers[clip], "id": clip, "codes": index.codes(place)}
+                | ({"rejected": index.rejected[place]} if place in index.rejected else {})
+                for place, clip in enumerate(index.clips)
+            ],
+        }
+
+    def _text(self, round: int, part: int) -> dict[str, Any]:
+        """All that was said about each question of some clips, in small letters."""
+        index = self.rounds[round]
+        last = min((part + 1) * PART, len(index.clips))
+        said = [
+            [" \n".join(turn["reply"] for turn in trace["turns"]).lower() or trace["question"].lower() for trace in one]
+            for one in (record["traces"] for record in index.traces(min(part * PART, last), last))
+        ]
+        return {"said": said}
+
+    def _clip(self, clip: int) -> dict[str, Any]:
+        rounds = []
+        for number, index in self.rounds.items():
+            for place in [at for at, name in enumerate(index.clips) if self.numbers[name] == clip]:
+                (record,) = index.traces(place, place + 1)
+                pairs = iter(index.pairs(place))
+                questions = [_question(trace, pairs) for trace in record["traces"]]
+                rounds.append({"round": number, "rejected": record["rejected"], "questions": questions})
+        ids = list(self.numbers)
+        return {"number": clip, "id": ids[clip], "video": self.videos[clip], "rounds": rounds}
+
+    def _media(self, run: ViewedRun, clip: int) -> dict[str, Any]:
+        video = self.video(clip)
+        if video is None:
+            return {"problem": f"the video is no longer at {self.videos[clip]}"}
+        try:
+            return self.media.probe(video, int(run.setting("data.frames") or 32))
+        except UnreadableError as error:
+            return {"problem": f"the video can't be shown: {error}"}
+
+
+def _question(trace: dict[str, Any], pairs: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """A trace with its pair's responses and log-probabilities, if it became one."""
+    kept: dict[str, Any] = {
+        name: trace[name] for name in ("aspect", "question", "outcome", "place", "reason") if name in trace
+    }
+    kept["turns"] = [{name: turn[name] for name in turn if name != "seed"} for turn in trace["turns"]]
+    pair = next(pairs, None) if trace["outcome"] == PAIR else None
+    if pair is not None:
+        if pair["question"] != trace["question"]:
+            raise SaviError(f"the pairs of {pair['clip']} don't fit its traces: one of the files was changed")
+        kept["pair"] = {
+            name: pair[name]
+            for name in ("chosen", "rejected", "reference_chosen_logp", "reference_rejected_logp", "prompt_version")
+        }
+    return kept

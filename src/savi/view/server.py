@@ -1,0 +1,101 @@
+"""The page from a server on this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from savi.video.packets import UnreadableError
+from savi.view.site import ASSETS, Site, script
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class OwnPagesOnly:
+    """Refuses what another site's page asks for, and gives every answer the headers that keep it to this page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        # "none": typed by the user. Without the header: no browser, or one from before 2023.
+        if Headers(scope=scope).get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            await PlainTextResponse("asked for by another site", 403)(scope, receive, send_with_headers)
+            return
+        await self.app(scope, receive, send_with_headers)
+
+
+def build_app(site: Site) -> Starlette:
+    """The application. Requests under another name than this machine's own are refused, whoever resolved it."""
+
+    def index(request: Request) -> Response:
+        return FileResponse(ASSETS / "index.html")
+
+    def data(request: Request) -> Response:
+        name = request.path_params["name"]
+        document = site.document(name)
+        if document is None:
+            return PlainTextResponse("no such document", 404)
+        if name == "site":
+            document["live"] = True
+        return Response(script(name, document), media_type="text/javascript")
+
+    def media(request: Request) -> Response:
+        run, clip = request.path_params["run"], request.path_params["clip"]
+        try:
+            path, kind = _media(site, run, clip, request.path_params["suffix"])
+        except UnreadableError as error:
+            return PlainTextResponse(str(error), 404)
+        return FileResponse(path, media_type=kind)
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/data/{name:path}.js", data),
+            Route("/media/{run:int}/{clip:int}.{suffix}", media),
+            Mount("/assets", StaticFiles(directory=ASSETS)),
+        ],
+        middleware=[
+            Middleware(OwnPagesOnly),
+            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+        ],
+    )
+
+
+def _media(site: Site, run: int, clip: int, suffix: str) -> tuple[Path, str]:
+    """The file and the type of a poster ("jpg") or a video. Raises UnreadableError."""
+    video = site.video(run, clip)
+    if suffix == "jpg":
+        return site.media.poster(video), "image/jpeg"
+    if suffix != "mp4":
+        raise UnreadableError("no such file")
+    plays = site.media.probe(video, 1)["plays"]
+    return (video, f"video/{plays}") if plays else (site.media.small(video), "video/mp4")

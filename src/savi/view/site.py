@@ -1,0 +1,111 @@
+"""All documents of the page, for the server and for the static export alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from savi.types import SaviError
+from savi.video.packets import UnreadableError
+from savi.view.media import Media
+from savi.view.overview import overview
+from savi.view.pairs import Pairs
+from savi.view.run import ViewedRun
+
+ASSETS = Path(__file__).parent / "assets"
+
+NAME = re.compile(r"(?:(\d+)/)?([a-z]+)((?:_\d+)*)")
+"""A document's name: the number of its run, its kind, and further numbers."""
+
+
+class Site:
+    """The runs that a page is about. Thread-safe: one document is made at a time."""
+
+    def __init__(self, folders: Sequence[Path], media: Media) -> None:
+        self._runs = [ViewedRun(folder) for folder in folders]
+        self._versions = [""] * len(folders)
+        self.pairs = [Pairs(run.folder, media) for run in self._runs]
+        self.media = media
+        self._lock = RLock()
+
+    def run(self, number: int) -> ViewedRun:
+        """A run as it is now."""
+        run = ViewedRun(self._runs[number].folder)
+        version = run.version()
+        if version != self._versions[number]:
+            self._runs[number], self._versions[number] = run, version
+        return self._runs[number]
+
+    def warm_up(self) -> None:
+        """Read the rounds' files, which takes a second for a large one, before somebody asks for them."""
+        for number, pairs in enumerate(self.pairs):
+            for round in sorted(self.run(number).built):
+                with self._lock:
+                    pairs.refresh(self.run(number), round)
+
+    def video(self, run: int, clip: int) -> Path:
+        """The file of a clip's video. Raises UnreadableError where there is none."""
+        found = None
+        if run < len(self.pairs):
+            with self._lock:
+                self.pairs[run].refresh(self.run(run))
+                found = self.pairs[run].video(clip)
+        if found is None:
+            raise UnreadableError("no such file")
+        return found
+
+    def names(self) -> Iterator[str]:
+        """Every document, for a page without a server."""
+        yield "site"
+        for number, pairs in enumerate(self.pairs):
+            run = self.run(number)
+            yield f"{number}/overview"
+            yield from (f"{number}/{name}" for name in pairs.names(run))
+
+    def document(self, name: str) -> dict[str, Any] | None:
+        """The document of a name, None where there is none."""
+        found = NAME.fullmatch(name)
+        if found is None:
+            return None
+        kind, numbers = found[2], [int(number) for number in found[3].split("_")[1:]]
+        with self._lock:
+            if found[1] is None:
+                return self._site() if (kind, numbers) == ("site", []) else None
+            number = int(found[1])
+            if number >= len(self._runs):
+                return None
+            run = self.run(number)
+            try:
+                if (kind, numbers) == ("overview", []):
+                    return overview(run)
+                return self.pairs[number].document(run, kind, numbers)
+            except SaviError as error:
+                return {"problem": str(error)}
+
+    def _site(self) -> dict[str, Any]:
+        runs = [self.run(number) for number in range(len(self._runs))]
+        return {
+            "runs": [
+                {
+                    "name": run.name,
+                    "folder": str(run.folder),
+                    "state": run.status.state,
+                    "rounds": sorted(run.built),
+                    "version": version,
+                }
+                for run, version in zip(runs, self._versions, strict=True)
+            ]
+        }
+
+
+def script(name: str, document: dict[str, Any]) -> bytes:
+    """A document as a script that hands it over: pages that are opened from a disk may not fetch other files.
+
+    No character of it can end the script, or a line of it, early.
+    """
+    text = json.dumps(document, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    return f"savi.receive({json.dumps(name)},{text});\n".encode("ascii")
