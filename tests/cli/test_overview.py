@@ -26,7 +26,7 @@ def test_every_command_has_one_line(arguments: list[str], capsys: pytest.Capture
     ("word", "said"),
     [
         ("fitt", "did you mean fit?"),
-        ("test", "the commands are fit, validate, ask, predict, export, check, score, compare"),
+        ("test", "the commands are fit, validate, ask, predict, view, export, check, score, compare"),
         ("--config", "a command comes first"),
     ],
 )
