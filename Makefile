@@ -18,7 +18,7 @@ export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock train validate samples test test-newest test-oldest lint format bench base paper paper-page \
+.PHONY: help setup lock measure train validate reported samples test test-newest test-oldest lint format bench base paper paper-page \
 	faults clean
 
 help: ## Explain the targets (this text)
@@ -63,8 +63,13 @@ lock: ## Write the exact versions in constraints/ anew after a change of pyproje
 train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
 	@$(BIN)/savi fit --config experiments/$(EXP).yaml $(if $(RESUME),--ckpt_path last) $(ARGS)
 
-validate: $(READY) ## Evaluate an experiment's last run: make validate EXP=demo [BENCH=mvbench,egoschema] [CKPT=null]
-	@$(BIN)/savi validate --config experiments/$(EXP).yaml \
+validate: COMMAND := validate
+validate: measure ## Evaluate an experiment's last run: make validate EXP=demo [BENCH=mvbench,egoschema] [CKPT=null]
+reported: COMMAND := test
+reported: measure ## The same on the test set, for the figures that you report (savi test): make reported EXP=demo
+
+measure: $(READY)
+	@$(BIN)/savi $(COMMAND) --config experiments/$(EXP).yaml \
 		$(foreach name,$(subst $(comma), ,$(BENCH)),--config experiments/eval/$(name).yaml) \
 		--name $(notdir $(EXP)) --ckpt_path $(or $(CKPT),last) $(ARGS)
 

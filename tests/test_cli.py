@@ -149,7 +149,7 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(
     def run(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total capacity ...")
 
-    monkeypatch.setattr("savi.cli.train.SaviCLI", run)
+    monkeypatch.setattr("savi.cli.stages.SaviCLI", run)
     line = complaint(["fit"], capsys)
     assert "model.base.nf4=true" in line
     assert line.endswith("(CUDA out of memory)")

@@ -159,6 +159,20 @@ def test_validate_gives_the_accuracy_that_the_run_ended_with(run: Path, runs: Pa
     assert validated["run"]["name"] == "demo"
 
 
+def test_test_measures_the_trained_model_on_questions_that_the_fit_never_asked(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "demo" / "version_0")
+    main(arguments(tmp_path, "--ckpt_path=last", "--data.benchmark_clips=2", command="test"))
+    (entry,) = timeless(tmp_path / "demo" / "version_0" / "test" / "results.json")["rounds"]  # the base isn't compared
+    assert entry["round"] == 2
+    assert entry["benchmarks"]["world"]["measured_on"]["split"] == "test"
+    asked = {place["split"] for one in timeless(run / "results.json")["rounds"] for place in measured_on(one)}
+    assert asked == {"dev"}
+
+
+def measured_on(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [summary["measured_on"] for summary in entry["benchmarks"].values()]
+
+
 def test_a_run_killed_while_it_builds_pairs_goes_on_to_the_same_end(run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "savi.cli", *arguments(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}

@@ -15,7 +15,7 @@ from savi.models.load import BaseSettings, load_known
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import MINIATURES
 
-QLORA = Path(__file__).parents[2] / "experiments" / "qlora.yaml"
+QLORA = Path(__file__).parents[2] / "src" / "savi" / "cli" / "experiments" / "qlora.yaml"
 
 
 @pytest.mark.parametrize("model_type", ["qwen2_5_vl", "qwen3_vl", "smolvlm"])

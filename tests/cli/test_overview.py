@@ -17,7 +17,7 @@ from tests.test_cli import complaint
 def test_every_command_has_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments)
     said = capsys.readouterr().out
-    for name in ("fit", "validate", "ask", "predict", "export", "check", "score", "compare"):
+    for name in ("fit", "validate", "test", "ask", "predict", "export", "check", "score", "compare"):
         assert f"  {name:8}  {COMMANDS[name]}\n" in said
     assert max(map(len, said.splitlines())) <= 120
 
@@ -26,7 +26,7 @@ def test_every_command_has_one_line(arguments: list[str], capsys: pytest.Capture
     ("word", "said"),
     [
         ("fitt", "did you mean fit?"),
-        ("test", "the commands are fit, validate, ask, predict, view, export, check, score, compare"),
+        ("measure", "the commands are fit, validate, test, ask, predict, view, export, check, score, compare"),
         ("--config", "a command comes first"),
     ],
 )

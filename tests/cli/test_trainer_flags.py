@@ -33,7 +33,6 @@ OTHER_VALUES: dict[str, Any] = {
     "barebones": (True,),
     "default_root_dir": ("elsewhere",),
     "model_registry": ("a-team/a-model",),
-    "limit_test_batches": (1,),
     "limit_predict_batches": (0.5,),
 }
 """Values that an argument with one value can't have."""
@@ -84,6 +83,7 @@ EQUAL = {
     "max_time": "00:01:00:00",
     "limit_train_batches": 1.0,
     "limit_val_batches": 1.0,
+    "limit_test_batches": 1,
     "overfit_batches": 0.0,
     "check_val_every_n_epoch": 1,
     "log_every_n_steps": 2,

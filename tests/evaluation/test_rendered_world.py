@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections import Counter
@@ -18,7 +19,7 @@ DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 CLIPS = 8
 
 
-def validate(runs: Path, *more: str) -> Path:
+def validate(runs: Path, *more: str, command: str = "validate") -> Path:
     """The demo's base on a few held-out clips, in this process; the folder of the evaluation."""
     small = [
         "--name=demo",
@@ -26,7 +27,7 @@ def validate(runs: Path, *more: str) -> Path:
         "--data.micro_batch_clips=2",
         "--trainer.enable_progress_bar=false",
     ]
-    main(["validate", f"--config={DEMO}", f"--runs={runs}", *small, *more])
+    main([command, f"--config={DEMO}", f"--runs={runs}", *small, *more])
     return runs / "demo" / "base"
 
 
@@ -47,7 +48,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HeldOutQuestion]:
-    questions = held_out(tmp_path_factory.mktemp("clips"), CLIPS, 0)
+    questions = held_out(tmp_path_factory.mktemp("clips"), CLIPS, 0, "dev")
     return {question.id: question for question in questions}
 
 
@@ -74,6 +75,18 @@ def test_the_summary_is_what_counting_the_rows_gives(evaluation: Path, asked: di
     assert {kind: count for kind, count in summary["errors"].items() if count} == {k: n for k, n in errors.items() if k}
     low, high = summary["interval"]
     assert 0 <= low < summary["accuracy"] < high <= 1
+
+
+def test_the_test_set_is_measured_by_savi_test_alone(evaluation: Path, tmp_path: Path) -> None:
+    assert {row["id"].split("_")[0] for row in rows_of(evaluation)} == {"dev"}
+    folder = validate(tmp_path, command="test") / "test"
+    assert [row["id"] for row in rows_of(folder)] == [one.id for one in held_out(tmp_path / "clips", CLIPS, 0, "test")]
+    assert summary_of(folder)["measured_on"]["split"] == "test"
+    with (folder / "metrics.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["test/accuracy"]) == pytest.approx(summary_of(folder)["accuracy"], abs=1e-6)
+    validate(tmp_path / "other", "--data.test_set=forms", "--data.benchmark_clips=2", command="test")
+    assert summary_of(tmp_path / "other" / "demo" / "base" / "test")["measured_on"]["split"] == "forms"
 
 
 def test_an_evaluation_that_was_cut_off_goes_on_and_ends_with_the_same_files(
@@ -106,7 +119,7 @@ def test_a_part_of_it_is_measured_like_a_part_of_the_others(tmp_path: Path) -> N
 
 def test_a_clip_that_can_not_be_decoded_is_wrong_and_named(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "world-0" / "held_out"
-    broken = held_out(folder, CLIPS, 0)[0].clip.path
+    broken = held_out(folder, CLIPS, 0, "dev")[0].clip.path
     broken.write_bytes(b"not a video")
     run = validate(tmp_path / "runs", f"--data.cache={tmp_path / 'cache'}")
     bad = [row for row in rows_of(run) if row["video"].endswith(broken.name)]

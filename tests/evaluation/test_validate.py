@@ -126,7 +126,7 @@ def test_the_demo_shows_on_the_samples_what_a_miniature_knows(
         assert summary["accuracy"] > 0.3
         assert summary["unread"] == 0
     said = capsys.readouterr().out
-    assert "Validated: the base of demo, world, before any training." in said
+    assert "Measured: the base of demo, world, before any training." in said
     assert "earnt from" not in said
     assert "paper" not in said
     assert "unread" not in said

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from savi.check.files import chat_of
+from savi.cli.config import PACKAGED
 from savi.cli.main import main
 from savi.models.families import FAMILIES
 from savi.models.load import BaseSettings, load_base, load_known
@@ -58,7 +59,7 @@ def test_families_that_read_any_size_take_a_bound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_the_experiments_bound_the_frames_of_the_others_alone(name: str) -> None:
-    shared = yaml.safe_load((EXPERIMENTS / "qlora.yaml").read_text())["data"]
+    shared = yaml.safe_load((PACKAGED / "qlora.yaml").read_text())["data"]
     data = shared | yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text()).get("data", {})
     assert (data["max_pixels"] is None) == FAMILIES[CHECKPOINTS[name][1]].own_size
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from savi.evaluation.measured import read_results
-from savi.report.table import build_table, print_table, print_validation
+from savi.report.table import build_table, print_evaluation, print_table
 from tests.report.made_up_runs import as_before, make_results, measured_on, with_benchmarks, without_benchmark
 
 GREEN, RED = "32m", "31m"
@@ -182,13 +182,13 @@ def test_an_older_runs_results_give_the_same_table(tmp_path: Path) -> None:
     assert row(lines, "errors")[1:] == row(printed(make_results(2), tmp_path / "nowhere"), "errors")[1:]
 
 
-def test_a_validation_says_what_it_validated(tmp_path: Path) -> None:
+def test_an_evaluation_says_what_it_measured(tmp_path: Path) -> None:
     results = make_results(2)
     console = Console(file=io.StringIO(), width=100)
     last = results["rounds"][2] | {"checkpoint": "runs/demo/version_0/checkpoints/last.ckpt"}
-    print_validation({**results, "rounds": [last]}, tmp_path, console)
+    print_evaluation({**results, "rounds": [last]}, tmp_path, console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert row(lines, "Rendered world") == ["Rendered world", "50.0 %"]
     checkpoint = "runs/demo/version_0/checkpoints/last.ckpt"
-    assert lines[-1] == f"Validated: round 2 of demo, from {checkpoint}. Files:"
+    assert lines[-1] == f"Measured: round 2 of demo, from {checkpoint}. Files:"
     assert not any("Learned from" in line for line in lines)

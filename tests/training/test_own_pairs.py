@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 
+from savi.cli.config import PACKAGED
 from savi.cli.main import main
 from savi.critique.pairs import read_pairs
 from savi.critique.reference_logps import FOLDER
@@ -328,8 +329,7 @@ def test_the_experiment_names_what_is_missing(
 def test_the_experiment_for_published_checkpoints_has_the_models_settings_of_qlora(
     folder: Path, random_base: Path
 ) -> None:
-    experiments = PAIRS.parent
-    ours, theirs = (yaml.safe_load((experiments / name).read_text()) for name in ("pairs_qlora.yaml", "qlora.yaml"))
+    ours, theirs = (yaml.safe_load((PACKAGED / name).read_text()) for name in ("pairs_qlora.yaml", "qlora.yaml"))
     ours["model"]["base"].pop("path")
     assert ours["model"] == {name: settings for name, settings in theirs["model"].items() if name != "chain"}
     assert ours["data"].items() - {("pairs", "your_pairs.jsonl")} <= theirs["data"].items()
@@ -337,6 +337,6 @@ def test_the_experiment_for_published_checkpoints_has_the_models_settings_of_qlo
     options = [f"--data.pairs={file}", f"--runs={folder / 'runs'}", f"--model.base.path={random_base}"]
     options += ["--data.workers=0", "--trainer.max_epochs=1", "--trainer.enable_progress_bar=false"]
     # 8-bit AdamW is for GPUs.
-    main(["fit", f"--config={experiments / 'pairs_qlora.yaml'}", *options, "--model.optimizer.name=adamw"])
+    main(["fit", f"--config={PAIRS.parent / 'pairs_qlora.yaml'}", *options, "--model.optimizer.name=adamw"])
     (run,) = (folder / "runs" / "pairs_qlora").iterdir()
     assert column(run) == [pytest.approx(math.log(2), abs=1e-2)]

@@ -34,7 +34,6 @@ TRAINER_ARGUMENTS: Mapping[str, Fixed] = {
     "barebones": Fixed(False, "a run measures its base, and evaluates and saves every round"),
     "default_root_dir": Fixed(None, "a run's folder is <runs>/<name>/version_<n>, by --runs and --name"),
     "model_registry": Fixed(None, "savi uploads no checkpoints; `savi export` writes a model to a folder"),
-    "limit_test_batches": Fixed(None, "savi has no test loop; `savi validate` evaluates a model"),
     "limit_predict_batches": Fixed(None, "savi has no predict loop; `savi ask` asks a model"),
 }
 """The values that the method's loop depends on. The command line passes them, whatever an experiment file says."""
@@ -49,6 +48,7 @@ FREE = frozenset(
         "min_steps",
         "max_time",
         "limit_val_batches",
+        "limit_test_batches",
         "log_every_n_steps",
         "enable_progress_bar",
         "enable_model_summary",

@@ -1,4 +1,4 @@
-"""The command line: `savi fit`, `validate`, `ask`, `export`, `score` and `compare`."""
+"""The command line: one module per command, or the place that has it."""
 
 from savi.cli.main import main
 

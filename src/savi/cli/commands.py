@@ -6,7 +6,8 @@ from difflib import get_close_matches
 
 COMMANDS = {
     "fit": "align a model on videos without labels, or resume a run; without options, the demo",
-    "validate": "measure a base or a run on held-out questions and benchmarks",
+    "validate": "measure a base or a run on the development set of the rendered world, or on benchmarks",
+    "test": "measure it on the test set, which no fit and no validate looks at: for reported figures",
     "ask": "ask a run's base and its aligned model a question about a video",
     "predict": "write the replies of a run or a checkpoint to a file of questions about videos; resumable",
     "view": "look at a run in a browser, also while it is going on, or write its page to a folder",

@@ -28,7 +28,7 @@ REFERENCE = re.compile(r"\$\{(?=[A-Za-z_][\w.]*\})")
 
 
 def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
-    """Replace all --config files of fit or validate by one that holds the defaults, them, and all that they extend.
+    """Replace all --config files of a stage by one that holds the defaults, them, and all that they extend.
 
     Later files win over earlier ones, and a file over those it extends (`extends: FILE`, or a list). A packaged
     experiment is named instead of a path; a command without --config gets DEFAULT_EXPERIMENT. The merged file is

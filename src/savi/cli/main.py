@@ -35,8 +35,8 @@ def _run(arguments: Sequence[str]) -> None:
     match arguments[:1]:
         case [] | ["-h" | "--help"]:
             print(overview())
-        case ["fit" | "validate"]:
-            from savi.cli.train import run
+        case ["fit" | "validate" | "test"]:
+            from savi.cli.stages import run
 
             run(arguments)
         case ["ask"]:

@@ -1,4 +1,4 @@
-"""The parser of `savi fit` and `savi validate`: mistakes in one line, and those arguments of Trainer that are free."""
+"""The parser of Lightning's stages: mistakes in one line, and those arguments of Trainer that are free."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from savi.alignment.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS, check_arguments
 from savi.errors import SaviError
 
-COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "overfit_batches")
+COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches")
 """Arguments of Trainer that are a number of batches or a share of them."""
 
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")

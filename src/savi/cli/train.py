@@ -1,15 +1,13 @@
-"""`savi fit` and `savi validate`: Lightning's command line, with experiment files that hold the differences."""
+"""`savi fit`, `validate` and `test`: Lightning's command line, with experiment files that hold the differences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from jsonargparse import set_parsing_settings
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
@@ -17,23 +15,20 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
 from savi.alignment.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
-from savi.cli.commands import COMMANDS
-from savi.cli.config import merge_experiments
-from savi.cli.parser import SaviArgumentParser, one_line_of, told_by_class
-from savi.cli.quiet import quiet
-from savi.distributed.failures import one_line
+from savi.cli.parser import one_line_of, told_by_class
 from savi.errors import SaviError, SettingError, check_number
-from savi.record.resume import checkpoint_to_resume, checkpoint_to_validate, versions
-from savi.report.closing import close_fit, close_validate
+from savi.record.resume import checkpoint_to_measure, checkpoint_to_resume, versions
+from savi.report.closing import close_evaluation, close_fit
 from savi.training.checkpoints import RunCheckpoint
-from savi.training.datamodule import ClipDataModule
 from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
-from savi.training.module import SelfAlignment
 from savi.training.progress import RoundProgressBar
 from savi.training.run_folder import run_folder
-from savi.training.starts import StartRecord, settings_of
+from savi.training.starts import settings_of
 from savi.types import readable
+
+STAGES = ("fit", "validate", "test")
+"""The commands that are stages of Lightning's Trainer."""
 
 NOT_LIGHTNINGS = {
     "optimizer": "the optimizer is AdamW; model.optimizer has its name, lr, weight_decay and clip_norm",
@@ -44,9 +39,8 @@ NOT_LIGHTNINGS = {
 HELP = {
     "config": "Experiment: a file, or the name of a packaged one. Of several, the later ones win. Default: the demo.",
     "seed_everything": "Seed of the run. With it, the same machine and versions repeat a run to the bit.",
-    "ckpt_path": "`last`: fit resumes the newest run of the name where it stopped, and validate measures the newest "
-    "checkpoint of that run. validate also takes a checkpoint file. null: fit begins a new run, and validate measures "
-    "the base.",
+    "ckpt_path": "`last`: fit resumes the newest run of the name where it stopped; the others measure its newest "
+    "checkpoint, and take a checkpoint file too. null: fit begins a new run; the others measure the base.",
 }
 """The help of Lightning's options that take less, or more, than Lightning says."""
 
@@ -62,7 +56,7 @@ class SaviCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         # Checkpoints are read with weights_only=True, whoever asks for what.
-        return {name: LightningCLI.subcommands()[name] | {"weights_only"} for name in ("fit", "validate")}
+        return {name: LightningCLI.subcommands()[name] | {"weights_only"} for name in STAGES}
 
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
         super().setup_parser(*args, **kwargs)
@@ -119,18 +113,21 @@ class SaviCLI(LightningCLI):
             raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
         elif config.ckpt_path is not None and self.subcommand == "fit":
             # In a folder of its own the run would build the checkpoint's round anew, from the model that has learnt it.
-            raise SaviError(f"--ckpt_path {config.ckpt_path}: fit resumes `last` alone; validate takes any file")
+            raise SaviError(
+                f"--ckpt_path {config.ckpt_path}: fit resumes `last` alone; validate and test take any file"
+            )
         elif config.ckpt_path is not None:
             self._take_up(Path(config.ckpt_path), config)
-        if self.subcommand == "validate":
-            self.version = f"version_{self.version}/validate" if config.ckpt_path else "base"
+        if self.subcommand != "fit":
             config.verbose = False  # the closing table says it better
+            base = "base" if self.subcommand == "validate" else "base/test"
+            self.version = f"version_{self.version}/{self.subcommand}" if config.ckpt_path else base
 
     def _take_up(self, place: Path, config: Any) -> None:
         """Choose the checkpoint of a run's folder, or the one in a file. A fit may begin with its first clip."""
         parser = self._parser(self.subcommand)
         given, defaults = settings_of(parser, config), settings_of(parser, parser.get_defaults(skip_validation=True))
-        take_up = checkpoint_to_validate if self.subcommand == "validate" else checkpoint_to_resume
+        take_up = checkpoint_to_resume if self.subcommand == "fit" else checkpoint_to_measure
         taken = take_up(place, given, defaults)
         for note in taken.notes:
             rank_zero_info(note)
@@ -183,44 +180,13 @@ class SaviCLI(LightningCLI):
 
     def after_validate(self) -> None:
         if self.trainer.is_global_zero:
-            close_validate(run_folder(self.trainer))
+            close_evaluation(run_folder(self.trainer))
+
+    after_test = after_validate
 
     @property
     def _settings(self) -> Any:
         return self.config[self.subcommand]
-
-
-def run(arguments: Sequence[str]) -> None:
-    """One command of Lightning's. Raises SaviError for a user's mistake."""
-    quiet()
-    # The help has the words of the settings' classes. To read their sources takes half a second.
-    set_parsing_settings(docstring_parse_attribute_docstrings=any(word.endswith(("help", "-h")) for word in arguments))
-    with one_line(), TemporaryDirectory() as folder:
-        try:
-            SaviCLI(
-                SelfAlignment,
-                ClipDataModule,
-                args=merge_experiments(arguments, Path(folder)),
-                seed_everything_default=0,
-                auto_configure_optimizers=False,
-                save_config_callback=StartRecord,
-                parser_class=SaviArgumentParser,
-                parser_kwargs={
-                    "parser_mode": "omegaconf+",
-                    **{command: _about(command) for command in ("fit", "validate")},
-                },
-            )
-        except MisconfigurationException as error:
-            # Lightning finds some mistakes later: a share of batches, say, that is less than one.
-            raise SaviError(f"trainer: {one_line_of(str(error))}") from None
-
-
-def _about(command: str) -> dict[str, str]:
-    """The head of a command's help; the usual one repeats a hundred options."""
-    return {
-        "usage": f"savi {command} [--config FILE_OR_NAME ...] [--OPTION VALUE ...]",
-        "description": COMMANDS[command],
-    }
 
 
 def _key(settings: Any, error: SettingError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from savi.critique.builder import BuiltRound
 from savi.distributed.collectives import waited
@@ -89,7 +89,7 @@ def pair_metrics(counts: Mapping[str, int], filters: Sequence[str]) -> dict[str,
     return {"pairs/total": float(counts["pairs"]), **made, **taken}
 
 
-def evaluation_metrics(measured: Mapping[str, Summary]) -> dict[str, float]:
+def evaluation_metrics(measured: Mapping[str, Summary], stage: Literal["val", "test"] = "val") -> dict[str, float]:
     """Metrics for the loggers: `val/accuracy` is the first benchmark's, all others are below the benchmark's name."""
     metrics: dict[str, float] = {}
     for name, summary in measured.items():
@@ -98,7 +98,7 @@ def evaluation_metrics(measured: Mapping[str, Summary]) -> dict[str, float]:
         counts |= {f"errors/{kind}": count for kind, count in summary.get("errors", {}).items()}
         values = {**shares, **summary["by_task"], **counts}
         metrics |= {
-            metric_name(f"val/{name}/{key}"): float(value) for key, value in values.items() if value is not None
+            metric_name(f"{stage}/{name}/{key}"): float(value) for key, value in values.items() if value is not None
         }
     first = next(iter(measured.values()))["accuracy"]
-    return metrics if first is None else {"val/accuracy": first, **metrics}
+    return metrics if first is None else {f"{stage}/accuracy": first, **metrics}

@@ -66,7 +66,7 @@ def _notes(run: Path, rounds: int, changed: Sequence[Difference]) -> Iterator[st
         yield f"From round {rounds + 1} on, {_list(changed, reverse=True)}"
 
 
-def checkpoint_to_validate(place: Path, given: Settings, defaults: Settings) -> TakenUp:
+def checkpoint_to_measure(place: Path, given: Settings, defaults: Settings) -> TakenUp:
     """The newest checkpoint of a run's folder, or the one in a file. Raises SaviError for settings of another model."""
     checkpoint = inspect_checkpoint(place) if place.is_file() else newest_checkpoint(place, at_end_of_round=False)
     if checkpoint is None:

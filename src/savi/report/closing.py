@@ -6,7 +6,7 @@ from pathlib import Path
 
 from savi.evaluation.measured import read_results
 from savi.report.summary import draw_summary
-from savi.report.table import print_rejected, print_table, print_validation
+from savi.report.table import print_evaluation, print_rejected, print_table
 
 
 def close_fit(run: Path) -> None:
@@ -18,6 +18,6 @@ def close_fit(run: Path) -> None:
     print(f"Look at it: savi view {run}")
 
 
-def close_validate(run: Path) -> None:
+def close_evaluation(run: Path) -> None:
     """Print the table of one evaluation, next to the base where the fit measured it on the same questions."""
-    print_validation(read_results(run / "results.json"), run)
+    print_evaluation(read_results(run / "results.json"), run)

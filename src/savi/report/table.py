@@ -49,11 +49,11 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     _print_places(run, console)
 
 
-def print_validation(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
-    """Print the results of `savi validate`, and the places of its files. run: the folder that it wrote."""
+def print_evaluation(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
+    """Print the results of `savi validate` or `savi test`, and the places of its files. run: the folder they wrote."""
     console = console or Console()
     _print_measurements(results, console)
-    _say(console, f"Validated: {_validated(results['rounds'][-1], results['run'])}. Files:")
+    _say(console, f"Measured: {_measured_model(results['rounds'][-1], results['run'])}. Files:")
     _print_places(run, console)
 
 
@@ -205,7 +205,7 @@ def _color(gain: float) -> str:
     return "green" if gain > 0 else "red" if gain < 0 else "dim"
 
 
-def _validated(entry: Entry, run: Mapping[str, Any]) -> str:
+def _measured_model(entry: Entry, run: Mapping[str, Any]) -> str:
     """Which model an evaluation measured, and the file that it is in."""
     if not entry["round"]:
         return f"the base of {run['name']}, {run['base']}, before any training"

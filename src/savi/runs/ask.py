@@ -72,13 +72,14 @@ class AlignedModel:
         return self.run.prompts.answer.format(question=question)
 
 
-def load_run(folder: str | Path, base: str | None = None) -> AlignedModel:
+def load_run(folder: str | Path, base: str | None = None, *, trust_remote_code: bool = False) -> AlignedModel:
     """The model of a run, ready to be asked.
 
     folder: a run's, lightning_logs/<name>/version_<n>. base: where its base is now, if not where the run had it.
+    trust_remote_code: run Python code that the base brings along, and read weights that aren't safetensors.
     Raises SaviError for a folder that is no run's, and for another base.
     """
-    return AlignedModel(read_run(Path(folder), base))
+    return AlignedModel(read_run(Path(folder), base, trust_remote_code=trust_remote_code))
 
 
 def ask(run: Run, video: Path, question: str) -> tuple[str, str]:

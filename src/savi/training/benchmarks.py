@@ -35,7 +35,7 @@ OR_LABELS = (
 class BenchmarkAnswers(Callback):
     """Asks the module's model the held-out items.
 
-    Files go to `benchmarks/` in the folder of a validation, to `benchmarks/round_NN/` in that of a fit.
+    Files go to `benchmarks/` in the folder of a validation or a test, to `benchmarks/round_NN/` in that of a fit.
     """
 
     def __init__(self) -> None:
@@ -66,6 +66,11 @@ class BenchmarkAnswers(Callback):
     def on_validation_batch_end(self, *_: Any) -> None:
         # After each batch, so that no process waits for another longer than a batch takes.
         all_gather(lambda: None, "evaluating")
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        self.on_validation_batch_end()
+
+    on_test_start = on_validation_start
 
     def is_answered(self, items: Sequence[Item]) -> bool:
         """Whether a batch is in the log already, so that its frames aren't needed."""

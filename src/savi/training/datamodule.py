@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,10 @@ class ClipDataModule(LightningDataModule):
         benchmark_scorer: How answers are scored if a benchmark's own settings don't say: `reply` reads the model's
             written reply, `likelihood` takes the likeliest option. None: `likelihood` for the rendered world, `reply`
             for the others.
-        benchmark_set: Held-out set of the rendered world. `dev` is for choices, `test` for reported figures. Four sets
-            test generalization: `forms` words the questions otherwise, `looks` has unseen colors, sizes and
-            backgrounds, `outside` both, `compositional` has questions of two steps.
+        benchmark_set: Held-out set of the rendered world that a fit and `savi validate` measure. `dev` is for choices,
+            `test` for reported figures. Four sets test generalization: `forms` words the questions otherwise, `looks`
+            has unseen colors, sizes and backgrounds, `outside` both, `compositional` has questions of two steps.
+        test_set: Held-out set of the rendered world that `savi test` measures.
         benchmark_clips: Held-out clips of the rendered world. Each has three questions.
         benchmark_seed: Seed that the held-out clips of the rendered world are drawn with.
         labelled: Questions with known answers, for the readiness check before the first round; nothing is trained on
@@ -85,7 +87,8 @@ class ClipDataModule(LightningDataModule):
         clip_count: int | None = None,
         benchmark: dict[str, BenchmarkSettings] | str | None = WORLD,
         benchmark_scorer: Scorer | None = None,
-        benchmark_set: HeldOutSet = "test",
+        benchmark_set: HeldOutSet = "dev",
+        test_set: HeldOutSet = "test",
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         labelled: str | None = None,
@@ -126,6 +129,7 @@ class ClipDataModule(LightningDataModule):
         self.sources = DataSources(clips, clip_count, seed, labelled, benchmarks, options, cache, pairs, videos)
         if max_length is not None and pairs is None:
             raise SaviError("data.max_length goes with data.pairs: it bounds the tokens of their rows")
+        self.test_set = test_set
         self.max_length = max_length
         self.readiness_clips = readiness_clips
         self.frames = frames
@@ -147,6 +151,8 @@ class ClipDataModule(LightningDataModule):
 
         The processes of a machine render what is missing of the world together.
         """
+        if stage == "test":
+            self.sources = replace(self.sources, options=replace(self.sources.options, split=self.test_set))
         if self.trainer and self.trainer.world_size > 1:
             place = self.trainer.local_rank, self.trainer.num_devices
             self.sources.render(stage == "fit", *place, meet=self.trainer.strategy.barrier)
@@ -180,6 +186,8 @@ class ClipDataModule(LightningDataModule):
             return []
         is_answered = self.answer_source.is_answered if self.answer_source else _never
         return self._loader(ItemDataset(sets, self.generation_batch_clips, self._reader(), is_answered, *self._place))
+
+    test_dataloader = val_dataloader
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are frozen records of frames and text; the model moves what it needs."""

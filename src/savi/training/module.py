@@ -100,6 +100,8 @@ class SelfAlignment(AlignedModel):
         with explained(self._evaluation):
             self.benchmark_answers.answer(batch, self.video_lm)
 
+    test_step = validation_step
+
     @property
     def _evaluation(self) -> str:
         """The evaluation at hand, for messages."""

@@ -75,7 +75,7 @@ class RunResults(Callback):
         measured = self.benchmarks.finish(trainer)
         if not measured:
             return
-        metrics = evaluation_metrics(measured)
+        metrics = evaluation_metrics(measured, "test" if trainer.testing else "val")
         if trainer.sanity_checking:
             # log() is silent in the sanity check, and the base belongs on the dashboard too.
             for logger in trainer.loggers:
@@ -89,6 +89,9 @@ class RunResults(Callback):
             # An evaluation in the middle of a round is not the round's: it goes to the loggers alone.
             self._evaluated = 0 if trainer.sanity_checking else trainer.current_epoch + 1
             self._add_round(trainer, measured)
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._evaluated != trainer.current_epoch + 1:

@@ -77,6 +77,8 @@ class SelfCritique(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         stop_on_sigterm()
 
+    on_test_start = on_validation_start
+
     def _lock(self) -> None:
         self._locked = lock_run(run_folder(self._trainer))
 

@@ -61,8 +61,10 @@ class StartRecord(SaveConfigCallback):
         self._write(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn == "validate":
+        if trainer.state.fn != "fit":
             from_rank_zero(partial(self._write, trainer), "start")
+
+    on_test_start = on_validation_start
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["settings"] = self.settings
