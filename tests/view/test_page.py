@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +15,17 @@ import uvicorn
 from playwright.sync_api import expect
 
 from savi.cli import main
+from savi.data.labelled import read_labelled
+from savi.files import write_json
 from savi.view.media import Media
 from savi.view.server import build_app
 from savi.view.site import Site
 from savi.world.clips import training_clips
+from tests.report.made_up_runs import as_before, make_results
 from tests.view.browser import browser
 from tools.made_up_run import write_run
+
+DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 
 HOSTILE = "<img src=x onerror='document.title=1'><script>document.title=2</script></script>"
 """What a model may have written."""
@@ -152,6 +158,111 @@ def test_what_a_model_wrote_stays_text(visit: Visit, address: str) -> None:
     assert HOSTILE in page.inner_text(".question h4 >> nth=0")
     assert page.locator(".question img, .question script").count() == 0
     assert page.title().startswith("Pairs and traces")
+
+
+def test_ten_pairs_are_judged_by_keys_and_the_readiness_check_reads_what_was_found_right(
+    visit: Visit, address: str, made_up: Path
+) -> None:
+    page = visit.page
+    page.goto(f"{address}#/judge")
+    for judged in range(10):
+        expect(page.locator(".task [role=status]")).to_have_text(f"{judged} judged")
+        page.keyboard.press("1234"[judged % 4])
+    expect(page.locator(".task [role=status]")).to_have_text("10 judged")
+    assert "chosen" not in page.inner_text(".task")
+    page.click(".agreement summary")
+    expect(page.locator(".agreement tbody tr")).to_have_count(3)
+    judgements = [json.loads(line) for line in (made_up / "judged" / "judgements.jsonl").read_text().splitlines()]
+    assert [one["picked"] for one in judgements[2:10:4]] == ["both", "both"]
+    assert {one["picked"] for one in judgements[:2]} <= {"chosen", "rejected"}
+    labelled = read_labelled(made_up / "judged" / "labelled.jsonl")
+    assert len(labelled) == len([one for one in judgements if one["picked"] != "neither"])
+    said = {(one["question"].strip(), one[side].strip()) for one in judgements for side in ("chosen", "rejected")}
+    assert {(one.question, one.answer) for one in labelled} <= said
+
+
+SEEN = {
+    "overview": ".chart svg",
+    "pairs?round=1": ".grid li",
+    "pairs?round=1&clip=clip_00002&question=1-0": "video",
+    "judge": "video",
+}
+"""Views, and what is there when one is whole."""
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_no_view_has_a_serious_fault_for_people_with_disabilities(
+    chromium: Any, address: str, theme: str, width: int
+) -> None:
+    axe = (Path(__file__).parent / "axe" / "axe.min.js").read_text()
+    context = chromium.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate(axe)
+    # What doesn't depend on the colors is the same in both.
+    rules = "{}" if theme == "light" else "{runOnly: ['color-contrast']}"
+    for view, seen in SEEN.items():
+        page.goto(f"{address}#/{view}")
+        page.wait_for_selector(f".view.{view.partition('?')[0]} {seen}")
+        faults = page.evaluate(f"axe.run({rules}).then((found) => found.violations)")
+        serious = [
+            f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+            for one in faults
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+        assert serious == [], view
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A round of the demo over a few clips."""
+    runs = tmp_path_factory.mktemp("real")
+    few = ["--data.clip_count=3", "--data.benchmark_clips=1", "--trainer.max_epochs=1", "--data.readiness_clips=0"]
+    few.append("--model.base.nf4=false")
+    main(["fit", f"--config={DEMO}", f"--runs={runs}", *few])
+    return runs / "demo" / "version_0"
+
+
+def test_a_real_run_opens_with_what_its_files_say(chromium: Any, real: Path, tmp_path: Path) -> None:
+    results = json.loads((real / "results.json").read_text())
+    with served(real, cache=tmp_path) as address:
+        context = chromium.new_context()
+        visited = Visit(context)
+        page = visited.page
+        page.goto(address)
+        expect(page.locator(".status")).to_have_text("finished The run is finished: 1 round.")
+        expect(page.locator(".tiles")).to_contain_text(f"{results['rounds'][1]['pairs']}pairs that the model made")
+        page.goto(f"{address}#/pairs")
+        page.click(".grid a")
+        first = json.loads((real / "traces" / "round_00.jsonl").read_text().splitlines()[0])["traces"]
+        expect(page.locator(".question h4")).to_have_text([one["question"] for one in first])
+        until(page, "document.querySelector('video')?.readyState >= 2")
+        visited.check(address)
+        context.close()
+
+
+def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path, tmp_path: Path) -> None:
+    killed = write_run(tmp_path / "killed", [made_up / "gone.mp4"], 1, planned=3)
+    older = tmp_path / "older"
+    write_json(older / "results.json", as_before(make_results(2)))
+    with served(made_up, killed, older, cache=tmp_path / "cache") as address:
+        context = chromium.new_context()
+        visited = Visit(context)
+        page = visited.page
+        page.goto(address)
+        for name, state in (("killed", "stopped"), ("older", "measured")):
+            page.select_option("#run", label=name)
+            expect(page.locator("h1")).to_have_text(name)
+            expect(page.locator(".status b")).to_have_text(state)
+        page.goto(f"{address}#/pairs?run=2")
+        expect(page.locator("main")).to_contain_text("No round was begun")
+        page.goto(f"{address}#/pairs?run=1&round=1&clip=clip_00000")
+        expect(page.locator(".player")).to_contain_text("the video is no longer at")
+        visited.check(address)
+        context.close()
 
 
 def test_a_page_of_files_opens_from_the_disk(chromium: Any, made_up: Path, tmp_path: Path) -> None:

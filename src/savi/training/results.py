@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from savi.evaluation.measured import Entry, Summary
 from savi.models.adapters import save_adapter
 from savi.record.dashboards import log_earlier_pairs, log_pairs
+from savi.record.failure import clear_failure, write_failure
 from savi.record.results import RunRecord, accuracy_lines, evaluation_metrics, pair_metrics, write_results
 from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.loggers import RunWandbLogger
@@ -36,6 +37,7 @@ class RunResults(Callback):
         self._evaluated: int | None = None  # the round that this process evaluated last
         self._started = 0.0
         self._training_started = 0.0
+        self._begun = False  # whether this process has begun to train
 
     def state_dict(self) -> dict[str, Any]:
         return {"rounds": self.record.rounds}
@@ -49,6 +51,9 @@ class RunResults(Callback):
             self._write(trainer, self.record.rounds)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begun = True
+        if trainer.is_global_zero:
+            clear_failure(run_folder(trainer))
         # A run that is resumed inside a round has no start of that round.
         self._training_started = time.monotonic()
         boards = [one for one in trainer.loggers if isinstance(one, RunWandbLogger) and one.repeats_earlier_rounds]
@@ -104,6 +109,9 @@ class RunResults(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
             rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) resumes from here.")
+        elif self._begun and trainer.is_global_zero:
+            # A start that is refused changes no file of the run.
+            write_failure(run_folder(trainer), exception)
 
     def _add_round(self, trainer: Trainer, measured: Mapping[str, Summary]) -> None:
         evaluating = time.monotonic() - self._started

@@ -63,10 +63,12 @@ class Pairs:
         return None
 
     def video(self, clip: int) -> Path | None:
-        """Where a clip's video is: where the run had it. A relative path may count from a folder above the run's."""
-        if not clip < len(self.videos):
-            return None
-        named = Path(self.videos[clip])
+        """Where a clip's video is, None where it is no longer there."""
+        return self.locate(self.videos[clip]) if clip < len(self.videos) else None
+
+    def locate(self, video: str) -> Path | None:
+        """A video's file: where the run had it. A relative path may count from a folder above the run's."""
+        named = Path(video)
         places = [named] if named.is_absolute() else [named, *(up / named for up in self.folder.parents)]
         return next((place.absolute() for place in places if place.is_file()), None)
 

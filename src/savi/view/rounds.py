@@ -79,6 +79,10 @@ class RoundIndex:
         """The records of the clips from `first` up to `last`, without it."""
         return (record for _, record in records(self.traces_path, self._starts[first], self._starts[last]))
 
+    def pair_count(self, place: int) -> int:
+        """How many of a clip's questions became a pair."""
+        return self._pairs[place + 1] - self._pairs[place]
+
     def pairs(self, place: int) -> list[dict[str, Any]]:
         """The pairs of a clip, in the order of its questions that became one; fewer where their file was changed."""
         ends = [min(self._pairs[at], len(self._pair_starts) - 1) for at in (place, place + 1)]

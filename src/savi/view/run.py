@@ -14,12 +14,13 @@ import yaml
 from savi.critique.round_files import Progress, read_progress, round_paths
 from savi.evaluation.measured import Entry, measured, read_results
 from savi.files import digest_json
+from savi.record.failure import read_failure
 from savi.record.lock import is_locked
 from savi.record.renamed import rename
 from savi.record.resume import newest_config
 from savi.types import SaviError
 
-LOOKED_AT = ("config*.yaml", "results.json", "metrics.csv", "summary.png", "*.json", "pairs/*.json*", "judged.jsonl")
+LOOKED_AT = ("config*.yaml", "results.json", "metrics.csv", "summary.png", "*.json", "pairs/*.json*")
 """Files of a run whose times tell that there is something new."""
 
 MARKS = ("config.yaml", "results.json", "lock", "traces", "pairs")
@@ -150,12 +151,10 @@ class ViewedRun:
         return Status("stopped", f"The run was stopped or killed: {self._stage(done)}{of}. {resume}.")
 
     def _failure(self) -> str | None:
-        try:
-            return str(json.loads((self.folder / "failure.json").read_text(encoding="utf-8"))["error"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        empty = [number for number, progress in self.built.items() if progress and progress.complete]
-        empty = [number for number in empty if not self.built[number].pairs]  # type: ignore[union-attr]  # just asked
+        if error := read_failure(self.folder):
+            return error
+        built = {number: progress for number, progress in self.built.items() if progress and progress.complete}
+        empty = [number for number, progress in built.items() if not progress.pairs]
         return f"round {empty[0]} has no pair to learn from." if empty else None
 
     def _stage(self, done: int) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -14,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from savi.errors import SaviError, describe_os_error
 from savi.video.packets import UnreadableError
 from savi.view.site import ASSETS, Site, script
 
@@ -56,6 +59,9 @@ class OwnPagesOnly:
 def build_app(site: Site) -> Starlette:
     """The application. Requests under another name than this machine's own are refused, whoever resolved it."""
 
+    site.live = True
+    token = secrets.token_urlsafe()
+
     def index(request: Request) -> Response:
         return FileResponse(ASSETS / "index.html")
 
@@ -65,7 +71,7 @@ def build_app(site: Site) -> Starlette:
         if document is None:
             return PlainTextResponse("no such document", 404)
         if name == "site":
-            document["live"] = True
+            document["token"] = token
         return Response(script(name, document), media_type="text/javascript")
 
     def media(request: Request) -> Response:
@@ -76,11 +82,25 @@ def build_app(site: Site) -> Starlette:
             return PlainTextResponse(str(error), 404)
         return FileResponse(path, media_type=kind)
 
+    async def judge(request: Request) -> Response:
+        if not secrets.compare_digest(request.headers.get("x-savi-token", ""), token):
+            return PlainTextResponse("the page is of an earlier server: load it anew", 403)
+        try:
+            given = await request.json()
+            pair, pick = str(given["pair"]), str(given["pick"])
+            await run_in_threadpool(site.judge, request.path_params["run"], pair, pick)
+        except (SaviError, ValueError, KeyError, TypeError) as error:
+            return PlainTextResponse(str(error), 400)
+        except OSError as error:
+            return PlainTextResponse(describe_os_error(error), 500)
+        return Response(status_code=204)
+
     return Starlette(
         routes=[
             Route("/", index),
             Route("/data/{name:path}.js", data),
             Route("/media/{run:int}/{clip:int}.{suffix}", media),
+            Route("/judge/{run:int}", judge, methods=["POST"]),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ],
         middleware=[

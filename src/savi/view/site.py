@@ -11,6 +11,7 @@ from typing import Any
 
 from savi.types import SaviError
 from savi.video.packets import UnreadableError
+from savi.view.judge import Judge
 from savi.view.media import Media
 from savi.view.overview import overview
 from savi.view.pairs import Pairs
@@ -23,13 +24,18 @@ NAME = re.compile(r"(?:(\d+)/)?([a-z]+)((?:_\d+)*)")
 
 
 class Site:
-    """The runs that a page is about. Thread-safe: one document is made at a time."""
+    """The runs that a page is about. Thread-safe: one document is made at a time.
+
+    live: whether a server answers, so that the page follows the runs and takes judgements.
+    """
 
     def __init__(self, folders: Sequence[Path], media: Media) -> None:
         self._runs = [ViewedRun(folder) for folder in folders]
         self._versions = [""] * len(folders)
         self.pairs = [Pairs(run.folder, media) for run in self._runs]
+        self.judges = [Judge(pairs.folder, pairs) for pairs in self.pairs]
         self.media = media
+        self.live = False
         self._lock = RLock()
 
     def run(self, number: int) -> ViewedRun:
@@ -63,7 +69,7 @@ class Site:
         yield "site"
         for number, pairs in enumerate(self.pairs):
             run = self.run(number)
-            yield f"{number}/overview"
+            yield from (f"{number}/overview", f"{number}/judge", f"{number}/agreement")
             yield from (f"{number}/{name}" for name in pairs.names(run))
 
     def document(self, name: str) -> dict[str, Any] | None:
@@ -82,13 +88,26 @@ class Site:
             try:
                 if (kind, numbers) == ("overview", []):
                     return overview(run)
+                if kind in ("judge", "agreement") and not numbers:
+                    self.pairs[number].refresh(run)
+                    judge = self.judges[number]
+                    return judge.document(self.live) if kind == "judge" else judge.agreement()
                 return self.pairs[number].document(run, kind, numbers)
             except SaviError as error:
                 return {"problem": str(error)}
 
+    def judge(self, run: int, pair: str, pick: str) -> None:
+        """Keep a judgement. Raises SaviError for one of no pair, OSError for a folder that may not be written."""
+        if run >= len(self.judges):
+            raise SaviError("no such run")
+        with self._lock:
+            self.pairs[run].refresh(self.run(run))
+            self.judges[run].judge(pair, pick)
+
     def _site(self) -> dict[str, Any]:
         runs = [self.run(number) for number in range(len(self._runs))]
         return {
+            "live": self.live,
             "runs": [
                 {
                     "name": run.name,
@@ -98,7 +117,7 @@ class Site:
                     "version": version,
                 }
                 for run, version in zip(runs, self._versions, strict=True)
-            ]
+            ],
         }
 
 

@@ -2,7 +2,7 @@
 // A grid of clips, and one clip with every question's way through the chain.
 
 savi.view("pairs", (() => {
-  const { h, svg } = savi;
+  const { h } = savi;
   const ON_A_PAGE = 24;
   const FILTERS = ["aspect", "kind", "outcome"];
   const UNDECODABLE = "undecodable";
@@ -53,7 +53,7 @@ savi.view("pairs", (() => {
       h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); update(0); } },
         h("label", {}, "Round ", rounds), selects.map((select) => h("label", {}, `${title(select.id)} `, select)),
         h("label", { class: "grow" }, "Words in what was said ", search)),
-      results, keys("/ to search, j and k for the next and the previous page"));
+      results, clips.keys("/ to search, j and k for the next and the previous page"));
     moves = {
       "/": () => search.focus(),
       j: () => results.querySelector("[rel=next]")?.click(),
@@ -119,13 +119,7 @@ savi.view("pairs", (() => {
     const about = clip.rejected || `${became} of ${clip.codes.length} became pairs`;
     const first = questions.length && questions.length < clip.codes.length ? `${wanted.round}-${questions[0]}` : "";
     return h("li", {}, h("a", { href: savi.link("pairs", { ...wanted, page: "", clip: clip.id, question: first }) },
-      picture(clip, wanted.run, site), h("b", {}, clip.id), h("span", {}, about)));
-  }
-
-  function picture(clip, run, site) {
-    if (site.clips === "none" || clip.rejected) return h("span", { class: "poster" });
-    return h("img", { class: "poster", src: `media/${run || 0}/${clip.number}.jpg`, alt: "", loading: "lazy",
-      onerror: (event) => event.target.replaceWith(h("span", { class: "poster" })) });
+      clip.rejected ? clips.blank() : clips.poster(`media/${wanted.run || 0}/${clip.number}`, site), h("b", {}, clip.id), h("span", {}, about)));
   }
 
   // ---- one clip
@@ -140,24 +134,22 @@ savi.view("pairs", (() => {
     const beside = (step) => found[place + step]?.clip.id;
     const to = (clip, text, rel) => (clip ? h("a", { rel, href: savi.link("pairs", { ...filters, clip }) }, text) : null);
     const data = await savi.need(`${chosen.run}/clip_${number}`);
-    const player = h("div", { class: "player" }, h("p", {}, "Reading the video …"));
-    savi.load(`${chosen.run}/media_${number}`).then((media) => showPlayer(player, media, chosen.run, number, site));
     content.append(
       h("nav", { class: "trail", "aria-label": "Clips" }, h("a", { href: savi.link("pairs", filters) }, "All clips"),
         to(beside(-1), "Previous clip", "prev"), to(beside(1), "Next clip", "next")),
       h("h2", { class: "clip-name" }, data.id),
       h("div", { class: "clip" },
-        h("div", { class: "watch" }, player, h("p", { class: "path" }, data.video)),
+        h("div", { class: "watch" }, clips.player(`${chosen.run}/media_${number}`, `media/${chosen.run}/${number}`, site), h("p", { class: "path" }, data.video)),
         h("div", { class: "questions" }, data.rounds.map((one) => h("section", { "aria-labelledby": `round-${one.round}` },
           h("h3", { id: `round-${one.round}` }, `Round ${one.round}`),
           one.rejected ? h("p", {}, `The clip was left out: ${one.rejected}`) : null,
           !one.rejected && !one.questions.length ? h("p", {}, "No question about it.") : null,
           one.questions.map((question, which) => showQuestion(question, one.round, which, data, chosen, filters)))))),
-      keys("j and k for the next and the previous clip, p to play, , and . for the sampled frames, Escape for all clips"));
+      clips.keys("j and k for the next and the previous clip, p to play, , and . for the sampled frames, Escape for all clips"));
     const click = (selector) => () => content.querySelector(selector)?.click();
     moves = {
       j: click(".trail [rel=next]"), k: click(".trail [rel=prev]"), Escape: click(".trail a"),
-      p: () => { const video = content.querySelector("video"); if (video) video.paused ? video.play() : video.pause(); },
+      p: () => clips.play(content),
       ",": click("[data-step='-1']"), ".": click("[data-step='1']"),
     };
   }
@@ -168,42 +160,6 @@ savi.view("pairs", (() => {
       wanted.classList.add("wanted");
       wanted.scrollIntoView({ block: "center" });
     }
-  }
-
-  // The video, and below it a line of its time with a mark for each frame that the model saw.
-  function showPlayer(holder, media, run, number, site) {
-    if (media.problem || site.clips === "none") {
-      holder.replaceChildren(h("p", { class: "note" }, media.problem || "The videos were left out of this copy."));
-      return;
-    }
-    const video = h("video", { controls: true, muted: true, playsinline: true, loop: true, preload: "metadata",
-      poster: `media/${run}/${number}.jpg`, src: `media/${run}/${number}.mp4`, "aria-label": "The clip, without sound" });
-    const x = (time) => (1000 * time) / media.duration;
-    const now = svg("line", { class: "now", x1: 0, x2: 0, y1: 0, y2: 30 });
-    const line = svg("svg", { class: "timeline", viewBox: "0 0 1000 30", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", { x: 0, y: 12, width: 1000, height: 6 }),
-      media.times.map((time) => svg("line", { class: "sampled", x1: x(time), x2: x(time), y1: 5, y2: 25 })), now);
-    const seek = (time) => { video.pause(); video.currentTime = Math.min(time + 0.001, media.duration); };
-    line.addEventListener("click", (event) => {
-      const time = (event.offsetX / line.clientWidth) * media.duration;
-      seek(media.times.reduce((a, b) => (Math.abs(b - time) < Math.abs(a - time) ? b : a)));
-    });
-    const step = (way) => {
-      const time = video.currentTime;
-      const later = media.times.filter((one) => (way > 0 ? one > time + 0.002 : one < time - 0.002));
-      if (later.length) seek(way > 0 ? later[0] : later.at(-1));
-    };
-    const where = h("output", {}, "");
-    const tell = () => {
-      now.setAttribute("x1", x(video.currentTime));
-      now.setAttribute("x2", x(video.currentTime));
-      where.textContent = `${video.currentTime.toFixed(2)} of ${media.duration.toFixed(2)} s`;
-    };
-    video.addEventListener("timeupdate", tell);
-    const button = (way, text) => h("button", { type: "button", "data-step": way, onclick: () => step(way) }, text);
-    holder.replaceChildren(video, line, h("p", { class: "steps" }, button(-1, "Frame before"), where, button(1, "Next frame")),
-      h("p", { class: "note" }, `The marks are the ${media.times.length} frames that the model saw.`));
-    tell();
   }
 
   function showQuestion(question, round, which, data, chosen, filters) {
@@ -290,19 +246,5 @@ savi.view("pairs", (() => {
       h("div", { class: "verbatim" }, h("h5", {}, turn.name), h("pre", { tabindex: "0" }, turn.prompt), h("pre", { tabindex: "0" }, turn.reply))));
   }
 
-  // ---- keys
-
-  function keys(text) {
-    const on = savi.remember("keys") !== "off";
-    return h("p", { class: "keys" }, h("label", {}, h("input", { type: "checkbox", checked: on,
-      onchange: (event) => savi.remember("keys", event.target.checked ? "on" : "off") }), ` Keys: ${text}`));
-  }
-
-  function key(event) {
-    if (savi.remember("keys") === "off" || !moves[event.key]) return;
-    event.preventDefault();
-    moves[event.key]();
-  }
-
-  return { title: "Pairs and traces", show, ready, key };
+  return { title: "Pairs and traces", show, ready, keys: () => moves };
 })());

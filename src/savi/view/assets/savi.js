@@ -106,6 +106,12 @@ var savi = (() => {
     return found;
   }
 
+  // Reads a document anew, for what the page itself has changed.
+  function again(name) {
+    documents.delete(name);
+    return need(name);
+  }
+
   async function follow() {
     documents.delete("site");
     let now;
@@ -166,14 +172,17 @@ var savi = (() => {
     addEventListener("hashchange", () => show({ focus: true }));
     addEventListener("keydown", (event) => {
       const typing = event.target.closest?.("input, select, textarea, video");
-      if (!typing && !event.ctrlKey && !event.metaKey && !event.altKey) views.get(place().view).key?.(event);
+      const move = views.get(place().view).keys?.()[event.key];
+      if (!move || typing || event.ctrlKey || event.metaKey || event.altKey || remember("keys") === "off") return;
+      event.preventDefault();
+      move();
     });
     await show();
     if (site.live) setTimeout(follow, 3000);
   }
 
   return {
-    receive, load, need, h, svg, link, start, say, remember,
+    receive, load, need, again, h, svg, link, start, say, remember,
     view: (name, view) => views.set(name, view),
     go: (view, parameters) => { location.hash = link(view, parameters); },
     replace: (view, parameters) => { history.replaceState(null, "", link(view, parameters)); },

@@ -1,0 +1,78 @@
+"""The server's answers without a browser: who is refused, parts of videos, and what isn't there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from savi.data.clips import find_clips
+from savi.view.media import Media
+from savi.view.server import build_app
+from savi.view.site import Site
+from savi.world.clips import training_clips
+from tools.made_up_run import write_run
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("served")
+    training_clips(folder / "clips", 1, seed=0)
+    run = write_run(folder / "run", [find_clips(folder / "clips")[0].path], 1, questions=2)
+    media = Media(folder / "cache")
+    with TestClient(build_app(Site([run], media)), base_url="http://127.0.0.1:8000") as opened:
+        yield opened
+    media.close()
+
+
+def document(client: Any, name: str) -> Any:
+    text = client.get(f"/data/{name}.js").text
+    return json.loads(text[text.index(",") + 1 : text.rindex(")")])
+
+
+def test_a_request_under_another_host_name_is_refused(client: Any) -> None:
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    assert client.get("/data/site.js", headers={"host": "evil.example:8000"}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/data/site.js", "/data/0/clip_0.js", "/media/0/0.mp4", "/assets/savi.js"])
+def test_the_page_of_another_site_gets_nothing(client: Any, path: str) -> None:
+    assert client.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    own = client.get(path, headers={"sec-fetch-site": "same-origin"})
+    assert own.status_code == 200
+    assert own.headers["cross-origin-resource-policy"] == "same-origin"
+    assert "'unsafe-inline'" not in own.headers["content-security-policy"]
+
+
+def test_a_judgement_needs_the_pages_own_token_and_a_pair(client: Any) -> None:
+    token = document(client, "site")["token"]
+    given = {"pair": document(client, "0/judge")["pairs"][0]["pair"], "pick": "both"}
+    assert client.post("/judge/0", json=given).status_code == 403
+    assert client.post("/judge/0", json=given, headers={"x-savi-token": token[1:]}).status_code == 403
+    wrong = [{**given, "pick": "chosen"}, {**given, "pair": "1-0-99"}, {**given, "pair": "../x"}, [], {}]
+    for one in wrong:
+        assert client.post("/judge/0", json=one, headers={"x-savi-token": token}).status_code == 400
+    assert document(client, "0/judge")["judged"] == 0
+    assert client.post("/judge/0", json=given, headers={"x-savi-token": token}).status_code == 204
+    assert document(client, "0/judge")["judged"] == 1
+
+
+def test_a_video_is_served_in_parts(client: Any) -> None:
+    whole = client.get("/media/0/0.mp4")
+    part = client.get("/media/0/0.mp4", headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    assert whole.headers["content-type"] == "video/mp4"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/data/0/clip_9.js", "/data/9/overview.js", "/data/0/nothing.js", "/data/../../site.js", "/media/0/9.mp4"),
+        *("/media/0/0.py", "/assets/../server.py", "/data/0/round_0.js"),
+    ],
+)
+def test_what_is_not_there_is_not_found(client: Any, path: str) -> None:
+    assert client.get(path).status_code == 404

@@ -1,0 +1,146 @@
+"""What the page says of runs in every state, by their files alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from savi.cli import main
+from savi.critique.store import PairStore
+from savi.files import write_json
+from savi.record.failure import write_failure
+from savi.record.lock import lock_run, unlock_run
+from savi.types import SaviError
+from savi.view.media import Media
+from savi.view.run import ViewedRun, newest_run
+from savi.view.site import Site
+from tests.report.made_up_runs import as_before, make_results
+from tools.made_up_run import write_run
+
+VIDEO = Path("/data/videos/gone.mp4")
+
+
+def overview(run: Path) -> dict[str, Any]:
+    document = Site([run], Media(run / "cache")).document("0/overview")
+    assert document is not None
+    return document
+
+
+def said_of(run: Path) -> str:
+    status = overview(run)["status"]
+    return f"{status['state']}: {status['text']}"
+
+
+def test_a_finished_run_and_one_that_was_killed_between_two_rounds(tmp_path: Path) -> None:
+    assert said_of(write_run(tmp_path / "a", [VIDEO], 2)) == "finished: The run is finished: 2 rounds."
+    killed = said_of(write_run(tmp_path / "b", [VIDEO], 2, planned=4))
+    assert killed.startswith("stopped: The run was stopped or killed: round 3 is about to begin of 4.")
+
+
+def test_a_run_that_was_killed_while_it_built_pairs_says_how_far_it_came(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1, clips=5, planned=2)
+    PairStore(run, 1, "made up")
+    assert "building the pairs of round 2, 0 of 5 clips of 2" in said_of(run)
+
+
+def test_a_run_that_is_going_on_is_told_by_its_lock(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1, planned=2)
+    version = ViewedRun(run).version()
+    lock = lock_run(run)
+    assert said_of(run).startswith("running: ")
+    assert ViewedRun(run).version() != version
+    unlock_run(lock)
+    assert said_of(run).startswith("stopped: ")
+
+
+def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1, planned=2)
+    write_failure(run, SaviError("Round 2, step 3: the loss is\nnan"))
+    assert said_of(run) == "failed: The run failed: Round 2, step 3: the loss is nan"
+
+
+def test_a_round_without_a_pair_is_a_failure(tmp_path: Path) -> None:
+    PairStore(tmp_path, 0, "made up").finish()
+    assert said_of(tmp_path) == "failed: The run failed: round 1 has no pair to learn from."
+
+
+def test_a_run_that_only_has_a_lock_ended_before_it_began(tmp_path: Path) -> None:
+    unlock_run(lock_run(tmp_path / "run" / "inside"))
+    (tmp_path / "lock").touch()
+    assert said_of(tmp_path) == "failed: The run ended before it began: it has no config.yaml."
+
+
+def test_a_run_on_pairs_from_a_file_says_so(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1)
+    results = json.loads((run / "results.json").read_text())
+    write_json(run / "results.json", {**results, "run": {**results["run"], "pairs": "mine.jsonl"}})
+    shown = overview(run)
+    assert shown["given"]
+    assert ["learns from", "pairs in mine.jsonl"] in [list(pair) for pair in shown["about"]]
+
+
+def test_a_run_of_an_older_savi_opens_and_says_what_it_lacks(tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", as_before(make_results(2)))
+    shown = overview(tmp_path)
+    assert [point["accuracy"] for point in shown["benchmarks"][0]["points"]] == pytest.approx([0.4, 0.45, 0.5])
+    assert [one["pairs"] for one in shown["flow"]] == [599, 598]
+    assert "an older savi doesn't say on which questions" in " ".join(shown["warnings"])
+
+
+def test_a_damaged_file_is_a_warning_and_the_rest_is_shown(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1)
+    (run / "results.json").write_text("{")
+    (run / "config.yaml").write_text("a: [")
+    assert len([text for text in overview(run)["warnings"] if "can't be read" in text]) == 2
+    site = Site([run], Media(tmp_path / "cache"))
+    assert [clip["id"] for clip in (site.document("0/round_1") or {})["clips"]] == ["clip_00000"]
+
+
+def test_a_video_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    site = Site([write_run(tmp_path / "run", [VIDEO], 1)], Media(tmp_path / "cache"))
+    assert site.document("0/media_0") == {"problem": f"the video is no longer at {VIDEO}"}
+
+
+def test_rows_that_a_running_run_adds_are_taken_in(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1, clips=3)
+    site = Site([run], Media(tmp_path / "cache"))
+    assert site.document("0/round_2") is None
+    other = write_run(tmp_path / "other", [VIDEO], 2, clips=3)
+    for part in ("pairs", "traces"):
+        for path in (other / part).glob("round_01*"):
+            path.rename(run / part / path.name)
+    assert len((site.document("0/round_2") or {})["clips"]) == 3
+    assert [one["round"] for one in (site.document("0/clip_1") or {})["rounds"]] == [1, 2]
+
+
+def test_the_newest_run_is_the_one_written_to_last(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name / "version_0", [VIDEO], 1)
+    assert newest_run(tmp_path) == tmp_path / "b" / "version_0"
+    (tmp_path / "a" / "version_0" / "metrics.csv").write_text("step\n")
+    assert newest_run(tmp_path) == tmp_path / "a" / "version_0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nowhere"], "nowhere is no run"),
+        (["RUN", "--clips", "none"], "--clips goes with --output"),
+        (["RUN", "--output", "full"], "isn't an empty folder"),
+        (["RUN", "--port", "99999999"], "--port 99999999"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "RUN", [VIDEO], 1)
+    (tmp_path / "full" / "file").mkdir(parents=True)
+    with pytest.raises(SystemExit) as stop:
+        main(["view", *arguments])
+    assert stop.value.code == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
