@@ -38,4 +38,5 @@ def test_two_clips_of_unlike_lengths_by_hand() -> None:
     assert packed.offsets.tolist() == [[0, 1], [0, 0]]
     # Two columns of prefix, two of branches. The first clip's prefix is one token, so its second column is padding.
     assert packed.mask[0, 0].int().tolist() == [[1, 0, 1, 0], [1, 0, 1, 1]]
-    assert packed.mask[1, 0].int().tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+    assert packed.mask[1, 0].int().tolist() == [[1, 1, 1, 0], [0, 0, 0, 1]]
+    assert packed.places.tolist() == [[0, 1, 1, 2], [0, 1, 2, 2]]

@@ -47,19 +47,12 @@ def test_a_type_that_this_transformers_lacks_is_refused_in_one_line(random_base:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_decoder_with_windows_reads_its_clips_anew(random_base: Path, tmp_path: Path) -> None:
-    changes = {"use_sliding_window": True, "sliding_window": 64, "max_window_layers": 1, "layer_types": None}
-    windowed = change_config(random_base, tmp_path / "windowed", "text_config", **changes)
-    lm = build_lm(windowed)
-    assert lm.way == Way("plain", "The decoder has layers of another kind (sliding_attention)")
-    assert "plain" in lm.way.line
-    clip, frames = noise_clip(0)
-    session = lm.encode([clip], [frames])
-    assert not lm.is_cached(clip)
-    scores = session.score([ScoreRequest(0, "what is it?", ("a cat", "no"))])
-    scores.logps.sum().backward()
-    adapter = [parameter for parameter in lm.peft_model.parameters() if parameter.requires_grad]
-    assert all(parameter.grad.abs().max() > 0 for parameter in adapter)
+def test_a_decoder_with_layers_of_another_kind_reads_its_clips_anew(random_base: Path, tmp_path: Path) -> None:
+    chunked = ["full_attention", "chunked_attention"]
+    folder = change_config(random_base, tmp_path / "chunked", "text_config", layer_types=chunked)
+    way = load_known(BaseSettings(path=str(folder))).way
+    assert way == Way("plain", "The decoder has layers of another kind (chunked_attention)")
+    assert "plain" in way.line
 
 
 @pytest.mark.parametrize("template", ["", "{{ messages[0]['content'][1]['text'] }}"])
@@ -103,6 +96,13 @@ def test_an_unknown_family_whose_decoder_takes_more_reads_its_clips_anew(
         lm = build_lm(build_qwen3_vl(tmp_path))
     assert lm.way.name == "plain"
     assert "takes deepstack_visual_embeds, visual_pos_masks too" in lm.way.line
+    clip, frames = noise_clip(0)
+    session = lm.encode([clip], [frames])
+    assert not lm.is_cached(clip)
+    scores = session.score([ScoreRequest(0, "what is it?", ("a cat", "no"))])
+    scores.logps.sum().backward()
+    adapter = [parameter for parameter in lm.peft_model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad.abs().max() > 0 for parameter in adapter)
 
 
 def test_an_unknown_family_whose_shared_scores_differ_reads_its_clips_anew(

@@ -194,9 +194,9 @@ def test_the_nll_term_is_the_chosen_response_per_token(random_base: Path) -> Non
 @pytest.mark.parametrize(
     ("build", "line"),
     [
-        (build_qwen2_5_vl, "sharing a clip: tree. With full attention in every layer, "),
-        (build_qwen3_5, "sharing a clip: state. With full attention and the states of the recurrent layers, "),
-        (build_gemma4, "sharing a clip: plain. The decoder has layers of another kind (sliding_attention), "),
+        (build_qwen2_5_vl, "sharing a clip: tree. With attention in every layer, "),
+        (build_qwen3_5, "sharing a clip: state. With attention and the states of the recurrent layers, "),
+        (build_gemma4, "sharing a clip: tree. With attention in every layer, "),
     ],
 )
 def test_a_start_says_how_the_model_shares_a_clip(

@@ -1,4 +1,6 @@
-"""A miniature of Gemma 4: windows in one of two layers, visual tokens that see each other, embeddings of each layer."""
+"""A miniature of Gemma 4: windows in every other layer, visual tokens that see each other, embeddings for each
+layer, keys and values that the last two layers take from the first two.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def build_gemma4(folder: Path, seed: int = 0) -> Path:
         tokenizer,
         head_dim=16,
         global_head_dim=32,
-        layer_types=["sliding_attention", "full_attention"],
+        num_hidden_layers=4,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+        num_kv_shared_layers=2,
         sliding_window=24,
         use_bidirectional_attention="vision",
         hidden_size_per_layer_input=64,

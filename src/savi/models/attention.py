@@ -35,9 +35,13 @@ def tree_attention(
     attention_mask: bool (batch, 1, branches, keys), what the last `branches` queries see. The queries before them are
     the row's first tokens, each of which sees itself and those before it. Without a mask it is transformers' own.
     """
+    length, keys = query.shape[2], key.shape[2]
+    if attention_mask is None and 1 < length < keys:
+        # Layers that take the keys and values of others read a row's last tokens alone: to the kernel, its first ones.
+        attention_mask = query.new_ones(1, 1, length, keys, dtype=torch.bool).tril(keys - length)
     if attention_mask is None:
         return sdpa_attention_forward(module, query, key, value, None, dropout=dropout, scaling=scaling, **kwargs)
-    before = query.shape[2] - attention_mask.shape[2]
+    before = length - attention_mask.shape[2]
     parts = []
     if before:
         prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,14 @@ class ClipPrefix:
     """Features that are added to the outputs of the first decoder layers (DeepStack): (layers, prefix, hidden size).
     None for a family without."""
 
+    ids: Tensor | None = None
+    """int64 (prefix,), token ids, the padding token's where a feature is. None for a decoder that takes embeddings
+    alone."""
+
+    ahead: Tensor | None = None
+    """int64 (kinds of attention layers, prefix), how many tokens behind itself each token sees, by kind in alphabetical
+    order. None where no token sees any."""
+
     tail: str = ""
     """Text that the processor writes behind the last visual token. It is read with each prompt, as a tokenizer may join
     the two."""
@@ -44,12 +52,17 @@ class ClipPrefix:
 
     def to(self, device: torch.device) -> ClipPrefix:
         """The same prefix on a device."""
-        deep = None if self.deep is None else self.deep.to(device)
-        return replace(self, embeds=self.embeds.to(device), positions=self.positions.to(device), deep=deep)
+        moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+        return replace(self, **moved)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by the names of their fields."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     @property
     def nbytes(self) -> int:
-        return self.embeds.nbytes + self.positions.nbytes + (0 if self.deep is None else self.deep.nbytes)
+        return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
 DecoderArguments = dict[str, Any]
@@ -177,6 +190,14 @@ def decoder_inputs(model: PreTrainedModel, decoder: PreTrainedModel, inputs: dic
     finally:
         handle.remove()
     return given
+
+
+def token_inputs(decoder: PreTrainedModel, ids: Callable[[], Tensor]) -> DecoderArguments:
+    """What a decoder takes of each token besides its embedding: Gemma's per-layer embeddings. ids: int64 (rows, n)."""
+    if not getattr(decoder.config, "hidden_size_per_layer_input", None):
+        return {}
+    gemma: Any = decoder
+    return {"per_layer_inputs": gemma.get_per_layer_inputs(ids(), None)}
 
 
 class _InterceptedError(Exception):

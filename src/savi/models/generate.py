@@ -14,13 +14,14 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from savi.models.drawing import draw_tokens, uniforms_of
-from savi.models.family import Family
+from savi.models.family import Family, token_inputs
 from savi.models.kv_cache import KVCache, cache_name, keep_clips, require_evaluation_mode
-from savi.models.levels import kept_levels, masks
-from savi.models.score import position_ids
+from savi.models.levels import kept_levels
+from savi.models.score import output_head, position_ids
 from savi.models.sharing import Continuation
 from savi.models.states import Stretch
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
+from savi.models.windows import masks
 from savi.types import Sampling
 
 
@@ -51,10 +52,11 @@ def continue_branches(
     logps = torch.zeros(len(clips), dtype=torch.float64, device=device)
     lengths = [limit] * len(clips)
     finished = [False] * len(clips)
+    head = output_head(model)
     growth = _Growth(model, family, prefixes, clips, prompts)
     hidden = growth.read_prompts()
     for step in range(limit):
-        logits = model.get_output_embeddings()(hidden).float()
+        logits = head(hidden).float()
         alive = growth.alive
         tokens = draw_tokens(logits, uniforms[alive, step], sampling, banned_ids)
         ids[alive, step] = tokens
@@ -78,8 +80,9 @@ class _Growth:
     """The branches that are still being written, in slots behind their clips.
 
     slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. visible: bool (clips, slots, keys), what
-    its next token sees. positions: int64 (clips, slots), of that token. states: of recurrent layers, by layer, a row
-    for each branch that is alive, in order; before the prompts are read, a row for each clip.
+    its next token sees. positions: int64 (clips, slots), of that token. places: int64 (clips, keys), of each key in a
+    row of its own; behind: int64 (clips, 1), how far positions are behind places. states: of recurrent layers, by
+    layer, a row for each branch that is alive, in order; before the prompts are read, a row for each clip.
     """
 
     def __init__(
@@ -123,6 +126,8 @@ class _Growth:
         packed = pack_trees(trees, lengths, self.prefixes.width)
         mask = packed.mask.to(self.device)
         start = self.prefixes.next_positions[torch.tensor(self.owners, device=self.device), None]
+        self.behind = torch.tensor(lengths, device=self.device)[:, None] - start
+        self.places = packed.places.to(self.device)
         positions = start + packed.offsets.to(self.device)
         longest = packed.ids.shape[1]
         stretches = [
@@ -145,6 +150,7 @@ class _Growth:
         ids[self.cells] = tokens
         own = torch.eye(slots, dtype=torch.bool, device=self.device)
         self.visible = torch.cat([self.visible, own.expand(clips, -1, -1)], dim=2)
+        self.places = torch.cat([self.places, self.positions + self.behind], dim=1)
         rows, columns = self.cells
         firsts = (rows * slots + columns).tolist()
         stretches = [Stretch(first, 1, start) for start, first in enumerate(firsts)]
@@ -163,7 +169,9 @@ class _Growth:
         if int((counts > 0).sum()) * 2 <= len(counts):
             kept = counts.nonzero()[:, 0]
             self._keep_clips(kept)
-            self._keep(kept.to(self.device))
+            rows = kept.to(self.device)
+            self._keep(rows)
+            self.places, self.behind = self.places[rows], self.behind[rows]
             self.slots, counts = self.slots[kept], counts[kept]
         if int(counts.max()) < self.slots.shape[1]:
             order = (self.slots < 0).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
@@ -192,10 +200,11 @@ class _Growth:
         levels = kept_levels(stretches, self.states, self.device)
         output = self.decoder(
             inputs_embeds=self.model.get_input_embeddings()(ids),
-            attention_mask=masks(self.decoder, mask, lambda: levels),
+            attention_mask=masks(self.decoder, mask, self.places, lambda: levels),
             position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
             use_cache=True,
             **{self.cache_name: self.cache},
+            **token_inputs(self.decoder, lambda: ids),
         )
         self.states = levels.after
         hidden: Tensor = output.last_hidden_state

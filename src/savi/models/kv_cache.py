@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
 
-from savi.models.family import ClipPrefix, Family, clips_at_once
-from savi.models.levels import kept_levels, masks
-from savi.models.score import pad_prefixes, position_ids
+from savi.models.family import ClipPrefix, Family, clips_at_once, token_inputs
+from savi.models.levels import kept_levels
+from savi.models.score import pad_ids, pad_prefixes, position_ids
 from savi.models.states import State, Stretch, joined
+from savi.models.windows import masks
 
 ROOM = 256
 """Tokens that a cache is enlarged by when it is full."""
@@ -170,16 +171,16 @@ def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
     decoder = family.language_model(model)
     rows = [Stretch(clip * width, width, None) for clip in range(clips)]
     levels = kept_levels(rows, {}, embeds.device)
+    no_branch = torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device)
+    places = torch.arange(width, device=embeds.device).expand(clips, -1)
     decoder(
         inputs_embeds=embeds,
-        # No branch: all of a row is prefix.
-        attention_mask=masks(
-            decoder, torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device), lambda: levels
-        ),
+        attention_mask=masks(decoder, no_branch, places, lambda: levels, prefixes),
         position_ids=position_ids(positions),
         use_cache=True,
         **{cache_name(decoder): cache},
         **family.decoder_extras(prefixes, width),
+        **token_inputs(decoder, lambda: pad_ids(prefixes)),
     )
     if cache.length != width:
         raise RuntimeError(f"the decoder kept {cache.length} of {width} tokens in its cache")

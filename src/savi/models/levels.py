@@ -1,24 +1,13 @@
-"""What a decoder's layers are handed as their masks: attention the tree, recurrent layers the levels of it."""
+"""The levels of packed trees, which recurrent layers are handed in place of a mask."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from savi.models.states import Levels, State, Stretch, carrying_runs, last_run
 from savi.models.tree import Tree
-
-
-def masks(
-    decoder: PreTrainedModel, attention: Tensor, levels: Callable[[], Levels]
-) -> Tensor | dict[str, Tensor | Levels]:
-    """A decoder's attention_mask: the tree's, or one for each kind of its layers. levels: made only if needed."""
-    if "linear_attention" not in (getattr(decoder.config, "layer_types", None) or ()):
-        return attention
-    return {"full_attention": attention, "linear_attention": levels()}
 
 
 def tree_levels(trees: Sequence[Tree], prefix_lengths: Sequence[int], width: int, device: torch.device) -> Levels:

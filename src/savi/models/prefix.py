@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-from savi.models.family import ClipPrefix, DecoderArguments, Family, decoder_inputs
+from savi.models.family import ClipPrefix, DecoderArguments, Family, decoder_inputs, token_inputs
+from savi.models.windows import tokens_ahead, windows
 from savi.types import Frames, SaviError
 
 
@@ -14,8 +15,8 @@ class NotSharedError(SaviError):
     """A model whose clips can't be shared between prompts. The message is the reason, as a clause."""
 
 
-CACHED = {"inputs_embeds", "position_ids"}
-IDLE = {"attention_mask", "cache_position"}
+CACHED = {"inputs_embeds", "position_ids", "attention_mask", "per_layer_inputs"}
+IDLE = {"cache_position"}
 """Inputs that carry no information for a row that is read alone and from its start."""
 
 
@@ -29,7 +30,8 @@ def encode_prefix(
     """
     inputs = family.video_inputs(processor, chat, frames)
     length, tail = layout(processor, family, chat, inputs["input_ids"][0])
-    given = decoder_inputs(model, family.language_model(model), {k: v.to(model.device) for k, v in inputs.items()})
+    decoder = family.language_model(model)
+    given = decoder_inputs(model, decoder, {k: v.to(model.device) for k, v in inputs.items()})
     deep = family.deep_features(given, length)
     _check_cached(given, family)
     positions = _positions(given)
@@ -38,6 +40,8 @@ def encode_prefix(
         positions=positions[:, :length],
         next_position=int(positions[0, length]),
         deep=deep,
+        ids=_token_ids(given, decoder, inputs["input_ids"].to(model.device), length),
+        ahead=_ahead(given, decoder, length),
         tail=tail,
     )
 
@@ -59,11 +63,42 @@ def layout(processor: ProcessorMixin, family: Family, chat: str, ids: Tensor) ->
 def _check_cached(given: DecoderArguments, family: Family) -> None:
     """Refuse inputs of the decoder that a prefix does not hold: packed rows would silently lack them."""
     lost = {name for name, value in given.items() if isinstance(value, Tensor | list | tuple | dict)} - CACHED - IDLE
-    mask = given.get("attention_mask")
-    if mask is not None and not (isinstance(mask, Tensor) and mask.ndim == 2):
-        lost.add("attention_mask")
     if lost:
         raise NotSharedError(f"the decoder of type {family.model_type!r} takes {', '.join(sorted(lost))} too")
+
+
+def _token_ids(given: DecoderArguments, decoder: PreTrainedModel, row: Tensor, length: int) -> Tensor | None:
+    """ClipPrefix.ids. row: int64 (1, row).
+
+    Raises NotSharedError for a model whose inputs of each token come of other ids.
+    """
+    if given.get("per_layer_inputs") is None:
+        return None
+    ids = row.where(row != row[0, length - 1], decoder.config.pad_token_id)
+    if not torch.equal(token_inputs(decoder, lambda: ids)["per_layer_inputs"], given["per_layer_inputs"]):
+        raise NotSharedError(f"the decoder of type {decoder.config.model_type!r} takes inputs of each layer of its own")
+    return ids[0, :length]
+
+
+def _ahead(given: DecoderArguments, decoder: PreTrainedModel, length: int) -> Tensor | None:
+    """ClipPrefix.ahead. A model that hands its decoder no mask, or one of padding alone, lets no token see ahead.
+
+    Raises NotSharedError for masks of another kind.
+    """
+    mask = given.get("attention_mask")
+    if mask is None or (isinstance(mask, Tensor) and mask.ndim == 2):
+        return None
+    rows = []
+    for kind, window in windows(decoder.config).items():
+        own = mask.get(kind) if isinstance(mask, dict) else mask
+        ahead = given["inputs_embeds"].new_zeros(length, dtype=torch.int64)
+        if own is not None:
+            told = tokens_ahead((own if own.dtype == torch.bool else own == 0)[0, 0, :length], window)
+            if told is None:
+                raise NotSharedError(f"the decoder of type {decoder.config.model_type!r} takes a mask of its own")
+            ahead = told
+        rows.append(ahead)
+    return torch.stack(rows)
 
 
 def _positions(given: DecoderArguments) -> Tensor:

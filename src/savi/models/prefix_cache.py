@@ -122,11 +122,8 @@ def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Famil
 
 def _write(prefix: ClipPrefix, place: Path) -> None:
     """Write a file whole or not at all. Runs may share the folder, so its first name has the number of the process."""
-    tensors = {"embeds": prefix.embeds, "positions": prefix.positions}
-    if prefix.deep is not None:
-        tensors["deep"] = prefix.deep
     unfinished = place.with_suffix(f".{os.getpid()}")
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in prefix.tensors.items()}
     try:
         save_file(tensors, unfinished, {"next_position": str(prefix.next_position), "tail": prefix.tail})
         unfinished.replace(place)
@@ -142,10 +139,4 @@ def _read(file: Path) -> ClipPrefix:
             said = opened.metadata()
     except (SafetensorError, OSError) as error:
         raise SaviError(f"model.prefix_cache.folder: {file} can't be read ({error}): delete it") from None
-    return ClipPrefix(
-        embeds=tensors["embeds"],
-        positions=tensors["positions"],
-        next_position=int(said["next_position"]),
-        deep=tensors.get("deep"),
-        tail=said["tail"],
-    )
+    return ClipPrefix(**tensors, next_position=int(said["next_position"]), tail=said["tail"])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from savi.inference import ResponseScores
-from savi.models.family import ClipPrefix, Family
-from savi.models.levels import masks, tree_levels
+from savi.models.family import ClipPrefix, Family, token_inputs
+from savi.models.levels import tree_levels
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
+from savi.models.windows import masks
 from savi.objective.logps import segment_logps
 
 
@@ -35,13 +36,21 @@ def score_packed(
     decoder = family.language_model(model)
     start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
-    branches = model.get_input_embeddings()(packed.ids.to(device))
+    ids = packed.ids.to(device)
+    branches = model.get_input_embeddings()(ids)
     hidden = decoder(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
-        attention_mask=masks(decoder, packed.mask.to(device), lambda: tree_levels(trees, lengths, width, device)),
+        attention_mask=masks(
+            decoder,
+            packed.mask.to(device),
+            packed.places.to(device),
+            lambda: tree_levels(trees, lengths, width, device),
+            prefixes,
+        ),
         position_ids=position_ids(torch.cat([positions, behind], dim=2)),
         use_cache=False,
         **family.decoder_extras(prefixes, width + branches.shape[1]),
+        **token_inputs(decoder, lambda: torch.cat([pad_ids(prefixes), ids], dim=1)),
     ).last_hidden_state
 
     row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])
@@ -52,12 +61,19 @@ def score_packed(
     targets = torch.cat([tree.targets for tree in trees])
     logps = segment_logps(
         hidden[row.to(device), column.to(device)],
-        model.get_output_embeddings(),
+        output_head(model),
         targets.to(device),
         segments.to(device),
         sum(counts),
     )
     return ResponseScores(logps, torch.bincount(segments, minlength=sum(counts)).to(device))
+
+
+def output_head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
+    """Hidden states (..., width) to logits (..., vocabulary), bounded where the configuration says so (Gemma)."""
+    head: nn.Module = model.get_output_embeddings()
+    cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return head if cap is None else lambda hidden: (head(hidden) / cap).tanh() * cap
 
 
 def position_ids(positions: Tensor) -> Tensor:
@@ -71,3 +87,9 @@ def pad_prefixes(prefixes: Sequence[ClipPrefix]) -> tuple[Tensor, Tensor]:
     embeds = torch.stack([pad(prefix.embeds, (0, 0, 0, width - len(prefix))) for prefix in prefixes])
     positions = torch.stack([pad(prefix.positions, (0, width - len(prefix))) for prefix in prefixes])
     return embeds, positions
+
+
+def pad_ids(prefixes: Sequence[ClipPrefix]) -> Tensor:
+    """ClipPrefix.ids, int64 (clips, width), padded on the right."""
+    width = max(len(prefix) for prefix in prefixes)
+    return torch.stack([pad(prefix.ids, (0, width - len(prefix))) for prefix in prefixes if prefix.ids is not None])

@@ -86,25 +86,28 @@ class PackedTrees:
     """The trees of several clips, each behind its clip's prefix, padded to one shape.
 
     ids, offsets: int64 (clips, n). mask: bool (clips, 1, n, width + n), what each branch token sees of the prefix,
-    padded to `width`, and of the branches. A padded token sees the row's first one: over nothing, softmax is NaN.
+    padded to `width`, and of the branches. A padded token sees itself: over nothing, softmax is NaN. places: int64
+    (clips, width + n), of each token in a row of its own.
     """
 
     ids: Tensor
     offsets: Tensor
     mask: Tensor
+    places: Tensor
 
 
 def pack_trees(trees: Sequence[Tree], prefix_lengths: Sequence[int], width: int) -> PackedTrees:
     """Lay the trees out behind prefixes of these lengths, padded to a width. Both are padded on the right."""
     longest = max(len(tree) for tree in trees)
     mask = torch.zeros(len(trees), 1, longest, width + longest, dtype=torch.bool)
-    mask[..., 0] = True
+    mask[..., width:] = torch.eye(longest, dtype=torch.bool)
     for index, (tree, prefix) in enumerate(zip(trees, prefix_lengths, strict=True)):
         mask[index, 0, : len(tree), :prefix] = True
         mask[index, 0, : len(tree), width : width + len(tree)] = tree.visible
     ids = torch.stack([pad(tree.ids, (0, longest - len(tree))) for tree in trees])
     offsets = torch.stack([pad(tree.offsets, (0, longest - len(tree))) for tree in trees])
-    return PackedTrees(ids, offsets, mask)
+    places = torch.tensor(prefix_lengths)[:, None] + offsets
+    return PackedTrees(ids, offsets, mask, torch.cat([torch.arange(width).expand(len(trees), -1), places], dim=1))
 
 
 def _ancestors(size: int, blocks: Sequence[tuple[range, tuple[range, ...]]]) -> Tensor:

@@ -13,6 +13,7 @@ from savi.models.packed import PackedSharing
 from savi.models.plain import PlainSharing
 from savi.models.prefix_cache import PrefixCache
 from savi.models.sharing import Sharing
+from savi.models.windows import FULL, LINEAR, SLIDING
 
 WayName = Literal["tree", "state", "plain"]
 
@@ -44,7 +45,7 @@ class Way:
             )
         once = "the model reads a clip once for all its questions and responses"
         how = "in every layer" if self.name == "tree" else "and the states of the recurrent layers"
-        return f"sharing a clip: {self.name}. With full attention {how}, {once}"
+        return f"sharing a clip: {self.name}. With attention {how}, {once}"
 
 
 def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
@@ -53,12 +54,11 @@ def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
         return Way("plain", f"The processor of type {config.model_type!r} writes no token for a visual feature")
     text = config.get_text_config()
     kinds = set(getattr(text, "layer_types", None) or ())
-    others = sorted(kinds - {"full_attention", "linear_attention"} - WITHIN_A_TOKEN)
-    others += ["sliding_window"] if getattr(text, "sliding_window", None) and not others else []
+    others = sorted(kinds - {FULL, SLIDING, LINEAR} - WITHIN_A_TOKEN)
     others += [name for name in CHOOSE_TOKENS if getattr(text, name, None)] if not others else []
     if others:
         return Way("plain", f"The decoder has layers of another kind ({', '.join(others)})")
-    if "linear_attention" in kinds:
+    if LINEAR in kinds:
         if text.model_type in STATE_DECODERS:
             return Way("state")
         return Way("plain", f"savi can't hand on the state of the recurrent layers of type {text.model_type!r}")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
 def segment_logps(
-    hidden: Tensor, head: nn.Module, targets: Tensor, segments: Tensor, count: int, chunk: int = 1024
+    hidden: Tensor,
+    head: Callable[[Tensor], Tensor],
+    targets: Tensor,
+    segments: Tensor,
+    count: int,
+    chunk: int = 1024,
 ) -> Tensor:
     """Summed log-probabilities of responses, float32 (count,); 0 for a segment without tokens.
 
@@ -29,6 +36,6 @@ def segment_logps(
     return sums
 
 
-def _target_logps(hidden: Tensor, head: nn.Module, targets: Tensor) -> Tensor:
+def _target_logps(hidden: Tensor, head: Callable[[Tensor], Tensor], targets: Tensor) -> Tensor:
     """log p(target) of each row, float32 (tokens,)."""
     return -F.cross_entropy(head(hidden).float(), targets, reduction="none")
