@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +14,12 @@ import torch
 from savi.inference import GenerateRequest, ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
+from savi.models.plain import PlainClips, PlainSharing
 from savi.models.video_lm import VideoLM
 from savi.models.ways import Way
 from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
+from tools.tiny_models import build_gemma4, build_qwen3_5
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90)]
 REQUESTS = [GenerateRequest(i % 2, "question " + "x" * i, seed=100 + i) for i in range(4)]
@@ -42,6 +47,68 @@ def test_it_writes_what_the_tree_writes(plain: VideoLM, shared: VideoLM, samplin
     for one, other in zip(ours, theirs, strict=True):
         assert replace(one, logp=0.0) == replace(other, logp=0.0)
         assert one.logp == pytest.approx(other.logp, abs=1e-4)
+
+
+def count_batches(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each call of `generate` will have had, apart from the trial of one token."""
+    rows: list[int] = []
+    generate = lm.model.generate
+
+    def counted(**given: Any) -> Any:
+        if "generation_config" not in given:
+            rows.append(len(given["input_ids"]))
+        return generate(**given)
+
+    monkeypatch.setattr(lm.model, "generate", counted)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("build", "sampling"),
+    [(build_gemma4, Sampling(max_new_tokens=8)), (build_qwen3_5, Sampling(temperature=0, max_new_tokens=8))],
+)
+def test_the_replies_about_a_clip_are_written_together_as_one_by_one(
+    build: Callable[[Path], Path], sampling: Sampling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under windows and under recurrent layers; prompts of unlike lengths; replies that end before others."""
+    lm = build_lm(build(tmp_path))
+    vocabulary = lm.model.get_output_embeddings().weight.shape[0]
+    monkeypatch.setattr(lm.chat, "end_ids", frozenset(range(0, vocabulary, 8)))
+    clips, frames = zip(noise_clip(0, frames=2), noise_clip(1, 40, 90, frames=2), strict=True)
+    requests = [GenerateRequest(i % 2, "question " + "x" * 7 * i, seed=100 + i) for i in range(7)]
+    alone = PlainClips(lm.model, lm.chat, frames).generate(requests, sampling)
+    rows = count_batches(lm, monkeypatch)
+    together = PlainSharing(lm.model, lm.chat).read(clips, frames).generate(requests, sampling)
+    assert rows == [4, 3]
+    assert len({len(one.ids) for one in alone}) > 1
+    for one, other in zip(together, alone, strict=True):
+        assert (one.ids, one.finished) == (other.ids, other.finished)
+        assert one.logp == pytest.approx(other.logp, abs=1e-4)
+
+
+def test_a_model_that_minds_padding_writes_one_reply_at_a_time(plain: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, frames = zip(*CLIPS, strict=True)
+    expected = [reply.text for reply in plain.encode(clips, frames).generate(REQUESTS, Sampling(max_new_tokens=4))]
+    forward = plain.model.forward
+
+    @wraps(forward)
+    def careless(attention_mask: object = None, **given: Any) -> Any:
+        return forward(**given)
+
+    monkeypatch.setattr(plain.model, "forward", careless)
+    monkeypatch.setattr(plain.sharing, "in_batches", None)
+    rows = count_batches(plain, monkeypatch)
+    written = plain.encode(clips, frames).generate(REQUESTS, Sampling(max_new_tokens=4))
+    assert [reply.text for reply in written] == expected
+    assert rows == [1, 1, 1, 1]
+
+
+def test_a_batch_has_no_more_tokens_than_a_pass(plain: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips, frames = zip(*CLIPS, strict=True)
+    monkeypatch.setattr("savi.models.plain.TOKENS_AT_ONCE", 1)
+    rows = count_batches(plain, monkeypatch)
+    plain.encode(clips, frames).generate(REQUESTS, Sampling(max_new_tokens=2))
+    assert rows == [1, 1, 1, 1]
 
 
 def test_it_scores_what_the_tree_scores(plain: VideoLM, shared: VideoLM) -> None:

@@ -48,6 +48,13 @@ def gradients(lm: VideoLM, scores: ResponseScores) -> dict[str, Tensor]:
     return {n: p.grad.clone() for n, p in lm.peft_model.named_parameters() if p.grad is not None}
 
 
+def farthest(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """The largest difference, as a share of the largest gradient."""
+    assert found.keys() == expected.keys()
+    largest = max(gradient.abs().max() for gradient in expected.values())
+    return float(max((found[name] - expected[name]).abs().max() for name in expected) / largest)
+
+
 def clip_of(shape: tuple[int, int, int]) -> tuple[Clip, Frames]:
     """Of a name for each shape: the cache knows a clip by its name."""
     clip, frames = noise_clip(sum(shape), *shape)
@@ -58,27 +65,6 @@ text = st.text(alphabet="abc ?.é\n", max_size=12)
 side = st.integers(28, 130)
 shapes = st.lists(st.tuples(side, side, st.integers(1, 32)), min_size=1, max_size=3)
 request = st.builds(ScoreRequest, st.integers(0, 2), text, st.lists(text, min_size=1, max_size=3).map(tuple))
-
-
-@given(shapes, st.lists(request, min_size=1, max_size=6))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_tree_scores_and_trains_as_rows_of_their_own(
-    lm: VideoLM, checkpointed: VideoLM, shapes: list[tuple[int, int, int]], requests: list[ScoreRequest]
-) -> None:
-    """Prompts and clips of unlike lengths, responses of no token but the last, clips without a question."""
-    clips, frames = zip(*map(clip_of, shapes), strict=True)
-    requests = [replace(one, clip=one.clip % len(clips)) for one in requests]
-    plain = lm.score_one_by_one(frames, requests)
-    expected = gradients(lm, plain)
-    largest = max(gradient.abs().max() for gradient in expected.values())
-    for model in (lm, checkpointed):
-        shared = model.encode(clips, frames).score(requests)
-        torch.testing.assert_close(shared.logps, plain.logps, atol=1e-4, rtol=0)
-        found = gradients(model, shared)
-        assert found.keys() == expected.keys()
-        for name in expected:
-            # float32 rounds sums over other chunks otherwise, 1.6e-5 at most in 40 trees; the next test has none of it.
-            assert (found[name] - expected[name]).abs().max() <= 5e-5 * largest, name
 
 
 class InDouble(TorchFunctionMode):
@@ -99,26 +85,37 @@ def double(folder: Path) -> VideoLM:
     return lm
 
 
-@given(shapes, st.lists(request, min_size=1, max_size=4))
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_in_float64_gradients_of_any_tree_are_those_of_rows_of_their_own(
-    double: VideoLM, shapes: list[tuple[int, int, int]], requests: list[ScoreRequest]
+@given(shapes, st.lists(request, min_size=1, max_size=6))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_tree_scores_and_trains_as_rows_of_their_own(
+    lm: VideoLM,
+    checkpointed: VideoLM,
+    double: VideoLM,
+    shapes: list[tuple[int, int, int]],
+    requests: list[ScoreRequest],
 ) -> None:
-    """So what differs in float32 is rounding: there, both are 2e-6 to 9e-6 of the largest away from these gradients."""
+    """Prompts and clips of unlike lengths, responses of no token but the last, clips without a question.
+
+    In float64 the gradients are equal. In float32 the kernel rounds a shared row and a row of its own in other places,
+    and a shared row may be no farther from the gradients in float64 than rows of their own are.
+    """
     clips, frames = zip(*map(clip_of, shapes), strict=True)
     requests = [replace(one, clip=one.clip % len(clips)) for one in requests]
     with pytest.MonkeyPatch.context() as patch, InDouble():
         # The backward pass recomputes the output layer outside of the mode.
         patch.setattr("savi.objective.logps.checkpoint", lambda function, *args, use_reentrant: function(*args))
-        plain = double.score_one_by_one(frames, requests)
-        expected = gradients(double, plain)
+        exact = double.score_one_by_one(frames, requests)
+        truth = gradients(double, exact)
         shared = double.encode(clips, frames).score(requests)
-        found = gradients(double, shared)
-    assert shared.logps.dtype == torch.float64
-    torch.testing.assert_close(shared.logps, plain.logps, atol=1e-10, rtol=0)
-    largest = max(gradient.abs().max() for gradient in expected.values())
-    for name in expected:
-        assert (found[name] - expected[name]).abs().max() <= 1e-11 * largest, name
+        assert shared.logps.dtype == torch.float64
+        torch.testing.assert_close(shared.logps, exact.logps, atol=1e-10, rtol=0)
+        assert farthest(gradients(double, shared), truth) <= 1e-11
+    plain = lm.score_one_by_one(frames, requests)
+    rounding = farthest(gradients(lm, plain), truth)
+    for model in (lm, checkpointed):
+        shared = model.encode(clips, frames).score(requests)
+        torch.testing.assert_close(shared.logps, plain.logps, atol=1e-4, rtol=0)
+        assert farthest(gradients(model, shared), truth) <= 3 * rounding + 1e-5
 
 
 asked = st.builds(GenerateRequest, st.integers(0, 2), st.text(alphabet="abc ?", max_size=40), st.integers(0, 10**6))

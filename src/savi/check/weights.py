@@ -12,9 +12,8 @@ from savi.check.report import Finding
 from savi.inference import GenerateRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
-from savi.models.plain import PlainClips
+from savi.models.plain import TOLERANCE, PlainClips
 from savi.models.sharing import ReadClips, ResponseIds
-from savi.models.trial import TOLERANCE
 from savi.models.video_lm import VideoLM
 from savi.types import Clip, Sampling
 

@@ -1,7 +1,7 @@
 """Clips that are read anew for each prompt: for models whose layers can't share one. Slower, and of any family.
 
-Scores come from the model's public forward, one row per response, and replies from its `generate`. Nothing of the
-model is looked into, so this is also what the tests hold the other ways against.
+Scores come from the model's public forward, one row per response, and replies from its `generate`, one batch of rows
+per clip. Nothing of the model is looked into, so this is also what the tests hold the other ways against.
 """
 
 from __future__ import annotations
@@ -13,23 +13,36 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from savi.conversations import Prompt
 from savi.inference import GenerateRequest, ResponseScores
 from savi.models.chat import Chat
 from savi.models.drawing import draw_tokens, uniforms_of
+from savi.models.family import TOKENS_AT_ONCE
 from savi.models.kv_cache import require_evaluation_mode
 from savi.models.sharing import Continuation, ResponseIds, Thoughts
 from savi.types import Clip, Frames, Sampling
 
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+"""Of logits, or of log-probabilities of short responses, as a share of the largest: what arithmetic in this precision
+explains."""
+
+Row = dict[str, Tensor]
+"""What the processor makes of a chat, or of several: tensors by the names of the model's arguments."""
+
 
 class PlainSharing:
-    """Keeps nothing of a clip but its frames (implements :class:`savi.models.sharing.Sharing`)."""
+    """Keeps nothing of a clip but its frames (implements :class:`savi.models.sharing.Sharing`).
+
+    in_batches: whether `generate` gives the rows of a batch what it gives each alone. None until there was a batch.
+    """
 
     def __init__(self, model: PreTrainedModel, chat: Chat) -> None:
         self.model = model
         self.chat = chat
+        self.in_batches: bool | None = None
 
     def is_cached(self, clip: Clip) -> bool:
         return False
@@ -38,16 +51,17 @@ class PlainSharing:
         given = [clip_frames for clip_frames in frames if clip_frames is not None]
         if len(given) < len(clips):
             raise RuntimeError("a model that reads its clips anew for each prompt needs their frames")
-        return PlainClips(self.model, self.chat, given)
+        return PlainClips(self.model, self.chat, given, self)
 
 
 @dataclass
 class PlainClips:
-    """Clips as frames (implements :class:`savi.models.sharing.ReadClips`)."""
+    """Clips as frames (implements :class:`savi.models.sharing.ReadClips`). sharing: None to write one by one."""
 
     model: PreTrainedModel
     chat: Chat
     frames: Sequence[Frames]
+    sharing: PlainSharing | None = None
 
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:
         sums, lengths = [], []
@@ -66,23 +80,40 @@ class PlainClips:
         end_ids, banned_ids = self.chat.stops(thinking=thoughts is not None and not thoughts.closed)
         ends = sorted(end_ids)
         config = GenerationConfig(max_new_tokens=sampling.max_new_tokens, eos_token_id=ends, pad_token_id=ends[0])
-        banned = torch.tensor(banned_ids, device=self.model.device)
+        device = self.model.device
+        stops, banned = torch.tensor(ends, device=device), torch.tensor(banned_ids, device=device)
         begun = thoughts.ids if thoughts else [()] * len(requests)
-        written = []
+        written: dict[int, Continuation] = {}
         with _generation_config(self.model, config):
-            for request, ids_before in zip(requests, begun, strict=True):
-                draws = _Draws(uniforms_of([request.seed], sampling, self.model.device), sampling, banned)
-                row = append(self.row(request.clip, request.prompt, thinking=thoughts is not None), ids_before)
-                rows = self.model.generate(**row, logits_processor=LogitsProcessorList([draws]))
-                ids = rows[0, -draws.step :].tolist()
-                finished = ids[-1] in end_ids
-                written.append(Continuation(tuple(ids[:-1] if finished else ids), draws.logp, finished))
-        return written
+            for clip in sorted({request.clip for request in requests}):
+                own = [index for index, request in enumerate(requests) if request.clip == clip]
+                rows = [
+                    append(self.row(clip, requests[index].prompt, thinking=thoughts is not None), begun[index])
+                    for index in own
+                ]
+                at_once = self._at_once(rows, ends[0])
+                for first in range(0, len(own), at_once):
+                    batch = own[first : first + at_once]
+                    uniforms = uniforms_of([requests[index].seed for index in batch], sampling, device)
+                    draws = _Draws(uniforms, sampling, banned, stops)
+                    inputs = together(rows[first : first + at_once], ends[0])
+                    ids = self.model.generate(**inputs, logits_processor=LogitsProcessorList([draws]))
+                    written.update(zip(batch, draws.continuations(ids, end_ids), strict=True))
+        return [written[index] for index in range(len(requests))]
+
+    def _at_once(self, rows: Sequence[Row], filler: int) -> int:
+        """How many of a clip's rows `generate` takes as one batch. The first batch of all is compared with its rows."""
+        most = max(1, TOKENS_AT_ONCE // max(row["input_ids"].shape[1] for row in rows))
+        if self.sharing is None or len(rows) == 1 or most == 1:
+            return 1
+        if self.sharing.in_batches is None:
+            self.sharing.in_batches = writes_in_batches(self.model, rows, filler)
+        return most if self.sharing.in_batches else 1
 
     def length(self, clip: int, prompt: Prompt) -> int:
         return int(self.row(clip, prompt)["input_ids"].shape[1])
 
-    def row(self, clip: int, prompt: Prompt, *, thinking: bool = False) -> dict[str, Tensor]:
+    def row(self, clip: int, prompt: Prompt, *, thinking: bool = False) -> Row:
         """What the processor makes of a prompt's whole chat, on the model's device.
 
         Raises SaviError for a prompt that the chat template can't write.
@@ -95,24 +126,37 @@ class PlainClips:
 
 
 class _Draws(LogitsProcessor):
-    """Draws a row's tokens itself, and leaves `generate` no other choice at each step.
+    """Draws the tokens of a batch itself, and leaves `generate` no other choice at each step.
 
-    step: how many tokens have been drawn. logp: their summed log-probability under the untempered model.
+    step: how many tokens have been drawn. logps: float64 (rows,), the summed log-probability of each reply under the
+    untempered model. writing: bool (rows,), replies that have not ended.
     """
 
-    def __init__(self, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor) -> None:
+    def __init__(self, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor, ends: Tensor) -> None:
         self.uniforms = uniforms
         self.sampling = sampling
         self.banned_ids = banned_ids
+        self.ends = ends
         self.step = 0
-        self.logp = 0.0
+        self.logps = torch.zeros_like(uniforms[:, 0])
+        self.writing = torch.ones_like(self.logps, dtype=torch.bool)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         logits = scores.float()
         tokens = draw_tokens(logits, self.uniforms[:, self.step], self.sampling, self.banned_ids)
-        self.logp += (logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)).item()
+        logps = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+        self.logps += logps.where(self.writing, 0.0)
+        self.writing &= ~torch.isin(tokens, self.ends)
         self.step += 1
         return torch.full_like(logits, -torch.inf).scatter(-1, tokens[:, None], 0.0)
+
+    def continuations(self, ids: Tensor, end_ids: frozenset[int]) -> list[Continuation]:
+        """The replies in what `generate` has returned, int64 (rows, tokens), where ends are followed by filling."""
+        written = []
+        for row, logp in zip(ids[:, -self.step :].tolist(), self.logps.tolist(), strict=True):
+            length = next((index for index, token in enumerate(row) if token in end_ids), len(row))
+            written.append(Continuation(tuple(row[:length]), logp, length < len(row)))
+        return written
 
 
 @contextmanager
@@ -126,7 +170,7 @@ def _generation_config(model: PreTrainedModel, config: GenerationConfig) -> Iter
         model.generation_config = own
 
 
-def response_logp(model: PreTrainedModel, row: dict[str, Tensor], length: int) -> Tensor:
+def response_logp(model: PreTrainedModel, row: Row, length: int) -> Tensor:
     """The summed log-probability, float32, of a row's last `length` tokens."""
     # Logits of a whole clip would take a gigabyte where the vocabulary is large.
     takes = inspect.signature(model.forward).parameters
@@ -137,7 +181,40 @@ def response_logp(model: PreTrainedModel, row: dict[str, Tensor], length: int) -
     return summed
 
 
-def append(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
+def together(rows: Sequence[Row], filler: int) -> Row:
+    """Rows about one clip as a batch, padded on the left. filler: a text token for where none is attended to."""
+    if len(rows) == 1:
+        return dict(rows[0])
+    longest = max(row["input_ids"].shape[1] for row in rows)
+    padded: list[Row] = []
+    for row in rows:
+        ids = row["input_ids"]
+        missing = longest - ids.shape[1]
+        attended = {"attention_mask": torch.ones_like(ids), **row}
+        padded.append(
+            {name: pad(part, (missing, 0)) if part.shape == ids.shape else part for name, part in attended.items()}
+        )
+        padded[-1]["input_ids"][:, :missing] = filler
+    return {name: torch.cat([row[name] for row in padded]) for name in padded[0]}
+
+
+def writes_in_batches(model: PreTrainedModel, rows: Sequence[Row], filler: int) -> bool:
+    """Whether a model gives the shortest row the same first logits next to the longest one, hence padded, as alone."""
+    first = GenerationConfig(max_new_tokens=1, output_logits=True, return_dict_in_generate=True, pad_token_id=filler)
+    shortest, *_, longest = sorted(rows, key=lambda row: row["input_ids"].shape[1])
+    try:
+        batch, alone = (
+            model.generate(**together(some, filler), generation_config=first).logits[0][0].float()
+            for some in ([shortest, longest], [shortest])
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # whatever a model makes of a batch that it wasn't written for
+        return False
+    return bool((batch - alone).abs().max() <= TOLERANCE[model.dtype] * alone.abs().max())
+
+
+def append(inputs: Row, ids: Sequence[int]) -> Row:
     """A row of processor outputs with text tokens behind it."""
     row = inputs["input_ids"]
     more = {name: value.new_zeros(1, len(ids)) for name, value in inputs.items() if value.shape == row.shape}

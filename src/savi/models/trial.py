@@ -12,17 +12,14 @@ from transformers import PreTrainedConfig, PreTrainedModel, ProcessorMixin
 from savi.models.chat import Chat
 from savi.models.family import Family
 from savi.models.generate import continue_branches
+from savi.models.hub import first_line
 from savi.models.kv_cache import fill_kv_cache
 from savi.models.packed import PackedClips
-from savi.models.plain import PlainClips
+from savi.models.plain import TOLERANCE, PlainClips
 from savi.models.prefix import NotSharedError, encode_prefix
-from savi.models.processors import first_line
 from savi.models.sharing import ResponseIds
 from savi.models.ways import Way
 from savi.types import Clip, Frames, Sampling
-
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
-"""Of log-probabilities of short responses, as a share of the largest: what arithmetic in this precision explains."""
 
 PROMPT, WRITTEN, WINDOW = "What is it?", 8, 8
 """WRITTEN, WINDOW: tokens. A window that is longer than the trial's row would tell nothing."""
