@@ -85,7 +85,7 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
     base = MINIATURES[model_type](tmp_path / "base")
     clips = tmp_path / "clips"
     clips.mkdir()
-    for index in range(2):
+    for index in range(4):
         film(clips / f"{index}.mp4", frames=40 + index, size=(800, 320))
     main(
         [
@@ -106,8 +106,11 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
     assert any(getattr(part, "gradient_checkpointing", False) for part in module.video_lm.model.modules())
     assert any(isinstance(part, Linear4bit) for part in module.video_lm.model.modules())
     run = tmp_path / "runs" / name / "version_0"
-    (entry,) = json.loads((run / "results.json").read_text())["rounds"]
-    assert entry["pairs"] == 2 * 6
+    before, entry = json.loads((run / "results.json").read_text())["rounds"]
+    assert entry["pairs"] == 3 * 6
+    for one in (before["held_out"], entry["held_out"]):
+        assert (one["clips"], one["questions"], one["agreement"]["mean"], one["malformed"]["mean"]) == (1, 6, 1.0, 0.0)
+    assert entry["held_out"]["agreement"]["change"] == 0
     checkpoint_file: Any = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint_file["global_step"] == 1
     moments = checkpoint_file["optimizer_states"][0]["state"].values()

@@ -47,6 +47,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
         (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "{first} {second} same"]),
         ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
         (TRUTH, ["--model.chain.revision.temperature", "1"]),
+        ({**TRUTH, "data": {"held_out": 0.1}}, ["--data.labelled", "questions.json"]),  # they give an accuracy
     ],
 )
 def test_defaults_and_what_others_build_on_are_taken(files: dict[str, Any], options: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A run without a benchmark says at its start that it measures nothing, and what to do."""
+"""A run says at its start what it measures without a benchmark, or that it measures nothing, and what to do."""
 
 from __future__ import annotations
 
@@ -32,29 +32,34 @@ def start(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp
         caplog.clear()
         with pytest.raises(StartedError):
             main(["fit", f"--runs={tmp_path / 'runs'}", "--trainer.enable_progress_bar=false", *given])
-        return [line for line in caplog.messages if "measuring nothing" in line]
+        return [line for line in caplog.messages if "measuring nothing" in line or "held out" in line]
 
     return lines
 
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    return training_clips(tmp_path / "clips", 2, seed=11)[0].path.parent
+    return training_clips(tmp_path / "clips", 4, seed=11)[0].path.parent
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_every_published_checkpoints_experiment_says_it_in_one_line(name: str, start: Start, clips: Path) -> None:
+def test_every_published_checkpoints_experiment_measures_held_out_clips(name: str, start: Start, clips: Path) -> None:
     (line,) = start(f"--config={EXPERIMENTS / name}.yaml", f"--data.clips={clips}")
-    assert "can't say whether training helps" in line
-    assert "data.benchmark" in line
+    assert line.startswith("held out: 1 clips, which nothing is learned from")
+    assert "no accuracy" in line
     assert "data.labelled" in line
 
 
-def test_labels_that_are_given_are_not_asked_for(start: Start, clips: Path) -> None:
+def test_without_them_it_says_that_nothing_is_measured_and_asks_for_what_it_lacks(start: Start, clips: Path) -> None:
+    given = [f"--config={EXPERIMENTS / 'qwen2_5_vl_3b.yaml'}", f"--data.clips={clips}", "--data.held_out=0"]
+    (line,) = start(*given)
+    assert "can't say whether training helps" in line
+    assert "data.benchmark" in line
+    assert "data.labelled" in line
+    assert "data.held_out" in line
     labels = clips.parent / "labels.jsonl"
     labels.write_text(f'{{"video": "{next(clips.glob("*.mp4"))}", "question": "what color?", "answer": "red"}}\n')
-    name = EXPERIMENTS / "qwen2_5_vl_3b.yaml"
-    (line,) = start(f"--config={name}", f"--data.clips={clips}", f"--data.labelled={labels}")
+    (line,) = start(*given, f"--data.labelled={labels}")
     assert "data.labelled" not in line
 
 
@@ -66,5 +71,5 @@ def test_nor_where_a_file_has_the_pairs_and_nothing_reads_labels(start: Start, c
 
 
 def test_a_run_with_a_benchmark_says_nothing_of_it(start: Start, clips: Path) -> None:
-    given = ["--data.benchmark=world", "--data.benchmark_clips=1"]
+    given = ["--data.benchmark=world", "--data.benchmark_clips=1", "--data.held_out=0"]
     assert start(f"--config={EXPERIMENTS / 'qwen2_5_vl_3b'}.yaml", f"--data.clips={clips}", *given) == []

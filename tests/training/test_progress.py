@@ -9,7 +9,7 @@ from lightning import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from torch.utils.data import DataLoader
 
-from savi.training.progress import LOGGED_STEPS, RoundProgressBar, pair_building_bar
+from savi.training.progress import LOGGED_STEPS, RoundProgressBar, clip_bar
 
 
 def drawn(text: str) -> list[str]:
@@ -35,7 +35,7 @@ def test_a_log_has_a_line_for_every_so_many_steps(tmp_path: Path, capsys: pytest
 
 
 def test_a_log_has_few_lines_of_pair_building(capsys: pytest.CaptureFixture[str]) -> None:
-    with pair_building_bar(1, "the model criticizes itself", total=500, done=20, disable=False) as bar:
+    with clip_bar("Round 2: the model criticizes itself", total=500, done=20, disable=False) as bar:
         for count in range(480):
             bar.set_postfix(pairs=count, refresh=False)
             bar.update(1)

@@ -50,6 +50,8 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen
     chosen = {key: value for key, value in chosen.items() if value is not None}  # null asks for nothing
+    if given.get("data.held_out"):
+        chosen.pop("data.labelled", None)  # it gives an accuracy, also without a readiness check
     for (setting, value), without in NO_EFFECT.items():
         if given.get(setting) != value:
             continue

@@ -15,6 +15,8 @@ NO_EFFECT = {
     "model.filters": "pairs are taken as they are",
     "data.clips": "the clips are those of the pairs",
     "data.clip_count": "the clips are those of the pairs",
+    "data.held_out": "the clips are those of the pairs",
+    "data.held_out_clips": "the clips are those of the pairs",
     "data.labelled": "there is no readiness check",
     "data.readiness_clips": "there is no readiness check",
     "force": "there is no readiness check",

@@ -67,7 +67,7 @@ class CritiqueChain:
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
         """Pairs and traces of a batch of clips. frames may be None for a clip that the model has cached."""
         session = self.model.encode(clips, frames)
-        seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
+        seeds = self._seeds(clips)
         threads = self._ask(session, seeds)
         for turn in TURNS[self.settings.chosen_source]:
             self._take(turn, session, [thread for thread in threads if thread.filtered_by is None], seeds)
@@ -75,6 +75,14 @@ class CritiqueChain:
                 self._filter_guesses(session, [thread for thread in threads if thread.filtered_by is None], seeds)
         self._compare(session, [thread for thread in threads if thread.filtered_by is None])
         return self._results(session, seeds, threads)
+
+    def questions(self, session: Session) -> list[tuple[int, str]]:
+        """The questions about a session's clips that no filter takes, each with the index of its clip."""
+        threads = self._ask(session, self._seeds(session.clips))
+        return [(thread.clip, thread.question) for thread in threads if thread.filtered_by is None]
+
+    def _seeds(self, clips: Sequence[Clip]) -> list[int]:
+        return [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
 
     def _ask(self, session: Session, seeds: Sequence[int]) -> list[Thread]:
         """Draw questions of every aspect for every clip; keep the first distinct ones."""

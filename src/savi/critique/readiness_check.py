@@ -81,7 +81,7 @@ def check_labelled(
     greedy = _follow(chain, session, _ask(chain, session, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
     revised = _follow(chain, session, _ask(chain, session, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
     truths = [one.answer for one in labelled]
-    right, right_revised = (_right(chain, session, questions, said, truths) for said in (greedy, revised))
+    right, right_revised = (right_answers(chain, session, questions, said, truths) for said in (greedy, revised))
     read = [at for at in range(len(labelled)) if greedy[at] and revised[at]]
     return [LabelledCheck(right[at], right_revised[at]) for at in read]
 
@@ -110,7 +110,7 @@ def _same(
     return [same.get(at) for at in range(len(questions))]
 
 
-def _right(
+def right_answers(
     chain: CritiqueChain,
     session: Session,
     questions: Sequence[tuple[int, str]],

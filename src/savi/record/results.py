@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from savi.critique.builder import BuiltRound
@@ -13,6 +14,14 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, Summary, keep_comparable, upgrade
 from savi.files import write_json
 from savi.record.metrics import metric_name
+
+FIGURES = {
+    "right": "labelled questions right",
+    "found_right": "found right by the base",
+    "agreement": "samples that agree with the reply",
+    "malformed": "malformed replies",
+}
+"""The shares of an entry's `held_out`, see savi.alignment.held_out_figures, and what they are called."""
 
 
 @dataclass
@@ -25,10 +34,12 @@ class RunRecord:
         """Take the entries of a checkpoint, also where an older savi wrote it."""
         self.rounds = [upgrade(entry) for entry in rounds]
 
-    def add_base(self, measured: Mapping[str, Summary], evaluating: float) -> Entry:
-        """evaluating: seconds, as all times here."""
+    def add_base(
+        self, measured: Mapping[str, Summary], evaluating: float, held_out: Mapping[str, Any] = MappingProxyType({})
+    ) -> Entry:
+        """evaluating: seconds, as all times here. held_out: see savi.alignment.held_out_figures, {} for none."""
         entry: Entry = {"round": 0, "pairs": 0, "filters": {}}
-        return self._add(entry, measured, {"evaluating": evaluating})
+        return self._add(entry, measured, {"evaluating": evaluating}, held_out)
 
     def add_round(
         self,
@@ -39,6 +50,7 @@ class RunRecord:
         settings: Mapping[str, Any],
         seconds: Mapping[str, float],
         measured: Mapping[str, Summary],
+        held_out: Mapping[str, Any] = MappingProxyType({}),
     ) -> Entry:
         """filters: the names that losses are counted under. round: from 1. steps: taken and planned. settings: the
         changeable ones of this start. measured: {} for a round without an evaluation of its own.
@@ -50,7 +62,7 @@ class RunRecord:
             "steps": {"taken": steps[0], "planned": steps[1]},
             "settings": dict(settings),
         }
-        return self._add(entry, measured, seconds)
+        return self._add(entry, measured, seconds, held_out)
 
     def with_validation(self, measured: Mapping[str, Summary], checkpoint: object, evaluating: float) -> list[Entry]:
         """The entry of one evaluation of a checkpoint, behind the base's if the fit measured the same items."""
@@ -60,10 +72,18 @@ class RunRecord:
         base = [keep_comparable(one, measured) for one in self.rounds[:1] if one["round"] < entry["round"]]
         return [*(one for one in base if one["benchmarks"]), entry]
 
-    def _add(self, entry: Entry, measured: Mapping[str, Summary], seconds: Mapping[str, float]) -> Entry:
+    def _add(
+        self,
+        entry: Entry,
+        measured: Mapping[str, Summary],
+        seconds: Mapping[str, float],
+        held_out: Mapping[str, Any],
+    ) -> Entry:
         entry["seconds"] = {name: round(value, 1) for name, value in seconds.items()} | waited()
         if measured:
             entry["benchmarks"] = dict(measured)
+        if held_out:
+            entry["held_out"] = dict(held_out)
         self.rounds = [*(one for one in self.rounds if one["round"] != entry["round"]), entry]
         return entry
 
@@ -73,13 +93,17 @@ def write_results(folder: Path, run: Mapping[str, Any], rounds: list[Entry]) -> 
     write_json(folder / "results.json", {"run": run, "rounds": rounds})
 
 
-def accuracy_lines(entry: Entry) -> Iterator[str]:
-    """The accuracies of an entry, one line per benchmark."""
+def entry_lines(entry: Entry) -> Iterator[str]:
+    """What was measured in an entry, one line per benchmark and one for the held-out clips."""
     name = f"Round {entry['round']}" if entry["round"] else "The base"
     for benchmark, summary in entry.get("benchmarks", {}).items():
         title, right = BENCHMARKS[benchmark].title, summary["accuracy"]
         share = "no public answers" if right is None else f"{100 * right:.1f} % of {summary['counted']} questions right"
         yield f"{name}: {title}: {share}"
+    if held_out := entry.get("held_out"):
+        shares = [(FIGURES[key], held_out[key]["mean"]) for key in FIGURES if key in held_out]
+        told = ", ".join(f"{label} {100 * share:.1f} %" for label, share in shares)
+        yield f"{name}: {held_out['clips']} held-out clips: {told}"
 
 
 def pair_metrics(counts: Mapping[str, int], filters: Sequence[str]) -> dict[str, float]:

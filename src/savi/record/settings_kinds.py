@@ -93,6 +93,8 @@ KINDS: dict[str, Kind] = {
     "data.benchmark_seed": CHANGE,
     "data.labelled": CHANGE,  # read for the readiness check, before the first round
     "data.readiness_clips": CHANGE,
+    "data.held_out": ID,  # other clips would be learned from
+    "data.held_out_clips": ID,
     "data.pairs": ID,  # by content
     "data.videos": NONE,  # a place; the videos count
     "data.max_length": ID,

@@ -15,6 +15,7 @@ from savi.critique.pairs import json_records
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.evaluation.tables import compares
+from savi.report.held_out import print_held_out
 
 PLACES = {
     "summary.png": "pictures",
@@ -24,6 +25,7 @@ PLACES = {
     "traces": "turns of the chain",
     "adapter": "trained adapter",
     "benchmarks": "replies and tables",
+    "held_out": "held-out replies",
 }
 """Files and folders of a run, with their content."""
 
@@ -37,11 +39,12 @@ LISTED = 20
 def print_table(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
     """Print base -> last round, accuracy by task and errors by kind, and where to look in the run's folder.
 
-    results: as read_results() gives them; a run without a benchmark has no accuracies, and gets no table.
+    results: as read_results() gives them; a run that measured nothing gets no table.
     """
     console = console or Console()
     rounds = results["rounds"]
     _print_measurements(results, console)
+    print_held_out(results, console)
     for entry in rounds:
         if text := untrained(entry):
             _say(console, f"{heading(entry).capitalize()} {text}.")

@@ -26,6 +26,11 @@ from savi.training.run_folder import run_folder, run_name
 
 NOTHING_MEASURED = "measuring nothing: data.benchmark is null, so this run can't say whether training helps. "
 NAME_ONE = "Give data.benchmark the folder of a benchmark"
+OR_HOLD_OUT = ", or data.held_out a share of the clips"
+NO_ACCURACY = (
+    ". What is measured on them is no accuracy: that takes data.labelled, a few dozen questions of your own with their "
+    "answers, or data.benchmark (docs/evaluation.md)"
+)
 OR_LABELS = (
     ", or give data.labelled a few dozen questions of your own with their answers: then the readiness check says, "
     "before the first round, how often the model is right and what criticism changes"
@@ -45,9 +50,12 @@ class BenchmarkAnswers(Callback):
         self._data = data_of(trainer)
         for opened in self._data.opened.values():
             rank_zero_info(describe(opened))
-        if stage == "fit" and not self._data.opened:
-            labels = OR_LABELS if self._data.given is None and not self._data.labelled else ""
-            rank_zero_info(f"{NOTHING_MEASURED}{NAME_ONE}{labels} (docs/evaluation.md).")
+        if stage == "fit" and self._data.held_out:
+            accuracy = "" if self._data.labelled or self._data.opened else NO_ACCURACY
+            rank_zero_info(f"held out: {len(self._data.held_out)} clips, which nothing is learned from{accuracy}.")
+        elif stage == "fit" and not self._data.opened:
+            more = "" if self._data.given else OR_HOLD_OUT + ("" if self._data.labelled else OR_LABELS)
+            rank_zero_info(f"{NOTHING_MEASURED}{NAME_ONE}{more} (docs/evaluation.md).")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module, data = aligned(pl_module), self._data

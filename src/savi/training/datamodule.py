@@ -22,6 +22,7 @@ from savi.data.batches import (
     group_by_clip,
     plan_steps,
 )
+from savi.data.held_out import check_held_out, hold_out
 from savi.data.sources import WORLD, DataSources, HeldOutSet
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
@@ -54,10 +55,13 @@ class ClipDataModule(LightningDataModule):
         test_set: Held-out set of the rendered world that `savi test` measures.
         benchmark_clips: Held-out clips of the rendered world. Each has three questions.
         benchmark_seed: Seed that the held-out clips of the rendered world are drawn with.
-        labelled: Questions with known answers, for the readiness check before the first round; nothing is trained on
-            them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the development set
-            of the rendered world. None: readiness is estimated without labels.
+        labelled: Questions with known answers, for the readiness check, and with held_out for an accuracy. Nothing is
+            trained on them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the
+            development set of the rendered world. None: readiness is estimated without labels.
         readiness_clips: Clips to learn from that the readiness check takes through the chain before the first round.
+        held_out: Share of the clips that is never learned from: the model is measured on it without labels, before the
+            first round and after each, and on the labelled questions (docs/evaluation.md). 0: none.
+        held_out_clips: Most clips that are held out. None: 100.
         pairs: Preference pairs to learn from, in place of those that the model makes: a file (.jsonl, .json, .csv,
             .tsv, .parquet), a glob, a folder of another run's rounds, or the name of a data set of the Hugging Face hub
             (`owner/name`, or `owner/name:split`). docs/own_pairs.md has the shapes of its rows. None: the model makes
@@ -93,6 +97,8 @@ class ClipDataModule(LightningDataModule):
         benchmark_seed: int = 0,
         labelled: str | None = None,
         readiness_clips: int = 32,
+        held_out: float = 0.0,
+        held_out_clips: int | None = None,
         pairs: str | None = None,
         videos: str | None = None,
         max_length: int | None = None,
@@ -132,6 +138,8 @@ class ClipDataModule(LightningDataModule):
         self.test_set = test_set
         self.max_length = max_length
         self.readiness_clips = readiness_clips
+        self.held_out_share = held_out
+        self.most_held_out = check_held_out(held_out, held_out_clips, pairs)
         self.frames = frames
         self.max_pixels = max_pixels
         self.decode_timeout = decode_timeout
@@ -143,6 +151,7 @@ class ClipDataModule(LightningDataModule):
         self.seed = seed
         self.given: GivenPairs | None = None
         self.clips: list[Clip] = []
+        self.held_out: list[Clip] = []
         self.labelled: list[Labelled] = []
         self.opened: dict[str, OpenBenchmark] = {}
 
@@ -160,6 +169,9 @@ class ClipDataModule(LightningDataModule):
             self.given = self.sources.given_pairs()
             self.clips = self.given.clips if self.given else self.sources.training_clips()
             self.labelled = self.sources.labelled_questions()
+            if self.held_out_share:
+                asked = {one.clip.path for one in self.labelled}
+                self.clips, self.held_out = hold_out(self.clips, self.held_out_share, self.most_held_out, asked)
         self.opened = self.sources.open_benchmarks()
 
     def train_dataloader(self) -> DataLoader[OptimizerStep]:

@@ -1,4 +1,4 @@
-"""The bars of a round: of its pair building, and of its optimizer steps.
+"""The bars of a round: of the clips that its pairs are built of, and of its optimizer steps.
 
 Where they end up in a file and not on a terminal, each drawing is a line more: they are drawn seldom.
 """
@@ -31,13 +31,13 @@ class RoundProgressBar(TQDMProgressBar):
         return {name.removeprefix("rewards/"): value for name, value in metrics.items() if name != "v_num"}
 
 
-def pair_building_bar(round_index: int, doing: str, total: int, done: int, disable: bool) -> tqdm[NoReturn]:
-    """A bar of clips, on standard error. done: those of `total` whose pairs are in the store already."""
+def clip_bar(doing: str, total: int, done: int, disable: bool) -> tqdm[NoReturn]:
+    """A bar of clips, on standard error. done: those of `total` that need nothing more."""
     seconds = 0.1 if sys.stderr.isatty() else LOGGED_SECONDS
     return tqdm(
         total=total,
         initial=done,
-        desc=f"Round {round_index + 1}: {doing}",
+        desc=doing,
         unit="clip",
         mininterval=seconds,
         maxinterval=max(seconds, 10.0),

@@ -10,12 +10,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from savi.alignment.held_out_figures import held_out_metrics
 from savi.evaluation.measured import Entry, Summary
 from savi.models.adapters import save_adapter
 from savi.record.dashboards import log_earlier_pairs, log_pairs
 from savi.record.failure import clear_failure, write_failure
-from savi.record.results import RunRecord, accuracy_lines, evaluation_metrics, pair_metrics, write_results
+from savi.record.results import RunRecord, entry_lines, evaluation_metrics, pair_metrics, write_results
 from savi.training.benchmarks import BenchmarkAnswers
+from savi.training.held_out import measure_held_out
 from savi.training.loggers import RunWandbLogger
 from savi.training.parts import aligned, data_of
 from savi.training.run_folder import run_folder, run_name
@@ -34,6 +36,7 @@ class RunResults(Callback):
         self.benchmarks = benchmarks
         self.critic = critic
         self.record = RunRecord()
+        self._base_held_out: dict[str, Any] = {}
         self._evaluated: int | None = None  # the round that this process evaluated last
         self._started = 0.0
         self._training_started = 0.0
@@ -49,6 +52,11 @@ class RunResults(Callback):
         if self.record.rounds:
             trainer.num_sanity_val_steps = 0  # the base was measured when the run began
             self._write(trainer, self.record.rounds)
+            return
+        self._started = time.monotonic()
+        self._base_held_out = self._measure_held_out(trainer, 0)
+        if self._base_held_out and not data_of(trainer).opened:
+            self._say(trainer, self.record.add_base({}, time.monotonic() - self._started, self._base_held_out))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._begun = True
@@ -114,21 +122,33 @@ class RunResults(Callback):
             write_failure(run_folder(trainer), exception)
 
     def _add_round(self, trainer: Trainer, measured: Mapping[str, Summary]) -> None:
+        round = 0 if trainer.sanity_checking else trainer.current_epoch + 1
+        held_out = self._measure_held_out(trainer, round) if round else self._base_held_out
         evaluating = time.monotonic() - self._started
-        if trainer.sanity_checking:
-            entry = self.record.add_base(measured, evaluating)
+        if not round:
+            entry = self.record.add_base(measured, evaluating, held_out)
         else:
             training = self._started - self._training_started
             entry = self.record.add_round(
                 self.critic.built,
                 self.critic.filters,
-                trainer.current_epoch + 1,
+                round,
                 (_steps(trainer), len(cast(Sized, trainer.train_dataloader))),
                 round_settings(trainer),
                 {"building": self.critic.seconds, "training": training, "evaluating": evaluating},
                 measured,
+                held_out,
             )
-        for line in accuracy_lines(entry):
+        self._say(trainer, entry)
+
+    def _measure_held_out(self, trainer: Trainer, round: int) -> dict[str, Any]:
+        figures = measure_held_out(trainer, round)
+        for logger in trainer.loggers if figures else ():
+            logger.log_metrics(held_out_metrics(figures), step=trainer.global_step)
+        return figures
+
+    def _say(self, trainer: Trainer, entry: Entry) -> None:
+        for line in entry_lines(entry):
             rank_zero_info(line)
         self._write(trainer, self.record.rounds)
 

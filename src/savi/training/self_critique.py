@@ -30,7 +30,7 @@ from savi.training.checkpoints import count_finished_round
 from savi.training.given_rounds import GivenRounds
 from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
-from savi.training.progress import pair_building_bar
+from savi.training.progress import clip_bar
 from savi.training.run_folder import run_folder
 from savi.types import Clip, SaviError, readable
 
@@ -154,7 +154,7 @@ class SelfCritique(Callback):
         total, done = len(builder.clips), builder.done
         hidden = done == total or not self._trainer.is_global_zero or self._trainer.progress_bar_callback is None
         doing = "the reference scores the pairs" if self._given else "the model criticizes itself"
-        with pair_building_bar(self.round, doing, total, done, disable=hidden) as bar:
+        with clip_bar(f"Round {self.round + 1}: {doing}", total, done, disable=hidden) as bar:
             for clips in builder.build():
                 bar.set_postfix(pairs=builder.pairs_built, refresh=False)
                 bar.update(clips)
