@@ -42,7 +42,7 @@ def test_a_run_is_measured_on_clips_that_it_never_learns_from_and_resumes_so(
 ) -> None:
     run = fit(tmp_path, "--trainer.max_epochs=1")
     said = capsys.readouterr().out
-    assert "of the change" in said
+    assert "change (95 %)" in said
     assert "These are no accuracies" in said
     base, first = rounds(run)
     assert "change" not in base["held_out"]["agreement"]

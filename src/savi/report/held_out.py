@@ -25,14 +25,14 @@ def print_held_out(results: Mapping[str, Any], console: Console) -> None:
     first, last = measured[0]["held_out"], measured[-1]["held_out"]
     table = Table(title=f"{results['run']['name']}: held-out clips", title_justify="left")
     table.add_column("by the base's judgment", no_wrap=True)
-    for head in (heading(measured[0]), heading(measured[-1]), "change", "95 % of the change"):
+    for head in (heading(measured[0]), heading(measured[-1]), "change (95 %)"):
         table.add_column(head, justify="right")
     for name, label in FIGURES.items():
         if name in last:
             table.add_row(label, *_row(first.get(name), last[name], 100, " %"))
     if last["different"] is not None:
         shares = [f"{100 * one['different']:.1f} %" for one in (first, last)]
-        table.add_row("different replies", *shares, f"{100 * (last['different'] - first['different']):+.1f}", "")
+        table.add_row("different replies", *shares, f"{100 * (last['different'] - first['different']):+.1f}")
     table.add_row("tokens per reply", *_row(first.get("tokens"), last["tokens"], 1, ""))
     console.print()
     console.print(table)
@@ -42,10 +42,9 @@ def print_held_out(results: Mapping[str, Any], console: Console) -> None:
 
 
 def _row(before: Mapping[str, Any] | None, after: Mapping[str, Any], factor: int, unit: str) -> tuple[str, ...]:
-    """Two means, their change, and its interval, which leaves a figure of the base alone without both."""
+    """Two means, and their change with its interval."""
     cells = [f"{factor * one['mean']:.1f}{unit}" if one else "-" for one in (before, after)]
-    if "change" not in after:
-        return *cells, "", ""
-    interval = after["change_interval"]
-    ends = " to ".join(f"{factor * end:+.1f}" for end in interval) if interval else "one clip"
-    return *cells, f"{factor * after['change']:+.1f}", ends
+    if "change" not in after:  # of the base alone
+        return *cells, ""
+    change, interval = f"{factor * after['change']:+.1f}", after["change_interval"]
+    return *cells, change + (" ({:+.1f} to {:+.1f})".format(*(factor * end for end in interval)) if interval else "")

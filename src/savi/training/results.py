@@ -144,7 +144,8 @@ class RunResults(Callback):
     def _measure_held_out(self, trainer: Trainer, round: int) -> dict[str, Any]:
         figures = measure_held_out(trainer, round)
         for logger in trainer.loggers if figures else ():
-            logger.log_metrics(held_out_metrics(figures), step=trainer.global_step)
+            # With the round's last step: a resume keeps what was logged before the checkpoint's.
+            logger.log_metrics(held_out_metrics(figures), step=max(0, trainer.global_step - 1))
         return figures
 
     def _say(self, trainer: Trainer, entry: Entry) -> None:
