@@ -66,7 +66,11 @@ ANSWER = TurnSpec("answer", "answer", parse_answer)
 
 CRITIQUE = TurnSpec("critique", "critique", parse_critique, by="critic", filter=filter_critique, may_be_cut=True)
 
-CRITIQUE_AND_REVISE = (ANSWER, CRITIQUE, TurnSpec("revision", "revision", parse_revision))
+CRITIQUE_AND_REVISE = (
+    ANSWER,
+    CRITIQUE,
+    TurnSpec("revision", "revision", parse_revision),
+)
 
 ANSWER_TWICE = (ANSWER, TurnSpec("sample", "answer", parse_answer))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from savi.critique.given import GivenPairs
@@ -28,6 +28,7 @@ from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks
+from savi.training.run_folder import has_ended
 from savi.training.sources import AnswerSource, PairSource
 from savi.types import Clip, Frames, Labelled, derive_seed
 from savi.video.decode import UndecodableClip
@@ -59,8 +60,8 @@ class ClipDataModule(LightningDataModule):
             trained on them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the
             development set of the rendered world. None: readiness is estimated without labels.
         readiness_clips: Clips to learn from that the readiness check takes through the chain before the first round.
-        held_out: Share of the clips that is never learned from: the model is measured on it without labels, before the
-            first round and after each, and on the labelled questions (docs/evaluation.md). 0: none.
+        held_out: Share of the clips that nothing is learned from. The model is measured on them, and on the labelled
+            questions, before the first round and after each (docs/evaluation.md). 0: none.
         held_out_clips: Most clips that are held out. None: 100.
         pairs: Preference pairs to learn from, in place of those that the model makes: a file (.jsonl, .json, .csv,
             .tsv, .parquet), a glob, a folder of another run's rounds, or the name of a data set of the Hugging Face hub
@@ -138,8 +139,7 @@ class ClipDataModule(LightningDataModule):
         self.test_set = test_set
         self.max_length = max_length
         self.readiness_clips = readiness_clips
-        self.held_out_share = held_out
-        self.most_held_out = check_held_out(held_out, held_out_clips, pairs)
+        self.held_out_share, self.most_held_out = held_out, check_held_out(held_out, held_out_clips, pairs)
         self.frames = frames
         self.max_pixels = max_pixels
         self.decode_timeout = decode_timeout
@@ -170,8 +170,8 @@ class ClipDataModule(LightningDataModule):
             self.clips = self.given.clips if self.given else self.sources.training_clips()
             self.labelled = self.sources.labelled_questions()
             if self.held_out_share:
-                asked = {one.clip.path for one in self.labelled}
-                self.clips, self.held_out = hold_out(self.clips, self.held_out_share, self.most_held_out, asked)
+                known = [one.clip.path for one in self.labelled]
+                self.clips, self.held_out = hold_out(self.clips, self.held_out_share, self.most_held_out, known)
         self.opened = self.sources.open_benchmarks()
 
     def train_dataloader(self) -> DataLoader[OptimizerStep]:
@@ -181,7 +181,7 @@ class ClipDataModule(LightningDataModule):
         """
         if self.pair_source is None:
             raise RuntimeError("the Trainer's module has no self-critique callback that could build pairs")
-        if self.trainer and _has_ended(self.trainer):
+        if self.trainer and has_ended(self.trainer):
             # Lightning asks for the steps of a round before it looks whether there is one.
             return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
         built = self.pair_source.build_round(self.clips)
@@ -240,14 +240,6 @@ class ClipDataModule(LightningDataModule):
     def _reader(self) -> FrameReader:
         is_cached = self.pair_source.is_cached if self.pair_source else _never
         return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels)
-
-
-def _has_ended(trainer: Trainer) -> bool:
-    """Whether a run has its rounds, or its steps, as it has when it was killed while it closed."""
-    rounds, steps = trainer.max_epochs, trainer.max_steps
-    progress: Any = trainer.fit_loop.epoch_progress.current
-    # After a resume, current_epoch is one less than the rounds that have been processed.
-    return (rounds is not None and 0 <= rounds <= progress.processed) or 0 <= steps <= trainer.global_step
 
 
 def _as_it_is(batch: object) -> object:
