@@ -48,6 +48,17 @@ def test_recurrent_layers_have_states_in_place_of_keys(tmp_path: Path) -> None:
     assert size.writing(2) - without.writing(2) == 2 * size.states * (1 + QUESTIONS)
 
 
+def test_the_mask_of_a_layer_with_windows_covers_the_prefix_too(tmp_path: Path) -> None:
+    """A bool for each pair of tokens, and a number of two bytes."""
+    sizes = {}
+    for model_type in ("gemma4", "qwen2_5_vl"):
+        known = load_known(BaseSettings(path=str(MINIATURES[model_type](tmp_path / model_type))))
+        sizes[model_type] = size_of(known, tokens=1000)
+    assert [size.windowed for size in sizes.values()] == [True, False]
+    gemma = sizes["gemma4"]
+    assert gemma.step(2) - replace(gemma, windowed=False).step(2) == 2 * 3 * 1000 * gemma.packed
+
+
 def test_the_longest_of_a_turns_branches_is_that_of_sampled_lengths() -> None:
     generator = torch.Generator().manual_seed(0)
     lengths = (SPREAD * torch.randn(20_000, CHAIN * QUESTIONS, generator=generator)).exp()

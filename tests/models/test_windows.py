@@ -118,22 +118,25 @@ def test_any_tree_scores_and_trains_as_rows_of_their_own(gemma: VideoLM, request
     check_equalities(gemma, requests)
 
 
-def test_a_family_without_a_record_takes_the_tree_with_windows(exaone: Path) -> None:
-    """Prompt and reply are longer than the window of 16 tokens, so the trial alone would tell little."""
-    lm = build_lm(exaone)
-    assert lm.way.name == "tree"
+@pytest.mark.parametrize(("folder", "way"), [("exaone", "tree"), ("lfm", "state")])
+def test_a_type_without_a_record_shares_its_clips_under_windows(
+    folder: str, way: str, request: pytest.FixtureRequest
+) -> None:
+    """Prompt and reply are longer than the windows of 16 tokens. LFM has short convolutions, too."""
+    lm = build_lm(request.getfixturevalue(folder))
+    assert lm.way.name == way
     long = "a cat that sits on the mat and sleeps"
     check_equalities(lm, [ScoreRequest(1, "what is it? " + long, (long, "no")), ScoreRequest(0, "where", (long,))])
     clips, frames = zip(*CLIPS, strict=True)
     read = lm.encode(clips, frames).read
-    request = GenerateRequest(1, "what is it? " + long, seed=3)
+    asked = GenerateRequest(1, "what is it? " + long, seed=3)
     for sampling in (Sampling(temperature=0, max_new_tokens=40), Sampling(temperature=0.8, max_new_tokens=40)):
-        (reply,) = read.generate([request], sampling)
+        (reply,) = read.generate([asked], sampling)
         response = (*reply.ids, lm.processor.tokenizer.eos_token_id) if reply.finished else reply.ids
-        scored = read.score([ResponseIds(1, request.prompt, (response,))]).logps.item()
+        scored = read.score([ResponseIds(1, asked.prompt, (response,))]).logps.item()
         assert scored == pytest.approx(reply.logp, abs=1e-4)
         if sampling.temperature == 0:
-            row = lm.family.video_inputs(lm.processor, lm.chat.text(request.prompt), frames[1])
+            row = lm.family.video_inputs(lm.processor, lm.chat.text(asked.prompt), frames[1])
             banned = [[token] for token in lm.chat.banned_ids]
             ids = lm.model.generate(**row, max_new_tokens=40, do_sample=False, bad_words_ids=banned)
             assert tuple(ids[0, row["input_ids"].shape[1] :].tolist())[: len(reply.ids)] == reply.ids
@@ -157,15 +160,18 @@ def test_a_shared_clip_that_fails_in_the_trial_is_read_anew(exaone: Path, monkey
     assert build_lm(exaone).way.reason == "A shared clip failed in a trial (no such layer)"
 
 
+VISION = {"hidden_size": 32, "intermediate_size": 48, "num_key_value_heads": 2, "initializer_range": WIDE}
+
+
 @pytest.fixture(scope="module")
 def exaone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random EXAONE 4.5, which savi has no record of, with windows of 16 tokens in its first layer."""
     tokenizer = qwen_tokenizer(VISUAL_TOKENS)
     kinds = {"layer_types": [SLIDING, FULL], "sliding_window": 16, "sliding_window_pattern": 2}
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "num_key_value_heads": 2}
+    vision = {"depth": 2, "num_heads": 2, "out_hidden_size": WIDTH, "fullatt_block_indexes": [1]}
     config = hf.Exaone4_5_Config(
         text_config={"model_type": "exaone4", **decoder_config(tokenizer, **kinds)},
-        vision_config={**vision, "out_hidden_size": WIDTH, "fullatt_block_indexes": [1], "initializer_range": WIDE},
+        vision_config={**VISION, **vision},
         **{name: visual_ids(tokenizer)[name] for name in ("image_token_id", "video_token_id")},
     )
     size = {"shortest_edge": 56 * 56, "longest_edge": 56 * 56}
@@ -177,3 +183,29 @@ def exaone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("exaone4_5")
     return write(folder, lambda: hf.Exaone4_5_ForConditionalGeneration(config), processor, seed=0)
+
+
+@pytest.fixture(scope="module")
+def lfm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random LFM3-VL, which savi has no record of: short convolutions, windows of 16 tokens, full attention."""
+    if not hasattr(hf, "Lfm3VlConfig"):
+        pytest.skip("this transformers has no LFM3-VL")
+    tokenizer = qwen_tokenizer(VISUAL_TOKENS)
+    kinds = {"num_hidden_layers": 4, "layer_types": ["conv", SLIDING, FULL, "conv"], "sliding_window": 16}
+    text = decoder_config(tokenizer, **kinds, head_dim=16, conv_L_cache=3)
+    del text["rope_parameters"]  # one for each kind of layer, as it has by itself
+    config = hf.Lfm3VlConfig(
+        text_config={"model_type": "lfm3", **text},
+        vision_config={**VISION, "num_hidden_layers": 2, "num_attention_heads": 2, "layer_types": ["conv", FULL]},
+        projector_hidden_size=WIDTH,
+        **visual_ids(tokenizer),
+    )
+    size = {"shortest_edge": 32 * 64 * 64, "longest_edge": 32 * 64 * 64}
+    processor = hf.Lfm3VlProcessor(
+        image_processor=hf.Qwen2VLImageProcessor(size=size, patch_size=16),
+        tokenizer=tokenizer,
+        video_processor=hf.Qwen3VLVideoProcessor(size=size, do_sample_frames=False, cap_pixels_per_frame=False),
+        chat_template=CHAT_TEMPLATE,
+    )
+    folder = tmp_path_factory.mktemp("lfm3_vl")
+    return write(folder, lambda: hf.Lfm3VlForConditionalGeneration(config), processor, seed=0)

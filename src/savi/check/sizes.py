@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 from savi.models.family import TOKENS_AT_ONCE
 from savi.models.load import KnownBase
 from savi.models.states import state_bytes
+from savi.models.windows import windows
 
 GB = 1e9
 QUESTIONS, PROMPT, RESPONSE = 6, 60, 100  # a clip's pairs; tokens of a prompt and of a response
@@ -36,7 +37,8 @@ class Size:
     linear, rest: billions of weights in the decoder's linear layers, and elsewhere. width, ffn, layers, vocabulary: of
     the decoder. heads_width, kv_width: heads and key-value heads times their width. tokens: of the clip's prefix.
     deep: how many decoder layers get visual features of their own (DeepStack). attending: decoder layers that keep keys
-    and values, None for all. states: bytes that the recurrent ones carry on for one row of tokens.
+    and values, None for all. states: bytes that the recurrent ones carry on for one row of tokens. windowed: whether
+    there are layers with windows, whose mask covers the prefix too.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Size:
     deep: int = 0
     attending: int | None = None
     states: int = 0
+    windowed: bool = False
 
     @property
     def packed(self) -> int:
@@ -68,14 +71,14 @@ class Size:
         return RANK * self.layers * ends * (4 + 4 + 2)
 
     def step(self, clips: int) -> float:
-        """The layers' inputs, one layer at work, the branches' mask, a chunk of logits.
+        """The layers' inputs, one layer at work, its mask, a chunk of logits.
 
         A Qwen2.5-VL layer in NF4 with LoRA keeps 10 ffn + 38 width bytes per token for its backward pass (counted with
         torch's saved_tensors_hooks); as much again is taken to be on its way.
         """
         layer = 2 * (10 * self.ffn + 38 * self.width)
         branches = self.packed - self.tokens
-        mask = 3 * branches * self.packed
+        mask = 3 * (self.packed if self.windowed else branches) * self.packed
         copied = 2 * 2 * self.packed * self.heads_width  # keys and values, once for each query head
         row = self.packed * (2 * self.layers * self.width + layer) + mask + copied
         return self.prefixes(clips) + clips * row + 16 * 1024 * self.vocabulary
@@ -175,6 +178,7 @@ def size_of(known: KnownBase, tokens: int) -> Size:
         vocabulary=text.vocab_size,
         tokens=tokens,
         deep=len(getattr(getattr(known.config, "vision_config", None), "deepstack_visual_indexes", None) or ()),
+        windowed=any(windows(text).values()),
         attending=sum(name == "k_proj" for name, _ in layers) or None,
         states=state_bytes(decoder),
     )

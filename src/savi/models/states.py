@@ -1,9 +1,10 @@
 """Sharing a clip under recurrent layers: each stretch of tokens begins with the state in which another one ended.
 
-A recurrent layer (the gated delta rule of Qwen3.5, Yang et al. 2024) needs no mask to tell branches apart. It needs the
-state before their first token. So the layer reads a packed row level by level: the prefixes, then all prompts from the
-states of their clips, then all responses from the states of their prompts. It happens inside the layer's own forward,
-so gradients flow through the states, and recomputation under gradient checkpointing sees nothing else.
+A recurrent layer (the gated delta rule of Qwen3.5, Yang et al. 2024; the short convolution of LFM) needs no mask to
+tell branches apart. It needs the state before their first token. So the layer reads a packed row level by level: the
+prefixes, then all prompts from the states of their clips, then all responses from the states of their prompts. It
+happens inside the layer's own forward, so gradients flow through the states, and recomputation under gradient
+checkpointing sees nothing else.
 """
 
 from __future__ import annotations
@@ -24,22 +25,23 @@ class State:
     """What a recurrent layer carries on, a row for each stretch.
 
     columns: (rows, channels, kernel), the last inputs of its short convolution. memory: (rows, heads, key width, value
-    width).
+    width), None for a layer that is a convolution alone.
     """
 
     columns: Tensor
-    memory: Tensor
+    memory: Tensor | None
 
     def pick(self, rows: Tensor) -> State:
         """The rows with these indices, int64 (n,)."""
-        return State(self.columns[rows], self.memory[rows])
+        return State(self.columns[rows], None if self.memory is None else self.memory[rows])
 
 
 def joined(states: Sequence[State]) -> State:
     """The rows of several states, in order."""
     if len(states) == 1:
         return states[0]
-    return State(torch.cat([one.columns for one in states]), torch.cat([one.memory for one in states]))
+    memories = [one.memory for one in states if one.memory is not None]
+    return State(torch.cat([one.columns for one in states]), torch.cat(memories) if memories else None)
 
 
 @dataclass(frozen=True)
@@ -129,16 +131,19 @@ def hand_on_states(decoder: nn.Module) -> None:
 
 def state_bytes(decoder: nn.Module) -> int:
     """Bytes of one row's states in all recurrent layers: columns in 2 bytes, memories in the 4 that they have."""
+    total = 0
     layers: list[Any] = _recurrent(decoder)
-    return sum(
-        2 * layer.conv_dim * layer.conv_kernel_size + 4 * layer.num_v_heads * layer.head_k_dim * layer.head_v_dim
-        for layer in layers
-    )
+    for layer in layers:
+        convolution = next(module for module in layer.children() if isinstance(module, nn.Conv1d))
+        total += 2 * convolution.in_channels * convolution.kernel_size[0]
+        if hasattr(layer, "num_v_heads"):
+            total += 4 * layer.num_v_heads * layer.head_k_dim * layer.head_v_dim
+    return total
 
 
 def _recurrent(decoder: nn.Module) -> list[nn.Module]:
-    """The layers of the gated delta rule."""
-    return [module for module in decoder.modules() if type(module).__name__.endswith("GatedDeltaNet")]
+    """The layers of the gated delta rule, and short convolutions."""
+    return [m for m in decoder.modules() if type(m).__name__.endswith(("GatedDeltaNet", "ShortConv"))]
 
 
 class _ByLevels:
@@ -188,6 +193,7 @@ class _Carried(LinearAttentionLayer):
         super().__init__()
         self.record_past = True  # otherwise a layer that reads one token writes the columns itself, in place
         self.has_previous_state[0] = start is not None
+        self._memory: Tensor | None = None
         if start is not None:
             self.conv_states[0], self.recurrent_states[0] = start.columns, start.memory
 

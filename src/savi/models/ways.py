@@ -13,11 +13,11 @@ from savi.models.packed import PackedSharing
 from savi.models.plain import PlainSharing
 from savi.models.prefix_cache import PrefixCache
 from savi.models.sharing import Sharing
-from savi.models.windows import FULL, LINEAR, SLIDING
+from savi.models.windows import FULL, RECURRENT, SLIDING
 
 WayName = Literal["tree", "state", "plain"]
 
-STATE_DECODERS = frozenset({"qwen3_5_text", "qwen3_5_moe_text"})
+STATE_DECODERS = frozenset({"qwen3_5_text", "qwen3_5_moe_text", "lfm3"})
 """Types of decoders whose recurrent layers hand their state on, see :mod:`savi.models.states`."""
 
 
@@ -54,11 +54,11 @@ def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
         return Way("plain", f"The processor of type {config.model_type!r} writes no token for a visual feature")
     text = config.get_text_config()
     kinds = set(getattr(text, "layer_types", None) or ())
-    others = sorted(kinds - {FULL, SLIDING, LINEAR} - WITHIN_A_TOKEN)
+    others = sorted(kinds - {FULL, SLIDING} - RECURRENT - WITHIN_A_TOKEN)
     others += [name for name in CHOOSE_TOKENS if getattr(text, name, None)] if not others else []
     if others:
         return Way("plain", f"The decoder has layers of another kind ({', '.join(others)})")
-    if LINEAR in kinds:
+    if kinds & RECURRENT:
         if text.model_type in STATE_DECODERS:
             return Way("state")
         return Way("plain", f"savi can't hand on the state of the recurrent layers of type {text.model_type!r}")

@@ -17,7 +17,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from savi.models.family import ClipPrefix
 from savi.models.states import Levels
 
-FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
+FULL, SLIDING = "full_attention", "sliding_attention"
+RECURRENT = frozenset({"linear_attention", "conv"})
 """Kinds of layers, as `layer_types` of a configuration names them."""
 
 
@@ -56,8 +57,8 @@ def masks(
             own = prefix_mask(_ahead(prefixes, index, branches.device), window)[:, None]
             mask = torch.cat([pad(own, (0, keys - own.shape[-1])), mask], dim=2)
         attention[kind] = mask
-    if LINEAR in (getattr(decoder.config, "layer_types", None) or ()):
-        return {**attention, LINEAR: levels()}
+    if recurrent := RECURRENT & set(getattr(decoder.config, "layer_types", None) or ()):
+        return {**attention, **dict.fromkeys(recurrent, levels())}
     return attention if set(attention) != {FULL} else attention[FULL]
 
 
