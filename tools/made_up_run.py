@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from savi.critique.store import ClipResult, PairStore
+from savi.evaluation.evaluation import VIDEOS
 from savi.files import write_json, write_json_lines, write_text
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, Trace, Turn
 
@@ -22,6 +24,7 @@ WORDS = (
 )
 OPENINGS = ("How many people", "What does the man", "Which object", "Is the dog", "Where is the ball", "Why does she")
 LOST = ("unchanged revision", "same meaning", "answer approved", "unfinished", "implausible")
+ANSWERS = ("left", "right", "behind", "before", "after", "first")
 TASKS = ("motion", "order", "count", "spatial")
 KINDS = ("temporal ordering", "object hallucination", "factual inaccuracy")
 
@@ -59,7 +62,7 @@ def write_run(
                 ]
             )
         store.finish()
-    entries = [_entry(folder, source, round, gain, change) for round in range(rounds + 1)]
+    entries = [_entry(folder, source, videos, round, gain, change) for round in range(rounds + 1)]
     run = {"name": folder.parent.name, "seed": seed, "base": "made-up/model-7B", "base_fingerprint": "made-up"}
     write_json(folder / "results.json", {"run": run, "rounds": entries})
     _write_metrics(folder / "metrics.csv", source, rounds)
@@ -129,13 +132,16 @@ def _pair(
 
 
 def _entry(
-    folder: Path, source: random.Random, round: int, gain: float, change: Callable[[str], str]
+    folder: Path, source: random.Random, videos: Sequence[Path], round: int, gain: float, change: Callable[[str], str]
 ) -> dict[str, Any]:
     rows = [
         _row(random.Random(f"{number}"), source, number, 0.4 + gain * round, change)
         for number in range(60 * len(TASKS))
     ]
-    write_json_lines(folder / "benchmarks" / f"round_{round:02d}" / "world.jsonl", rows)
+    place = folder / "benchmarks" / f"round_{round:02d}"
+    write_json_lines(place / "world.jsonl", rows)
+    names = dict.fromkeys(row["video"] for row in rows)
+    write_json(place / VIDEOS, {"world": {name: str(path) for name, path in zip(names, cycle(videos), strict=False)}})
     by_task = {task: _share([row["correct"] for row in rows if row["task"] == task]) for task in TASKS}
     accuracy = _share([row["correct"] for row in rows])
     wrong = sum(not row["correct"] for row in rows)
@@ -170,7 +176,7 @@ def _row(
     asked: random.Random, source: random.Random, number: int, right: float, change: Callable[[str], str]
 ) -> dict[str, Any]:
     """asked: gives the same question in every round. source: gives the reply."""
-    question, options = f"{asked.choice(OPENINGS)} {_said(asked, 4)}?", [_said(asked, 2) for _ in range(4)]
+    question, options = f"{asked.choice(OPENINGS)} {_said(asked, 4)}?", asked.sample(ANSWERS, 4)
     answer = asked.choice("ABCD")
     pred = answer if source.random() < right else source.choice("ABCD")
     return {
@@ -186,6 +192,7 @@ def _row(
         "pred": pred,
         "correct": pred == answer,
         "fallback": False,
+        "logps": [-1.0 - (letter != pred) - source.random() for letter in "ABCD"],
         "free_form": change(_said(source, 3)),
     }
 

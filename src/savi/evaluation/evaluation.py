@@ -19,6 +19,9 @@ from savi.prompts.templates import WORLD, Prompts
 from savi.types import Clip, Frames, Sampling
 from savi.video.decode import UndecodableClip
 
+VIDEOS = "videos.json"
+"""Name of the file, next to an evaluation's rows, that says where each benchmark's clips were, by id."""
+
 
 @dataclass(frozen=True)
 class AskedAs:
@@ -109,6 +112,9 @@ class Evaluation:
                 self._write(opened, rows)
         if summaries and self.rank == 0:
             write_tables(self.folder, run, summaries)
+            clips = {name: [item.clip for item in opened.items] for name, opened in self.opened.items()}
+            videos = {name: {clip.id: str(clip.path.absolute()) for clip in found} for name, found in clips.items()}
+            write_json(self.folder / VIDEOS, videos)
         return summaries
 
     def _write(self, opened: OpenBenchmark, rows: Sequence[AnsweredRow]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +55,17 @@ def read_evaluation(run: Path) -> Evaluation:
     Raises SaviError where there is no answered question with a known answer.
     """
     place, entry, files = _find(run)
-    outcomes = {}
-    for path in files:
-        for row in read_lines(path):
-            outcome = _outcome(row) if "benchmark" in row.fields else _older_world(row)
-            if outcome.answer:
-                outcomes[outcome.key] = outcome
+    found = [outcome for path in files for _, outcome in read_answers(path)]
+    outcomes = {outcome.key: outcome for outcome in found if outcome.answer}
     if not outcomes:
         raise SaviError(f"{run}: no answered questions with a known answer")
     return Evaluation(place, entry.get("round"), outcomes, entry.get("benchmarks", {}))
+
+
+def read_answers(path: Path) -> Iterator[tuple[Row, Outcome]]:
+    """Each row of a file of answers, and what it says. Raises SaviError."""
+    for row in read_lines(path):
+        yield row, _outcome(row) if "benchmark" in row.fields else _older_world(row)
 
 
 def _find(run: Path) -> tuple[Path, Entry, list[Path]]:
@@ -78,13 +80,16 @@ def _find(run: Path) -> tuple[Path, Entry, list[Path]]:
     for folder in (run / "validate", run):
         results = folder / "results.json"
         rounds = measured(read_results(results)["rounds"]) if results.is_file() else []
-        if rounds and (files := _rows_of(folder, rounds[-1])):
+        if rounds and (files := answer_files(folder, rounds[-1])):
             return folder, rounds[-1], files
     return run, {}, _scored(run, BENCHMARKS)
 
 
-def _rows_of(folder: Path, entry: Entry) -> list[Path]:
-    """The files of an evaluation's rows: in a fit's folder by round, in a validation's without."""
+def answer_files(folder: Path, entry: Entry) -> list[Path]:
+    """The files of an evaluation's rows: in a fit's folder by round, in a validation's without.
+
+    folder: of the run. entry: of its results.json, with a measurement.
+    """
     name = f"round_{entry['round']:02d}"
     rounds = folder / "benchmarks" / name
     found = _scored(rounds if rounds.is_dir() else rounds.parent, entry["benchmarks"])

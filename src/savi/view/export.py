@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from savi.view.site import ASSETS, Site, script
 
 ClipCopies = Literal["small", "none"]
 
+MEDIA = re.compile(r"(\d+)/(media|held)_(\d+)")
+"""Names of the documents about a video: of a clip that was learnt from, or of a held-out question."""
+
+LEFT_OUT = {"problem": "the videos were left out of this copy"}
+
 
 def export(site: Site, folder: Path, clips: ClipCopies, say: Callable[[str], None]) -> None:
     """Write the page to a new or empty folder. clips: small copies of the videos, or none. Raises SaviError."""
@@ -20,38 +26,37 @@ def export(site: Site, folder: Path, clips: ClipCopies, say: Callable[[str], Non
         raise SaviError(f"view: --output {folder} is there already and isn't an empty folder")
     shutil.copytree(ASSETS, folder / "assets", dirs_exist_ok=True)
     page = (folder / "assets" / "index.html").rename(folder / "index.html")
-    copied: set[tuple[int, int]] = set()
-    if clips == "small":
-        copied = _copy_clips(site, folder, say)
+    problems = []
     for name in site.names():
         document = site.document(name)
         if document is None:
             continue
         if name == "site":
             document["clips"] = clips
-        run, _, media = name.partition("/media_")
-        if media and (int(run), int(media)) not in copied:
-            document |= {"problem": document.get("problem", "the videos were left out of this copy")}
+        if found := MEDIA.fullmatch(name):
+            if clips == "none":
+                document = LEFT_OUT
+            elif "problem" not in document:
+                document |= _copy_video(site, folder, *found.groups())
+            if clips == "small" and "problem" in document:
+                problems.append(document["problem"])
         path = folder / "data" / f"{name}.js"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(script(name, document))
+    if problems:
+        say(f"{len(problems)} videos are left out. The first: {problems[0]}")
     say(f"Written to {folder}; open {page}")
 
 
-def _copy_clips(site: Site, folder: Path, say: Callable[[str], None]) -> set[tuple[int, int]]:
-    """The (run, clip) whose poster and small video were written."""
-    copied = set()
-    for run, pairs in enumerate(site.pairs):
-        pairs.refresh(site.run(run))
-        target = folder / "media" / str(run)
-        target.mkdir(parents=True)
-        for clip in range(len(pairs.videos)):
-            try:
-                video = site.video(run, clip)
-                shutil.copyfile(site.media.poster(video), target / f"{clip}.jpg")
-                shutil.copyfile(site.media.small(video), target / f"{clip}.mp4")
-            except UnreadableError as error:
-                say(f"Left out: {pairs.videos[clip]}: {error}")
-            else:
-                copied.add((run, clip))
-    return copied
+def _copy_video(site: Site, folder: Path, run: str, kind: str, number: str) -> dict[str, str]:
+    """Write the poster and a small copy of a video; what is to be said in the place of those that can't be written."""
+    video_of, name = (site.video, number) if kind == "media" else (site.held_out_video, f"held_{number}")
+    target = folder / "media" / run
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        video = video_of(int(run), int(number))
+        shutil.copyfile(site.media.poster(video), target / f"{name}.jpg")
+        shutil.copyfile(site.media.small(video), target / f"{name}.mp4")
+    except UnreadableError as error:
+        return {"problem": f"the video can't be shown: {error}"}
+    return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -75,9 +76,14 @@ def build_app(site: Site) -> Starlette:
         return Response(script(name, document), media_type="text/javascript")
 
     def media(request: Request) -> Response:
-        run, clip = request.path_params["run"], request.path_params["clip"]
+        return media_of(site.video, **request.path_params)
+
+    def held_out_media(request: Request) -> Response:
+        return media_of(site.held_out_video, **request.path_params)
+
+    def media_of(video: Callable[[int, int], Path], run: int, clip: int, suffix: str) -> Response:
         try:
-            path, kind = _media(site, run, clip, request.path_params["suffix"])
+            path, kind = _media(site, video(run, clip), suffix)
         except UnreadableError as error:
             return PlainTextResponse(str(error), 404)
         return FileResponse(path, media_type=kind)
@@ -100,6 +106,7 @@ def build_app(site: Site) -> Starlette:
             Route("/", index),
             Route("/data/{name:path}.js", data),
             Route("/media/{run:int}/{clip:int}.{suffix}", media),
+            Route("/media/{run:int}/held_{clip:int}.{suffix}", held_out_media),
             Route("/judge/{run:int}", judge, methods=["POST"]),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ],
@@ -110,9 +117,8 @@ def build_app(site: Site) -> Starlette:
     )
 
 
-def _media(site: Site, run: int, clip: int, suffix: str) -> tuple[Path, str]:
+def _media(site: Site, video: Path, suffix: str) -> tuple[Path, str]:
     """The file and the type of a poster ("jpg") or a video. Raises UnreadableError."""
-    video = site.video(run, clip)
     if suffix == "jpg":
         return site.media.poster(video), "image/jpeg"
     if suffix != "mp4":

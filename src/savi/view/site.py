@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from savi.types import SaviError
 from savi.video.packets import UnreadableError
+from savi.view.answers import HeldOut, difference, evaluations
+from savi.view.compare import differing_settings
 from savi.view.judge import Judge
 from savi.view.media import Media
 from savi.view.overview import overview
@@ -33,6 +36,7 @@ class Site:
         self._runs = [ViewedRun(folder) for folder in folders]
         self._versions = [""] * len(folders)
         self.pairs = [Pairs(run.folder, media) for run in self._runs]
+        self.held_out = [HeldOut(media) for _ in folders]
         self.judges = [Judge(pairs.folder, pairs) for pairs in self.pairs]
         self.media = media
         self.live = False
@@ -64,13 +68,32 @@ class Site:
             raise UnreadableError("no such file")
         return found
 
+    def held_out_video(self, run: int, number: int) -> Path:
+        """The file of a held-out question's video. Raises UnreadableError where there is none."""
+        videos = self.held_out[run].videos if run < len(self.held_out) else []
+        found = videos[number] if number < len(videos) else None
+        if found is None or not found.is_file():
+            raise UnreadableError("no such file")
+        return found
+
     def names(self) -> Iterator[str]:
         """Every document, for a page without a server."""
-        yield "site"
+        yield from ("site", "settings")
+        yield from self._differences()
         for number, pairs in enumerate(self.pairs):
             run = self.run(number)
             yield from (f"{number}/overview", f"{number}/judge", f"{number}/agreement")
             yield from (f"{number}/{name}" for name in pairs.names(run))
+            yield from (f"{number}/{name}" for name in self.held_out[number].names(run))
+
+    def _differences(self) -> Iterator[str]:
+        """One document for every two evaluations on a benchmark, the earlier run's or round's first."""
+        found: dict[str, list[str]] = {}
+        for number in range(len(self._runs)):
+            for benchmark, (name, files) in enumerate(evaluations(self.run(number)).items()):
+                found.setdefault(name, []).extend(f"{number}_{benchmark}_{round}" for round in files)
+        for places in found.values():
+            yield from (f"difference_{one}_{other}" for one, other in combinations(places, 2))
 
     def document(self, name: str) -> dict[str, Any] | None:
         """The document of a name, None where there is none."""
@@ -80,7 +103,7 @@ class Site:
         kind, numbers = found[2], [int(number) for number in found[3].split("_")[1:]]
         with self._lock:
             if found[1] is None:
-                return self._site() if (kind, numbers) == ("site", []) else None
+                return self._of_all(kind, numbers)
             number = int(found[1])
             if number >= len(self._runs):
                 return None
@@ -92,9 +115,24 @@ class Site:
                     self.pairs[number].refresh(run)
                     judge = self.judges[number]
                     return judge.document(self.live) if kind == "judge" else judge.agreement()
-                return self.pairs[number].document(run, kind, numbers)
+                made = self.pairs[number].document(run, kind, numbers)
+                return made or self.held_out[number].document(run, kind, numbers)
             except SaviError as error:
                 return {"problem": str(error)}
+
+    def _of_all(self, kind: str, numbers: list[int]) -> dict[str, Any] | None:
+        """A document about more than one run."""
+        try:
+            match kind, numbers:
+                case "site", []:
+                    return self._site()
+                case "settings", []:
+                    return differing_settings([self.run(number) for number in range(len(self._runs))])
+                case "difference", [a, benchmark_a, round_a, b, benchmark_b, round_b] if max(a, b) < len(self._runs):
+                    return difference(self.run(a), benchmark_a, round_a, self.run(b), benchmark_b, round_b)
+        except SaviError as error:
+            return {"problem": str(error)}
+        return None
 
     def judge(self, run: int, pair: str, pick: str) -> None:
         """Keep a judgement. Raises SaviError for one of no pair, OSError for a folder that may not be written."""

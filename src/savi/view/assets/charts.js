@@ -79,7 +79,7 @@ var charts = (() => {
     return found;
   }
 
-  // series: [{name, points: [{x, y, low, high}], strong}]. x: a number with a label in `labels`, or plain numbers.
+  // series: [{name, points: [{x, y, low, high}], strong, banded}]. x: a number with a label in `labels`, or plain numbers.
   function lines({ width, series, labels, format, marks = [], height = 300, bounds }) {
     const right = room(series.map((one) => one.label || one.name), width) + 22;
     const box = { left: 52, right: width - right, top: 12, bottom: height - 34 };
@@ -110,7 +110,7 @@ var charts = (() => {
       const style = one.strong ? "strong" : shade(at);
       const path = one.points.map((point, i) => `${i ? "L" : "M"}${x(point.x)} ${y(point.y)}`).join("");
       const group = svg("g", { class: `series ${style}` }, svg("title", {}, one.name));
-      if (one.strong && one.points.every((point) => point.low !== undefined && point.low !== null)) {
+      if ((one.strong || one.banded) && one.points.every((point) => point.low !== undefined && point.low !== null)) {
         const up = one.points.map((point, i) => `${i ? "L" : "M"}${x(point.x)} ${y(point.high)}`).join("");
         const down = [...one.points].reverse().map((point) => `L${x(point.x)} ${y(point.low)}`).join("");
         group.append(svg("path", { class: "band", d: `${up}${down}Z` }));
@@ -134,7 +134,7 @@ var charts = (() => {
 
   // bars: [{label, parts: [numbers in the order of names]}].
   function stack({ width, bars, names, format }) {
-    const row = 34, left = 70;
+    const row = 34, left = Math.max(70, room(bars.map((bar) => bar.label), width, 0.4) + 12);
     const top = Math.max(...bars.map((bar) => bar.parts.reduce((a, b) => a + b, 0)), 1e-9);
     const picture = svg("svg", { viewBox: `0 0 ${width} ${bars.length * row}`, width, height: bars.length * row });
     bars.forEach((bar, at) => {

@@ -166,7 +166,7 @@ savi.view("pairs", (() => {
     const said = Object.fromEntries(question.turns.map((turn) => [turn.name, turn]));
     const id = `${round}-${which}`;
     const other = question.turns.find((turn) => turn.name === "revision" || turn.name === "sample");
-    const [before, after] = said.answer && other ? changes(said.answer.reply, other.reply) : [said.answer?.reply, other?.reply];
+    const [before, after] = said.answer && other ? words.changes(said.answer.reply, other.reply) : [said.answer?.reply, other?.reply];
     const kept = question.outcome === "pair";
     const line = (name, text, turn, more = "") => h("div", { class: `turn ${more}` }, h("dt", {}, name),
       h("dd", {}, text, turn && !turn.finished ? h("em", {}, " (cut off)") : null, thought(turn)));
@@ -187,29 +187,6 @@ savi.view("pairs", (() => {
 
   function thought(turn) {
     return turn?.thought ? h("details", {}, h("summary", {}, "Its thought"), h("p", {}, turn.thought)) : null;
-  }
-
-  // Both texts as nodes, with the words marked that are in one of them alone (longest common subsequence).
-  function changes(before, after) {
-    const [a, b] = [before.split(/(\s+)/), after.split(/(\s+)/)];
-    if (a.length * b.length > 400000) return [before, after];
-    const common = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
-    for (let i = a.length - 1; i >= 0; i--) {
-      for (let j = b.length - 1; j >= 0; j--) {
-        common[i][j] = a[i] === b[j] ? common[i + 1][j + 1] + 1 : Math.max(common[i + 1][j], common[i][j + 1]);
-      }
-    }
-    const [left, right] = [[], []];
-    const mark = (list, tag, word) => list.push(word.trim() ? h(tag, {}, word) : word);
-    let [i, j] = [0, 0];
-    while (i < a.length || j < b.length) {
-      if (i < a.length && j < b.length && a[i] === b[j]) {
-        left.push(a[i++]);
-        right.push(b[j++]);
-      } else if (j >= b.length || (i < a.length && common[i + 1][j] >= common[i][j + 1])) mark(left, "del", a[i++]);
-      else mark(right, "ins", b[j++]);
-    }
-    return [left, right];
   }
 
   function logps(question, said, other) {

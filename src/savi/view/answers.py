@@ -1,0 +1,173 @@
+"""The view of what was learnt: held-out questions, as two evaluations of one run or of two answered them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from savi.evaluation.benchmarks.items import LETTERS
+from savi.evaluation.benchmarks.registry import BENCHMARKS
+from savi.evaluation.benchmarks.rows import Row
+from savi.evaluation.compare import compare_outcomes
+from savi.evaluation.evaluation import VIDEOS
+from savi.evaluation.measured import Summary, describe, is_comparable, measured
+from savi.evaluation.outcomes import Outcome, answer_files, read_answers
+from savi.files import digest_json
+from savi.video.packets import UnreadableError
+from savi.view.media import Media
+from savi.view.run import ViewedRun
+
+PART = 50
+"""Questions in one document of whole answers."""
+
+SHOWN = ("options", "answer", "pred", "response", "logps", "free_form", "malformed", "groups", "video")
+"""Fields of a row that the view shows of a single question."""
+
+
+class HeldOut:
+    """Documents about a run's evaluations. A benchmark's number counts those of the run, in the order of its results.
+
+    A video's number counts the videos in the order in which their questions were shown.
+    """
+
+    def __init__(self, media: Media) -> None:
+        self.media = media
+        self.videos: list[Path | None] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def names(self, run: ViewedRun) -> Iterator[str]:
+        """The documents of the view, for a page without a server."""
+        yield "learnt"
+        for benchmark, files in enumerate(evaluations(run).values()):
+            for round, (path, _) in files.items():
+                yield f"outcomes_{benchmark}_{round}"
+                count = sum(1 for _ in read_answers(path))
+                yield from (f"answers_{benchmark}_{round}_{part}" for part in range(-(-count // PART)))
+        for video in range(len(self.videos)):
+            yield f"held_{video}"
+
+    def document(self, run: ViewedRun, kind: str, numbers: list[int]) -> dict[str, Any] | None:
+        """A document by the parts of its name; None where there is none of that name."""
+        match kind, numbers:
+            case "learnt", []:
+                return _learnt(run)
+            case "outcomes", [benchmark, round]:
+                found = evaluation(run, benchmark, round)
+                return None if found is None else {"part": PART, "rows": [_outcome(*one) for one in read_answers(found[0])]}
+            case "answers", [benchmark, round, part]:
+                found = evaluation(run, benchmark, round)
+                return None if found is None else self._answers(found[0], part)
+            case "held", [video]:
+                return self._media(run, video) if video < len(self.videos) else None
+        return None
+
+    def _answers(self, path: Path, part: int) -> dict[str, Any]:
+        places = _videos(path.parent)
+        rows = list(read_answers(path))[part * PART : (part + 1) * PART]
+        found = []
+        for row, outcome in rows:
+            number = self._number(outcome, places.get(outcome.benchmark, {}).get(outcome.video))
+            found.append({name: row.fields[name] for name in SHOWN if row.has(name)} | {"number": number})
+        return {"rows": found}
+
+    def _number(self, outcome: Outcome, path: str | None) -> int:
+        key = (outcome.benchmark, path or outcome.video)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.videos)
+            self.videos.append(None if path is None else Path(path))
+        return self._numbers[key]
+
+    def _media(self, run: ViewedRun, number: int) -> dict[str, Any]:
+        video = self.videos[number]
+        if video is None:
+            return {"problem": "an older savi doesn't say where this video was"}
+        if not video.is_file():
+            return {"problem": f"the video is no longer at {video}"}
+        try:
+            return self.media.probe(video, int(run.setting("data.frames") or 32))
+        except UnreadableError as error:
+            return {"problem": f"the video can't be shown: {error}"}
+
+
+def evaluations(run: ViewedRun) -> dict[str, dict[int, tuple[Path, Summary]]]:
+    """The file of rows and the figures of each evaluation that a run has kept, by benchmark and round."""
+    found: dict[str, dict[int, tuple[Path, Summary]]] = {}
+    for entry in measured(run.entries):
+        for path in answer_files(run.folder, entry):
+            # Older runs have the rendered world's rows in files of other names.
+            name = path.stem if path.stem in entry["benchmarks"] else "world"
+            found.setdefault(name, {})[entry["round"]] = (path, entry["benchmarks"][name])
+    return found
+
+
+def evaluation(run: ViewedRun, benchmark: int, round: int) -> tuple[Path, Summary] | None:
+    """One of them, by the benchmark's number; None where there is none."""
+    found = list(evaluations(run).values())
+    return found[benchmark].get(round) if benchmark < len(found) else None
+
+
+def difference(
+    run_a: ViewedRun, benchmark_a: int, round_a: int, run_b: ViewedRun, benchmark_b: int, round_b: int
+) -> dict[str, Any] | None:
+    """What evaluation B makes of evaluation A's questions: shares from 0 to 1, 95 % interval, p, changes by task.
+
+    None where one of them isn't there. `others`: what each was measured on, where that isn't the same.
+    """
+    a, b = evaluation(run_a, benchmark_a, round_a), evaluation(run_b, benchmark_b, round_b)
+    if a is None or b is None:
+        return None
+    outcomes_b = {outcome.key: outcome for _, outcome in read_answers(b[0]) if outcome.answer}
+    outcomes_a = {outcome.key: outcome for _, outcome in read_answers(a[0]) if outcome.answer}
+    pairs = [(outcome, outcomes_b[key]) for key, outcome in outcomes_a.items() if key in outcomes_b]
+    document: dict[str, Any] = {"questions": len(pairs), "left_out": len(outcomes_a) + len(outcomes_b) - 2 * len(pairs)}
+    if not is_comparable(a[1], b[1]):
+        document["others"] = [describe(a[1]), describe(b[1])]
+    if not pairs:
+        return document
+    found = compare_outcomes(pairs[0][0].benchmark, pairs)
+    return document | {
+        "videos": found.videos,
+        "accuracies": [found.accuracy_a, found.accuracy_b],
+        "interval": found.interval,
+        "p": found.p,
+        "by_task": found.by_task,
+    }
+
+
+def _learnt(run: ViewedRun) -> dict[str, Any]:
+    return {
+        "benchmarks": [
+            {
+                "name": name,
+                "title": BENCHMARKS[name].title if name in BENCHMARKS else name,
+                "rounds": [{"round": round, "measured": describe(summary)} for round, (_, summary) in files.items()],
+            }
+            for name, files in evaluations(run).items()
+        ]
+    }
+
+
+def _outcome(row: Row, outcome: Outcome) -> list[Any] | None:
+    """[key, task, question, right answer, answer, whether that is right]; None where the label isn't public."""
+    if not outcome.answer:
+        return None
+    said = None if outcome.pred is None else _text(row, outcome.pred)
+    key = digest_json(list(outcome.key))[:12]
+    return [key, outcome.task, outcome.question, _text(row, outcome.answer), said, int(outcome.correct)]
+
+
+def _text(row: Row, answer: str) -> str:
+    """An option's text for its letter; other answers as they are."""
+    options = row.texts("options") if row.has("options") else ()
+    place = LETTERS.find(answer) if len(answer) == 1 else -1
+    return options[place] if 0 <= place < len(options) else answer
+
+
+def _videos(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        found: dict[str, dict[str, str]] = json.loads((folder / VIDEOS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
