@@ -181,11 +181,32 @@ def test_ten_pairs_are_judged_by_keys_and_the_readiness_check_reads_what_was_fou
     assert {(one.question, one.answer) for one in labelled} <= said
 
 
+def test_a_lost_question_is_found_and_linked_to(visit: Visit, address: str) -> None:
+    page = visit.page
+    page.goto(f"{address}#/learnt?from=0-0&to=0-1")
+    lost = int(page.locator("table a").nth(1).inner_text())
+    assert lost > 0
+    page.locator("table a").nth(1).click()
+    expect(page.locator(".results [role=status]")).to_have_text(f"{lost} of 240 questions")
+    question = page.locator(".answers a").first.inner_text()
+    page.locator(".answers a").first.click()
+    expect(page.locator(".asked")).to_have_text(question)
+    assert HOSTILE in question
+    assert "change=lost" in page.url
+    until(page, "document.querySelector('video')?.readyState >= 2")
+    page.keyboard.press("j")
+    expect(page.locator(".trail")).to_contain_text("Previous question")
+    page.keyboard.press("Escape")
+    expect(page.locator(".results [role=status]")).to_have_text(f"{lost} of 240 questions")
+
+
 SEEN = {
     "overview": ".chart svg",
     "pairs?round=1": ".grid li",
     "pairs?round=1&clip=clip_00002&question=1-0": "video",
     "judge": "video",
+    "learnt": ".answers li",
+    "compare": "pre",
 }
 """Views, and what is there when one is whole."""
 
@@ -220,7 +241,7 @@ def test_no_view_has_a_serious_fault_for_people_with_disabilities(
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A round of the demo over a few clips."""
     runs = tmp_path_factory.mktemp("real")
-    few = ["--data.clip_count=3", "--data.benchmark_clips=1", "--trainer.max_epochs=1", "--data.readiness_clips=0"]
+    few = ["--data.clip_count=3", "--data.benchmark_clips=1", "--trainer.max_epochs=1", "--data.readiness_clips=1"]
     few.append("--model.base.nf4=false")
     main(["fit", f"--config={DEMO}", f"--runs={runs}", *few])
     return runs / "demo" / "version_0"
@@ -245,7 +266,8 @@ def test_a_real_run_opens_with_what_its_files_say(chromium: Any, real: Path, tmp
 
 
 def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path, tmp_path: Path) -> None:
-    killed = write_run(tmp_path / "killed", [made_up / "gone.mp4"], 1, planned=3)
+    gone = [made_up / "gone.mp4"]
+    killed = write_run(tmp_path / "killed", gone, 1, planned=3, change=lambda text: text + HOSTILE)
     older = tmp_path / "older"
     write_json(older / "results.json", as_before(make_results(2)))
     with served(made_up, killed, older, cache=tmp_path / "cache") as address:
@@ -257,6 +279,11 @@ def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path,
             page.select_option("#run", label=name)
             expect(page.locator("h1")).to_have_text(name)
             expect(page.locator(".status b")).to_have_text(state)
+        page.goto(f"{address}#/compare")
+        expect(page.locator("main")).to_contain_text("killed, round 1")
+        page.click("text=question by question")
+        expect(page.locator("#to option:checked")).to_have_text("killed, round 1")
+        expect(page.locator(".gain")).to_contain_text("on 240 questions about 60 videos")
         page.goto(f"{address}#/pairs?run=2")
         expect(page.locator("main")).to_contain_text("No round was begun")
         page.goto(f"{address}#/pairs?run=1&round=1&clip=clip_00000")

@@ -29,7 +29,7 @@ SHOWN = ("options", "answer", "pred", "response", "logps", "free_form", "malform
 class HeldOut:
     """Documents about a run's evaluations. A benchmark's number counts those of the run, in the order of its results.
 
-    A video's number counts the videos in the order in which their questions were shown.
+    A video's number counts the videos in the order in which files with questions about them were read.
     """
 
     def __init__(self, media: Media) -> None:
@@ -43,8 +43,8 @@ class HeldOut:
         for benchmark, files in enumerate(evaluations(run).values()):
             for round, (path, _) in files.items():
                 yield f"outcomes_{benchmark}_{round}"
-                count = sum(1 for _ in read_answers(path))
-                yield from (f"answers_{benchmark}_{round}_{part}" for part in range(-(-count // PART)))
+                rows = self._numbered(path)
+                yield from (f"answers_{benchmark}_{round}_{part}" for part in range(-(-len(rows) // PART)))
         for video in range(len(self.videos)):
             yield f"held_{video}"
 
@@ -55,7 +55,11 @@ class HeldOut:
                 return _learnt(run)
             case "outcomes", [benchmark, round]:
                 found = evaluation(run, benchmark, round)
-                return None if found is None else {"part": PART, "rows": [_outcome(*one) for one in read_answers(found[0])]}
+                return (
+                    None
+                    if found is None
+                    else {"part": PART, "rows": [_outcome(*one) for one in read_answers(found[0])]}
+                )
             case "answers", [benchmark, round, part]:
                 found = evaluation(run, benchmark, round)
                 return None if found is None else self._answers(found[0], part)
@@ -64,13 +68,15 @@ class HeldOut:
         return None
 
     def _answers(self, path: Path, part: int) -> dict[str, Any]:
+        rows = self._numbered(path)[part * PART : (part + 1) * PART]
+        kept = [{name: row.fields[name] for name in SHOWN if row.has(name)} | {"number": video} for row, video in rows]
+        return {"rows": kept}
+
+    def _numbered(self, path: Path) -> list[tuple[Row, int]]:
+        """The rows of a file, each with the number of its video."""
         places = _videos(path.parent)
-        rows = list(read_answers(path))[part * PART : (part + 1) * PART]
-        found = []
-        for row, outcome in rows:
-            number = self._number(outcome, places.get(outcome.benchmark, {}).get(outcome.video))
-            found.append({name: row.fields[name] for name in SHOWN if row.has(name)} | {"number": number})
-        return {"rows": found}
+        answers = list(read_answers(path))
+        return [(row, self._number(one, places.get(one.benchmark, {}).get(one.video))) for row, one in answers]
 
     def _number(self, outcome: Outcome, path: str | None) -> int:
         key = (outcome.benchmark, path or outcome.video)
@@ -147,6 +153,10 @@ def _learnt(run: ViewedRun) -> dict[str, Any]:
             for name, files in evaluations(run).items()
         ]
     }
+
+
+def _outcomes(path: Path) -> dict[str, Any]:
+    return {"part": PART, "rows": [_outcome(row, outcome) for row, outcome in read_answers(path)]}
 
 
 def _outcome(row: Row, outcome: Outcome) -> list[Any] | None:

@@ -1,4 +1,4 @@
-"""The view that sets runs side by side: the settings that differ between them. Its figures are other views' documents."""
+"""The view of several runs: the settings that differ between them. Its figures are other views' documents."""
 
 from __future__ import annotations
 

@@ -101,7 +101,9 @@ var charts = (() => {
     for (const mark of marks) {
       picture.append(svg("line", { class: "mark", x1: x(mark), x2: x(mark), y1: box.top, y2: box.bottom }));
     }
-    for (const tick of labels ? labels.map((one) => one[0]) : ticks(first, last).filter(Number.isInteger)) {
+    // Labels that would overlap are left out.
+    const apart = labels ? Math.ceil((room(labels.map((one) => one[1]), width) + 8) / ((x(last) - x(first)) / Math.max(last - first, 1))) : 1;
+    for (const tick of labels ? labels.filter((_, at) => at % apart === 0).map((one) => one[0]) : ticks(first, last).filter(Number.isInteger)) {
       const label = labels ? labels.find((one) => one[0] === tick)[1] : String(tick);
       picture.append(svg("text", { class: "tick", x: x(tick), y: height - 12, "text-anchor": "middle" }, label));
     }
