@@ -144,3 +144,16 @@ def test_mistakes_are_one_line(
     assert stop.value.code == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert line in said
+
+
+def test_held_out_clips_are_shown_under_the_names_of_their_figures(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1)
+    results = json.loads((run / "results.json").read_text())
+    for entry, mean in zip(results["rounds"], (0.5, 0.75), strict=True):
+        agreement = {"mean": mean, "of": 8, "interval": [mean - 0.1, mean + 0.1]}
+        entry["held_out"] = {"clips": 4, "questions": 8, "different": 0.25, "agreement": agreement}
+    write_json(run / "results.json", results)
+    base, last = overview(run)["held_out"]
+    assert (base["round"], last["round"], last["clips"]) == (0, 1, 4)
+    assert last["figures"]["samples that agree with the reply"] == {"mean": 0.75, "interval": [0.65, 0.85]}
+    assert last["figures"]["different replies"]["mean"] == 0.25

@@ -13,6 +13,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.intervals import clustered_interval
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.record.metrics import METRICS, read_rows
+from savi.record.results import FIGURES
 from savi.types import SaviError
 from savi.view.lines import records
 from savi.view.run import ViewedRun
@@ -32,6 +33,7 @@ def overview(run: ViewedRun) -> dict[str, Any]:
         "folder": str(run.folder),
         "about": list(_about(run)),
         "benchmarks": benchmarks,
+        "held_out": _held_out(entries),
         "rewards": _rewards(run.folder / METRICS),
         "flow": [_flow(run, number) for number in sorted({*run.built, *_trained(entries)})],
         "given": run.source is not None,
@@ -96,6 +98,19 @@ def _benchmark(run: ViewedRun, name: str, points: Sequence[tuple[int, Mapping[st
             for number, summary in points
         ],
     }
+
+
+def _held_out(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """What held-out clips say of each round, where no benchmark is needed: savi.alignment.held_out_figures."""
+    found = []
+    for entry in entries:
+        if measured := entry.get("held_out"):
+            named = {label: measured[name] for name, label in FIGURES.items() if name in measured}
+            kept = {label: {"mean": one["mean"], "interval": one["interval"]} for label, one in named.items()}
+            different = {"mean": measured["different"], "interval": None}
+            figures = kept | ({"different replies": different} if measured["different"] is not None else {})
+            found.append({"round": entry["round"], "clips": measured["clips"], "figures": figures})
+    return found
 
 
 def rows_of(folder: Path, round: int, benchmark: str) -> list[dict[str, Any]]:

@@ -62,6 +62,24 @@ savi.view("overview", (() => {
       table(["", ...points.map((point) => label(point.round))], rows));
   }
 
+  // What is measured without a benchmark. Agreement is no accuracy, so the note says what it is.
+  function heldOut(points) {
+    if (!points.length) return null;
+    const names = [...new Set(points.flatMap((point) => Object.keys(point.figures)))];
+    const series = names.map((name) => {
+      const found = points.filter((point) => point.figures[name]);
+      return { name, label: `${name}  ${percent(found.at(-1).figures[name].mean, 0)}`, points: found.map((point) => {
+        const { mean, interval } = point.figures[name];
+        return { x: point.round, y: mean, low: interval?.[0], high: interval?.[1] };
+      }) };
+    });
+    const cell = (one) => (one ? percent(one.mean) + (one.interval ? ` (${percent(one.interval[0], 0)} to ${percent(one.interval[1], 0)})` : "") : "–");
+    return figure("Held-out clips, by the base's judgment", `${points.at(-1).clips} clips that nothing is learnt from. Only labelled questions give an `
+      + "accuracy: agreement also rises where a model says the same to everything, and then fewer replies differ.",
+    (width) => charts.lines({ width, series, labels: points.map((point) => [point.round, label(point.round)]), format: (value) => percent(value, 0) }),
+    table(["", ...points.map((point) => label(point.round))], names.map((name) => [name, ...points.map((point) => cell(point.figures[name]))])));
+  }
+
   function errors(one) {
     const points = one.points.filter((point) => point.errors && Object.keys(point.errors).length);
     if (!points.length) return null;
@@ -119,7 +137,7 @@ savi.view("overview", (() => {
   async function show(content, { run }) {
     const data = await savi.need(`${run}/overview`);
     const card = (inside, more = "") => (inside ? h("section", { class: `card ${more}` }, inside) : null);
-    const measured = data.benchmarks.length ? null : h("p", {}, "Nothing was measured on held-out questions yet.");
+    const measured = data.benchmarks.length || data.held_out.length ? null : h("p", {}, "Nothing was measured on held-out questions yet.");
     content.append(...[
       h("h1", {}, data.name),
       h("p", { class: `status ${data.status.state}` }, h("b", {}, data.status.state), " ", data.status.text),
@@ -129,6 +147,7 @@ savi.view("overview", (() => {
       h("div", { class: "cards" }, [
         card(measured),
         ...data.benchmarks.map((one) => card(accuracy(one), "wide")),
+        card(heldOut(data.held_out), "wide"),
         ...data.benchmarks.map((one) => card(errors(one))),
         card(rewards(data.rewards)),
         flow(data, run),
