@@ -168,5 +168,5 @@ def test_stretches_of_one_length_are_read_together_and_others_padded_by_hand() -
     assert all(run.filled is None for run in runs)
     assert places == [0, 2, 1]
     last = last_run(stretches, CPU)
-    assert last.filled.tolist() == [[True, True, False], [True, True, True], [True, True, False]]
+    assert last.filled.tolist() == [0, 1, 3, 4, 5, 6, 7]
     assert last.cells.tolist() == [[0, 1, 0], [5, 6, 7], [9, 10, 9]]

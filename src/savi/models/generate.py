@@ -16,12 +16,12 @@ from transformers import Cache, PreTrainedModel
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family, token_inputs
 from savi.models.kv_cache import KVCache, cache_name, keep_clips, require_evaluation_mode
-from savi.models.levels import kept_levels
+from savi.models.levels import kept_levels, token_levels
 from savi.models.score import output_head, position_ids
 from savi.models.sharing import Continuation
-from savi.models.states import Stretch
+from savi.models.states import Levels, Stretch
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
-from savi.models.windows import masks
+from savi.models.windows import masks, recurrent_kinds
 from savi.types import Sampling
 
 
@@ -69,8 +69,7 @@ def continue_branches(
         if all(done) or step + 1 == limit:
             break
         if any(done):
-            tokens = tokens[~torch.tensor(done, device=device)]
-            growth.drop(done)
+            tokens = tokens[growth.drop(done)]
         hidden = growth.read_tokens(tokens)
     written = zip(ids.tolist(), lengths, logps.tolist(), finished, strict=True)
     return [Continuation(tuple(row[:length]), logp, ended) for row, length, logp, ended in written]
@@ -95,6 +94,7 @@ class _Growth:
     ) -> None:
         self.model = model
         self.decoder = family.language_model(model)
+        self.recurrent = bool(recurrent_kinds(self.decoder))
         self.cache_name = cache_name(self.decoder)
         self.axes = prefixes.axes
         self.prompts = prompts
@@ -135,7 +135,8 @@ class _Growth:
             for row, (owner, tree) in enumerate(zip(self.owners, trees, strict=True))
             for prompt, _ in tree.blocks
         ]
-        hidden = self._forward(packed.ids.to(self.device), positions, mask, stretches)
+        levels = kept_levels(stretches, self.states, self.device) if self.recurrent else None
+        hidden = self._forward(packed.ids.to(self.device), positions, mask, levels)
         sizes = torch.tensor([len(prompt) for prompt in self.prompts])[self.slots] * (self.slots >= 0)
         last = (sizes.cumsum(1) - 1).to(self.device)
         rows = torch.arange(len(last), device=self.device)[:, None]
@@ -152,14 +153,16 @@ class _Growth:
         self.visible = torch.cat([self.visible, own.expand(clips, -1, -1)], dim=2)
         self.places = torch.cat([self.places, self.positions + self.behind], dim=1)
         rows, columns = self.cells
-        firsts = (rows * slots + columns).tolist()
-        stretches = [Stretch(first, 1, start) for start, first in enumerate(firsts)]
-        hidden = self._forward(ids, self.positions, self.visible[:, None], stretches)
+        levels = token_levels(rows * slots + columns, self.states) if self.recurrent else None
+        hidden = self._forward(ids, self.positions, self.visible[:, None], levels)
         self.positions = self.positions + 1
         return hidden[self.cells]
 
-    def drop(self, done: Sequence[bool]) -> None:
-        """Remove branches that are done, and slots and clips without one. done: one bool per branch that was alive."""
+    def drop(self, done: Sequence[bool]) -> Tensor:
+        """Remove branches that are done, and slots and clips without one. done: one bool per branch that was alive.
+
+        Returns the places of the others among them, int64 (alive,).
+        """
         going = torch.tensor([index for index, is_end in enumerate(done) if not is_end], device=self.device)
         self.states = {layer: state.pick(going) for layer, state in self.states.items()}
         ended = torch.tensor([branch for branch, is_end in zip(self.alive_list, done, strict=True) if is_end])
@@ -178,6 +181,7 @@ class _Growth:
             self.slots = self.slots.gather(1, order)
             self._keep(torch.arange(len(order), device=self.device)[:, None], order.to(self.device))
         self._find_alive()
+        return going
 
     def _keep_clips(self, clips: Tensor) -> None:
         """Continue with some of the clips, in a cache of their own: the next turn needs the prefixes as they are."""
@@ -195,17 +199,17 @@ class _Growth:
         self.alive_list: list[int] = self.slots[rows, columns].tolist()
         self.alive = torch.tensor(self.alive_list, device=self.device)
 
-    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor, stretches: Sequence[Stretch]) -> Tensor:
-        """stretches: the tokens of each branch that is alive, in order."""
-        levels = kept_levels(stretches, self.states, self.device)
+    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor, levels: Levels | None) -> Tensor:
+        """levels: of a recurrent decoder, the tokens of each branch that is alive, in order."""
         output = self.decoder(
             inputs_embeds=self.model.get_input_embeddings()(ids),
-            attention_mask=masks(self.decoder, mask, self.places, lambda: levels),
+            attention_mask=masks(self.decoder, mask, self.places, levels),
             position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
             use_cache=True,
             **{self.cache_name: self.cache},
             **token_inputs(self.decoder, lambda: ids),
         )
-        self.states = levels.after
+        if levels:
+            self.states = levels.after
         hidden: Tensor = output.last_hidden_state
         return hidden

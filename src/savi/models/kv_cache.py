@@ -16,7 +16,7 @@ from savi.models.family import ClipPrefix, Family, clips_at_once, token_inputs
 from savi.models.levels import kept_levels
 from savi.models.score import pad_ids, pad_prefixes, position_ids
 from savi.models.states import State, Stretch, joined
-from savi.models.windows import masks
+from savi.models.windows import masks, recurrent_kinds
 
 ROOM = 256
 """Tokens that a cache is enlarged by when it is full."""
@@ -170,12 +170,12 @@ def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
     clips, width = embeds.shape[:2]
     decoder = family.language_model(model)
     rows = [Stretch(clip * width, width, None) for clip in range(clips)]
-    levels = kept_levels(rows, {}, embeds.device)
+    levels = kept_levels(rows, {}, embeds.device) if recurrent_kinds(decoder) else None
     no_branch = torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device)
     places = torch.arange(width, device=embeds.device).expand(clips, -1)
     decoder(
         inputs_embeds=embeds,
-        attention_mask=masks(decoder, no_branch, places, lambda: levels, prefixes),
+        attention_mask=masks(decoder, no_branch, places, levels, prefixes),
         position_ids=position_ids(positions),
         use_cache=True,
         **{cache_name(decoder): cache},
@@ -184,4 +184,4 @@ def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
     )
     if cache.length != width:
         raise RuntimeError(f"the decoder kept {cache.length} of {width} tokens in its cache")
-    return levels.after
+    return levels.after if levels else {}

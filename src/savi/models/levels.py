@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
-from savi.models.states import Levels, State, Stretch, carrying_runs, last_run
+from savi.models.states import Levels, Run, State, Stretch, carrying_runs, last_run
 from savi.models.tree import Tree
 
 
@@ -36,3 +37,9 @@ def kept_levels(stretches: Sequence[Stretch], before: Mapping[int, State], devic
     """Stretches of one level that begin with the states before them. The states at their ends are kept, in order."""
     runs, places = carrying_runs(stretches, device)
     return Levels([runs], before, order=torch.tensor(places, device=device))
+
+
+def token_levels(cells: Tensor, before: Mapping[int, State]) -> Levels:
+    """One more token of each stretch, at cells int64 (n,) of the rows laid end to end. Nothing comes from the host."""
+    places = torch.arange(len(cells), device=cells.device)
+    return Levels([[Run(cells[:, None], None, places, carries=True)]], before, order=places)

@@ -114,12 +114,13 @@ def load_base(
     max_pixels: int | None = None,
     *,
     safetensors_only: bool = False,
+    device: torch.device | None = None,
 ) -> LoadedBase:
     """Load a base model, frozen and in evaluation mode.
 
     frames: that each clip will have, None where nobody knows yet. max_pixels: a bound of each frame that is refused
     where the processor scales all frames to one size. safetensors_only: read no weights in any other format. Others are
-    unpickled, though never into more than tensors.
+    unpickled, though never into more than tensors. device: where the weights go. None: the host, or under NF4 the GPU.
 
     Raises SaviError for a path that doesn't exist, a checkpoint that isn't one, a type that takes no video, a processor
     that can't put a video into a chat, too few frames for it, and a bound that would scale frames down and up again.
@@ -133,6 +134,8 @@ def load_base(
         "trust_remote_code": settings.trust_remote_code,
         "use_safetensors": True if safetensors_only else None,
     }
+    if device is not None:
+        options["device_map"] = {"": device}
     if known.way.name != "plain":
         options["attn_implementation"] = "sdpa"
     if settings.nf4:

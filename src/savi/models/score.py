@@ -13,7 +13,7 @@ from savi.inference import ResponseScores
 from savi.models.family import ClipPrefix, Family, token_inputs
 from savi.models.levels import tree_levels
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
-from savi.models.windows import masks
+from savi.models.windows import masks, recurrent_kinds
 from savi.objective.logps import segment_logps
 
 
@@ -38,15 +38,10 @@ def score_packed(
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
     ids = packed.ids.to(device)
     branches = model.get_input_embeddings()(ids)
+    levels = tree_levels(trees, lengths, width, device) if recurrent_kinds(decoder) else None
     hidden = decoder(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
-        attention_mask=masks(
-            decoder,
-            packed.mask.to(device),
-            packed.places.to(device),
-            lambda: tree_levels(trees, lengths, width, device),
-            prefixes,
-        ),
+        attention_mask=masks(decoder, packed.mask.to(device), packed.places.to(device), levels, prefixes),
         position_ids=position_ids(torch.cat([positions, behind], dim=2)),
         use_cache=False,
         **family.decoder_extras(prefixes, width + branches.shape[1]),

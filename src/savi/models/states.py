@@ -60,8 +60,9 @@ class Stretch:
 class Run:
     """Stretches that a layer reads as one batch.
 
-    cells: int64 (stretches, longest), indices of their tokens. filled: bool of the same shape, None where all are of
-    one length. starts: int64 (stretches,), None for empty states. carries: whether the states at their ends are needed.
+    cells: int64 (stretches, longest), indices of their tokens. filled: int64 (tokens,), the cells with a token, counted
+    over rows laid end to end; None for all. starts: int64 (stretches,), None for empty states. carries: whether the
+    states at their ends are needed.
     """
 
     cells: Tensor
@@ -113,7 +114,7 @@ def _run(stretches: Sequence[Stretch], carries: bool, device: torch.device) -> R
     starts = [stretch.start for stretch in stretches if stretch.start is not None]
     return Run(
         cells=(first + steps * filled).to(device),
-        filled=None if bool(filled.all()) else filled.to(device),
+        filled=None if bool(filled.all()) else filled.flatten().nonzero()[:, 0].to(device),
         starts=torch.tensor(starts, device=device) if starts else None,
         carries=carries,
     )
@@ -170,9 +171,9 @@ class _ByLevels:
                 carried = _Carried(states.pick(run.starts) if states and run.starts is not None else None)
                 kwargs[self.cache] = Cache(layers=[carried] * (self.layer + 1))
                 output = self.forward(tokens[run.cells], **kwargs)
-                whole = run.filled is None
-                cells.append(run.cells.flatten() if whole else run.cells[run.filled])
-                outputs.append(output.flatten(0, 1) if whole else output[run.filled])
+                places, output = run.cells.flatten(), output.flatten(0, 1)
+                cells.append(places if run.filled is None else places[run.filled])
+                outputs.append(output if run.filled is None else output[run.filled])
                 if run.carries:
                     ended.append(carried.end)
             if ended:

@@ -7,7 +7,7 @@ do is read off the model's own mask when the clip is encoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -34,18 +34,23 @@ def windows(text: PreTrainedConfig) -> dict[str, int | None]:
     return {kind: window if kind == SLIDING else None for kind in sorted({FULL, SLIDING} & set(kinds))}
 
 
+def recurrent_kinds(decoder: PreTrainedModel) -> frozenset[str]:
+    """The kinds of a decoder's recurrent layers; empty where it has none."""
+    return RECURRENT & set(getattr(decoder.config, "layer_types", None) or ())
+
+
 def masks(
     decoder: PreTrainedModel,
     branches: Tensor,
     places: Tensor,
-    levels: Callable[[], Levels],
+    levels: Levels | None,
     prefixes: Sequence[ClipPrefix] = (),
 ) -> Tensor | Mapping[str, Tensor | Levels]:
     """A decoder's attention_mask: one for all of its layers, or one for each kind of them.
 
     branches: bool (rows, 1, n, keys), which of the keys, the last n of which are its own, each branch token sees where
-    there is no window. places: int64 (rows, keys), the place of each key in a row of its own. levels: made only if
-    there are recurrent layers. prefixes: what the rows begin with; empty where a cache holds it.
+    there is no window. places: int64 (rows, keys), the place of each key in a row of its own. levels: of a recurrent
+    decoder. prefixes: what the rows begin with; empty where a cache holds it.
     """
     keys = branches.shape[-1]
     attention: dict[str, Tensor] = {}
@@ -57,8 +62,8 @@ def masks(
             own = prefix_mask(_ahead(prefixes, index, branches.device), window)[:, None]
             mask = torch.cat([pad(own, (0, keys - own.shape[-1])), mask], dim=2)
         attention[kind] = mask
-    if recurrent := RECURRENT & set(getattr(decoder.config, "layer_types", None) or ()):
-        return {**attention, **dict.fromkeys(recurrent, levels())}
+    if levels is not None:
+        return {**attention, **dict.fromkeys(recurrent_kinds(decoder), levels)}
     return attention if set(attention) != {FULL} else attention[FULL]
 
 

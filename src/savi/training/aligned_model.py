@@ -92,13 +92,17 @@ class AlignedModel(LightningModule):
     def configure_model(self) -> None:
         if self.lm is not None:
             return
-        loaded = load_base(self.base_settings, self.frames, self.refusable_pixels)
-        rank_zero_info(loaded.way.line)
-        with torch.random.fork_rng():
+        # Lightning makes the GPU torch's default device in here. The weights go there at once. All else is the host's:
+        # what is read of files and prepared of frames, and the adapter's first weights, which are the same everywhere.
+        default = torch.get_default_device()
+        with torch.device("cpu"), torch.random.fork_rng():
+            gpu = default if default.type != "cpu" else None
+            loaded = load_base(self.base_settings, self.frames, self.refusable_pixels, device=gpu)
+            rank_zero_info(loaded.way.line)
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
-        self.base_weights = loaded.weights
-        self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
+            self.base_weights = loaded.weights
+            self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
 
     def load_another(self, path: str) -> VideoLM:
         """A second checkpoint, in the precision and on the device of the first. Its adapter changes nothing."""
