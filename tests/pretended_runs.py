@@ -38,8 +38,8 @@ CLIPS = [noise_clip(0, 32, 64, frames=4), noise_clip(1, 32, 32, frames=4)]
 REQUESTS = [GenerateRequest(index % 2, "question " + "x" * index, seed=index) for index in range(4)]
 RESPONSES = [ScoreRequest(1, "what is it?", ("a cat", "no")), ScoreRequest(0, "where", ("on the mat", ""))]
 SHORT = Sampling(temperature=1.0, top_p=0.9, max_new_tokens=4)
-FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen3_5_moe")
-"""A clip shared under a tree mask, with deep features, and under recurrent layers and experts."""
+FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen3_5_moe", "gemma4")
+"""A clip shared under a tree mask, with deep features, under recurrent layers and experts, and under windows."""
 
 FAULTS: tuple[tuple[ModuleType, str, str], ...] = (
     (score, "hidden[row.to(device), column.to(device)]", "hidden[row, column]"),

@@ -31,17 +31,13 @@ def decoder_of(**config: Any) -> Any:
     return SimpleNamespace(config=SimpleNamespace(**config))
 
 
-def no_levels() -> Any:
-    raise AssertionError("no layer is recurrent")
-
-
 def test_a_window_is_a_distance_along_the_path_by_hand() -> None:
     """A clip of two tokens, the second question of two, a response of three: it sees the last three of its path."""
     tree = build_tree([TokenizedRequest((1,), ()), TokenizedRequest((2, 3), ((4, 5, 6),))])
     packed = pack_trees([tree], [2], width=2)
     prefix = ClipPrefix(torch.zeros(2, 1), torch.arange(2)[None], next_position=2)
     decoder = decoder_of(layer_types=[SLIDING, FULL, SLIDING], sliding_window=3)
-    by_kind = masks(decoder, packed.mask, packed.places, no_levels, [prefix])
+    by_kind = masks(decoder, packed.mask, packed.places, None, [prefix])
     assert isinstance(by_kind, dict)
     assert torch.equal(by_kind[FULL], packed.mask)
     assert by_kind[SLIDING][0, 0].int().tolist() == [
@@ -65,7 +61,7 @@ def test_visual_tokens_see_each_other_by_the_models_own_mask() -> None:
     short = ClipPrefix(torch.zeros(2, 1), torch.arange(2)[None], 2, ahead=torch.tensor([[0, 0], [1, 0]]))
     decoder = decoder_of(layer_types=[SLIDING, FULL], sliding_window=3)
     no_branch = torch.zeros(2, 1, 0, 4, dtype=torch.bool)
-    by_kind = masks(decoder, no_branch, torch.arange(4).expand(2, -1), no_levels, [prefix, short])
+    by_kind = masks(decoder, no_branch, torch.arange(4).expand(2, -1), None, [prefix, short])
     assert isinstance(by_kind, dict)
     assert torch.equal(by_kind[SLIDING][0, 0], mask[:, :4])
     assert by_kind[SLIDING][1, 0, :2].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
@@ -80,7 +76,7 @@ def test_a_mask_that_is_no_run_of_tokens_is_not_taken_for_one(seen: list[int], w
 def test_a_configuration_without_kinds_has_one_window_for_all_layers() -> None:
     decoder = decoder_of(sliding_window=2)
     assert windows(decoder.config) == {FULL: 2}
-    mask = masks(decoder, torch.ones(1, 1, 1, 4, dtype=torch.bool), torch.arange(4)[None], no_levels)
+    mask = masks(decoder, torch.ones(1, 1, 1, 4, dtype=torch.bool), torch.arange(4)[None], None)
     assert isinstance(mask, torch.Tensor)
     assert mask[0, 0].int().tolist() == [[0, 0, 1, 1]]
 
