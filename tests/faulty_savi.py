@@ -17,7 +17,7 @@ import torch
 
 from savi.cli import main
 from savi.cli.train import SaviCLI
-from savi.critique.chain import CritiqueChain
+from savi.critique.question_maker import QuestionMaker
 from savi.distributed import watch
 from savi.training.module import SelfAlignment
 from savi.types import SaviError
@@ -57,7 +57,7 @@ if os.environ.get("LOCAL_RANK", "0") == RANK:
         case "starting":
             SaviCLI.before_fit = lambda self: fail()
         case "building":
-            break_call(CritiqueChain, "run", 2)
+            break_call(QuestionMaker, "run", 2)
         case "stepping":
             break_call(SelfAlignment, "training_step", 2)
         case "validating":

@@ -15,7 +15,7 @@ from typing import Any
 
 from savi.cli import main
 from savi.critique import builder
-from savi.critique.chain import CritiqueChain
+from savi.critique.question_maker import QuestionMaker
 from savi.training.module import SelfAlignment
 from savi.video.process import DecodeProcess
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     for owner, name in (
         (builder, "check_agreement"),
         (builder, "check_labelled"),
-        (CritiqueChain, "run"),
+        (QuestionMaker, "run"),
         (SelfAlignment, "training_step"),
         (SelfAlignment, "validation_step"),
     ):

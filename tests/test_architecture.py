@@ -199,7 +199,7 @@ def test_the_truth_of_the_world_stays_in_it() -> None:
 
 def test_the_truth_is_asked_for_only_by_an_experiment_that_says_so() -> None:
     importers = {m for m, targets in IMPORTS.items() for t in targets if t.module == "savi.critique.truth"}
-    assert importers == {"savi.alignment.critics"}
+    assert importers == {"savi.methods.critics"}
     experiments = SOURCE.parent / "experiments"
     opened = {
         path.relative_to(experiments).as_posix() for path in experiments.rglob("*.yaml") if "truth" in _yaml(path)

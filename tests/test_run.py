@@ -22,7 +22,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from savi.cli import main
-from savi.critique.chain import CritiqueChain
+from savi.critique.question_maker import QuestionMaker
 from savi.critique.store import ClipResult
 from savi.record.lock import lock_run, unlock_run
 from tests.real_videos import real_videos
@@ -202,16 +202,16 @@ def test_sigterm_stops_a_run_at_once_and_it_goes_on_to_the_same_end(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lightning's own handler would let it build all pairs of the round, and then end it with exit code 0."""
-    batch, calls = CritiqueChain.run, count(1)
+    batch, calls = QuestionMaker.run, count(1)
 
-    def terminated(self: CritiqueChain, *given: Any) -> list[ClipResult]:
+    def terminated(self: QuestionMaker, *given: Any) -> list[ClipResult]:
         if next(calls) == 8:  # six for the readiness check
             os.kill(os.getpid(), signal.SIGTERM)
         return batch(self, *given)
 
     interrupted = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patched:
-        patched.setattr(CritiqueChain, "run", terminated)
+        patched.setattr(QuestionMaker, "run", terminated)
         with pytest.raises(SystemExit) as stopped:
             main(arguments(tmp_path))
     signal.signal(signal.SIGINT, interrupted)  # Lightning has set it to be ignored

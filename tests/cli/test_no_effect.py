@@ -10,21 +10,25 @@ from savi.cli.no_effect import check_effects
 from savi.cli.pairs_settings import flat
 from savi.errors import SaviError
 
-SAMPLE = {"model": {"chain": {"chosen_source": "sample"}}}
-TRUTH = {"model": {"chain": {"critic": {"kind": "truth"}}}}
+SAMPLE = {"model": {"pairs": {"class_path": "savi.methods.TwoSamples"}}}
+TRUTH = {"model": {"pairs": {"init_args": {"critic": {"class_path": "savi.methods.critics.Truth"}}}}}
 WORLD = {"model": {"prompts": {"preset": "world"}}}
 
 
 @pytest.mark.parametrize(
     ("files", "options", "named"),
     [
-        (SAMPLE, ["--data.readiness_clips", "8"], "data.readiness_clips has no effect with model.chain.chosen_source"),
+        (SAMPLE, ["--data.readiness_clips", "8"], "data.readiness_clips has no effect with TwoSamples"),
         (SAMPLE, ["--data.readiness_clips=32"], "there is no readiness check"),
         (SAMPLE, ["--force"], "force has no effect"),
         (SAMPLE, ["--model.chain.revision.temperature", "1.0"], "nobody revises"),
         (SAMPLE, ["--model.filters.answer_approved", "false"], "nobody criticizes"),
         ({**SAMPLE, "data": {"readiness_clips": 8}}, [], "data.readiness_clips has no effect"),
-        ({}, ["--model.chain.critic.kind", "truth", "--data.readiness_clips", "8"], "model.chain.critic.kind=truth"),
+        (
+            {},
+            ["--model.pairs.critic", "savi.methods.critics.Truth", "--data.readiness_clips", "8"],
+            "effect with Truth",
+        ),
         (TRUTH, ["--data.labelled", "questions.json"], "data.labelled has no effect"),
         (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
         (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),
@@ -41,7 +45,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
     [
         (SAMPLE, []),
         ({**SAMPLE, "data": {"readiness_clips": 32}}, []),
-        ({"model": {"chain": {"chosen_source": "sample", "revision": {"temperature": 0.0}}}}, []),
+        ({"model": {**SAMPLE["model"], "chain": {"revision": {"temperature": 0.0}}}}, []),
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),
         (WORLD, ["--model.filters.same_meaning", "content"]),
         (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "{first} {second} same"]),

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
+from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
 from savi.critique.store import ClipResult
-from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
+from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest, VideoModel
+from savi.methods import PairMethod, RandomPreference, VideoSAVi
 from savi.prompts.templates import Prompts
 from savi.types import Aspect, Clip, Frames, Sampling
 
@@ -68,11 +69,24 @@ class ScriptedSession:
         return self.model.score_reference(self.clips, requests)
 
 
-def run(model: ScriptedModel, clips: int = 1, seed: int = 0, round_index: int = 0, **settings: Any) -> list[ClipResult]:
+def round_of(
+    model: VideoModel, filters: FilterSettings | None = None, seed: int = 0, round_index: int = 0, **settings: Any
+) -> Round:
+    return Round(model, PROMPTS, ChainSettings(**settings), filters or FilterSettings(), seed, round_index)
+
+
+def run(
+    model: ScriptedModel,
+    clips: int = 1,
+    seed: int = 0,
+    round_index: int = 0,
+    method: PairMethod | None = None,
+    **settings: Any,
+) -> list[ClipResult]:
     filters = FilterSettings(most_logp_drop=None, language_logp=None)  # the scripted scores tell nothing of the text
-    chain = CritiqueChain(model, PROMPTS, ChainSettings(**settings), filters, seed, round_index)
+    maker = (method or VideoSAVi()).maker(round_of(model, filters, seed, round_index, **settings))
     names = [Clip(f"clip_{i}", Path(f"/videos/clip_{i}.mp4")) for i in range(clips)]
-    return chain.run(names, [None] * clips)
+    return maker.run(names, [None] * clips)
 
 
 def sensible(clip: int, prompt: str) -> str:
@@ -175,7 +189,7 @@ def test_no_more_questions_are_kept_than_asked_for() -> None:
 
 def test_random_direction_turns_about_half_of_the_pairs_and_scores_them_as_turned() -> None:
     model = ScriptedModel(sensible)
-    results = run(model, clips=100, questions_per_aspect=1, preference="random")
+    results = run(model, clips=100, method=RandomPreference(), questions_per_aspect=1)
     pairs = [pair for result in results for pair in result.pairs]
     turned = sum(pair.chosen == "red" for pair in pairs)
     assert 70 < turned < 130
@@ -191,9 +205,8 @@ def test_no_pairs_no_scoring() -> None:
 
 def test_a_chosen_response_that_the_reference_finds_unlikely_is_named_and_left_out() -> None:
     # The scripted scores are -1 (chosen), -2 for the first pair, -3 (chosen), -4 for the second; a token each.
-    settings, filters = ChainSettings(questions_per_aspect=1), FilterSettings(least_logp=-2.5)
-    chain = CritiqueChain(ScriptedModel(sensible), PROMPTS, settings, filters, 0, 0)
-    (result,) = chain.run([Clip("clip", Path("clip.mp4"))], [None])
+    round = round_of(ScriptedModel(sensible), FilterSettings(least_logp=-2.5), questions_per_aspect=1)
+    (result,) = VideoSAVi().maker(round).run([Clip("clip", Path("clip.mp4"))], [None])
     assert outcomes([result]) == ["pair", "implausible"]
     assert [pair.reference_chosen_logp for pair in result.pairs] == [-1.0]
 
@@ -205,8 +218,7 @@ def verdict(text: str) -> Callable[[int, str], str]:
 
 def test_an_approved_answer_is_not_revised() -> None:
     model = ScriptedModel(verdict("It is red .\nVerdict: right"))
-    chain = CritiqueChain(model, PROMPTS, ChainSettings(questions_per_aspect=1), FilterSettings(), 0, 0)
-    (result,) = chain.run([Clip("clip", Path("clip.mp4"))], [None])
+    (result,) = VideoSAVi().maker(round_of(model, questions_per_aspect=1)).run([Clip("clip", Path("clip.mp4"))], [None])
     assert outcomes([result]) == ["answer approved", "answer approved"]
     assert [turn.name for turn in result.traces[0].turns] == ["question", "answer", "critique"]
 
@@ -216,10 +228,8 @@ def test_a_question_of_the_other_aspect_is_counted_as_what_it_is() -> None:
         return "Which object moves first?" if prompt.startswith("ask") else sensible(clip, prompt)
 
     def aspects(wanted: tuple[Aspect, ...], filters: FilterSettings) -> list[tuple[str, str]]:
-        settings = ChainSettings(questions_per_aspect=1, aspects=wanted)
-        (result,) = CritiqueChain(ScriptedModel(script), PROMPTS, settings, filters, 0, 0).run(
-            [Clip("clip", Path("clip.mp4"))], [None]
-        )
+        round = round_of(ScriptedModel(script), filters, questions_per_aspect=1)
+        (result,) = VideoSAVi(aspects=wanted).maker(round).run([Clip("clip", Path("clip.mp4"))], [None])
         return [(trace.aspect, trace.outcome) for trace in result.traces]
 
     assert aspects(("spatial",), FilterSettings()) == [("temporal", "other aspect")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -9,21 +10,24 @@ import pytest
 import torch
 
 from savi.critique.chain import CritiqueChain
-from savi.critique.critics import Critic, ShuffledCritic, TextOnlyCritic
+from savi.critique.critics import Critic
 from savi.critique.filters import FilterSettings
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
+from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
 from savi.data.sources import DataSources
 from savi.evaluation.benchmarks.items import Options
+from savi.methods import VideoSAVi
+from savi.methods.critics import Shuffled, TextOnly
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import WORLD
-from savi.types import Clip, Frames, Labelled, Sampling
+from savi.types import ASPECTS, Aspect, Clip, Frames, Labelled, Sampling
 from savi.video.decode import decode
 from savi.world.clips import training_clips
-from tests.critique.test_chain import PROMPTS, ScriptedModel, sensible
+from tests.critique.test_chain import ScriptedModel, round_of, sensible
 
 WORLD_CHAIN = ChainSettings(
     questions_per_aspect=2,
@@ -33,6 +37,27 @@ WORLD_CHAIN = ChainSettings(
     critique=Sampling(temperature=0.0, max_new_tokens=32),
     revision=Sampling(temperature=0.0, max_new_tokens=12),
 )
+
+
+def chain_of(round: Round, critic: Critic | None = None) -> CritiqueChain:
+    chain = VideoSAVi(critic).measured(round)
+    assert chain
+    return chain
+
+
+def agreement(
+    round: Round,
+    clips: Sequence[Clip],
+    frames: Sequence[Frames | None],
+    critic: Critic | None = None,
+    aspects: tuple[Aspect, ...] = ASPECTS,
+) -> list[AgreementCheck]:
+    built = VideoSAVi(critic, aspects).maker(round).run(clips, frames)
+    return check_agreement(chain_of(round, critic), built, clips, frames)
+
+
+def world_round(model: VideoLM) -> Round:
+    return Round(model, WORLD, WORLD_CHAIN, FilterSettings(), run_seed=0, index=0)
 
 
 def test_shares_by_hand() -> None:
@@ -101,9 +126,8 @@ def test_agreement_is_that_of_the_revisions() -> None:
                 )  # the answer itself, from "red 0 it is blue"
         return sensible(clip, prompt)
 
-    settings = ChainSettings(questions_per_aspect=1)
-    chain = CritiqueChain(ScriptedModel(script), PROMPTS, settings, FilterSettings(), 0, 0)
-    spatial, temporal = check_agreement(chain, [Clip("a", Path("a.mp4"))], [None])
+    round = round_of(ScriptedModel(script), questions_per_aspect=1)
+    spatial, temporal = agreement(round, [Clip("a", Path("a.mp4"))], [None])
     assert spatial == AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=True)
     assert temporal == AgreementCheck("pair", False, changed=True, agrees_with_itself=True, agrees_from_another=False)
 
@@ -117,7 +141,7 @@ def test_answers_are_compared_by_their_words_and_unreadable_ones_left_out() -> N
                 return "" if "mute" in prompt else "it is blue"
         return "blue"
 
-    chain = CritiqueChain(ScriptedModel(script), PROMPTS, ChainSettings(), FilterSettings(), 0, 0)
+    chain = chain_of(round_of(ScriptedModel(script)))
     clips = [Clip("a", Path("a.mp4")), Clip("b", Path("b.mp4"))]
     labelled = [
         Labelled(clips[1], "first ?", "red"),
@@ -148,13 +172,13 @@ def world_model(noise: float = 0.0) -> VideoLM:
 
 
 def readiness(model: VideoLM, filmed: tuple[list[Clip], list[Frames]], critic: Critic | None = None) -> Readiness:
-    return summarise(check_agreement(CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic), *filmed))
+    return summarise(agreement(world_round(model), *filmed, critic=critic))
 
 
 def test_the_good_base_is_told_from_those_with_a_weak_critic(filmed: tuple[list[Clip], list[Frames]]) -> None:
     good = world_model()
     assert readiness(good, filmed).concerns() == []
-    for weak in (readiness(good, filmed, TextOnlyCritic(good)), readiness(world_model(noise=0.3), filmed)):
+    for weak in (readiness(good, filmed, TextOnly()), readiness(world_model(noise=0.3), filmed)):
         assert "two critiques of one answer disagree" in weak.concerns()
 
 
@@ -167,9 +191,10 @@ def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
     clips = list(dict.fromkeys(one.clip for one in labelled))
     frames = [decode(clip.path) for clip in clips]
     gained = []
-    for critic in (None, ShuffledCritic(model)):
-        chain = CritiqueChain(model, WORLD, WORLD_CHAIN, FilterSettings(), 0, 0, critic)
-        measured = summarise(check_agreement(chain, *filmed), check_labelled(chain, clips, frames, labelled))
+    for critic in (None, Shuffled()):
+        round = world_round(model)
+        examined = check_labelled(chain_of(round, critic), clips, frames, labelled)
+        measured = summarise(agreement(round, *filmed, critic=critic), examined)
         assert measured.greedy is not None
         assert measured.revised is not None
         gained.append(measured.revised - measured.greedy)
@@ -198,10 +223,9 @@ def test_the_same_question_is_asked_with_the_same_seeds_in_any_batch() -> None:
 
     def seeds(names: list[str]) -> set[int]:
         model = ScriptedModel(script)
-        settings = ChainSettings(questions_per_aspect=1, aspects=("spatial",))
-        filters = FilterSettings(most_logp_drop=None, language_logp=None)
+        round = round_of(model, FilterSettings(most_logp_drop=None, language_logp=None), questions_per_aspect=1)
         clips = [Clip(name, Path(f"{name}.mp4")) for name in names]
-        check_agreement(CritiqueChain(model, PROMPTS, settings, filters, 0, 0), clips, [None] * len(clips))
+        agreement(round, clips, [None] * len(clips), aspects=("spatial",))
         at = names.index("wanted")
         return {one.seed for _, requests in model.calls for one in requests if one.clip == at}
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
 from savi.critique.readiness import Readiness, summarise
-from savi.critique.readiness_check import check_agreement, check_labelled
+from savi.critique.readiness_check import check_labelled
+from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
+from savi.methods import VideoSAVi
 from savi.prompts.meaning import say_the_same
 from savi.prompts.templates import VIDEOSAVI_2
 from savi.types import Clip, Labelled, PreferencePair, Trace
+from tests.critique.test_readiness import agreement, chain_of
 from tests.critique.topics import CHINESE, ENGLISH, Topic
 from tests.critique.writers import (
     AlwaysRight,
@@ -39,21 +41,21 @@ CLIPS = [Clip(f"clip_{index}", Path(f"/videos/clip_{index}.mp4")) for index in r
 BATCHES: list[Sequence[Clip]] = [CLIPS[start : start + 8] for start in range(0, len(CLIPS), 8)]
 
 
-def chain_of(writer: Varying, round_index: int = 0, filters: FilterSettings | None = None) -> CritiqueChain:
-    return CritiqueChain(writer, VIDEOSAVI_2, ChainSettings(), filters or FilterSettings(), 0, round_index)
+def round_of(writer: Varying, round_index: int = 0, filters: FilterSettings | None = None) -> Round:
+    return Round(writer, VIDEOSAVI_2, ChainSettings(), filters or FilterSettings(), 0, round_index)
 
 
 def build(writer: Varying, round_index: int = 0) -> tuple[list[PreferencePair], list[Trace]]:
-    chain = chain_of(writer, round_index)
-    results = [result for batch in BATCHES for result in chain.run(batch, [None] * len(batch))]
+    maker = VideoSAVi().maker(round_of(writer, round_index))
+    results = [result for batch in BATCHES for result in maker.run(batch, [None] * len(batch))]
     return [pair for one in results for pair in one.pairs], [trace for one in results for trace in one.traces]
 
 
 def measure(writer: Varying, round_index: int = 0, labelled: Sequence[Labelled] = ()) -> Readiness:
-    chain = chain_of(writer, round_index)
-    agreement = [check for batch in BATCHES for check in check_agreement(chain, batch, [None] * len(batch))]
-    examined = check_labelled(chain, CLIPS, [None] * len(CLIPS), labelled) if labelled else []
-    return summarise(agreement, examined)
+    round = round_of(writer, round_index)
+    checks = [check for batch in BATCHES for check in agreement(round, batch, [None] * len(batch))]
+    examined = check_labelled(chain_of(round), CLIPS, [None] * len(CLIPS), labelled) if labelled else []
+    return summarise(checks, examined)
 
 
 def outcomes(traces: Sequence[Trace]) -> Counter[str]:
@@ -215,17 +217,15 @@ def test_readiness_warns_of_a_writer_that_guesses_what_no_clip_tells() -> None:
 
 
 def test_guesses_about_what_no_clip_tells_are_filtered_where_samples_are_compared() -> None:
-    chain = chain_of(Guessing(), 0)
-    chain.settings = replace(chain.settings, answer_samples=6)
-    results = [result for batch in BATCHES for result in chain.run(batch, [None] * len(batch))]
+    maker = VideoSAVi().maker(replace(round_of(Guessing()), chain=ChainSettings(answer_samples=6)))
+    results = [result for batch in BATCHES for result in maker.run(batch, [None] * len(batch))]
     counted = outcomes([trace for one in results for trace in one.traces])
     assert counted["samples disagree"] > 0.8 * counted.total()
 
 
 def test_sure_answers_pass_where_samples_are_compared() -> None:
-    chain = chain_of(Varying(right=1.0), 0)
-    chain.settings = replace(chain.settings, answer_samples=6)
-    (result, *_) = chain.run(CLIPS[:1], [None])
+    maker = VideoSAVi().maker(replace(round_of(Varying(right=1.0)), chain=ChainSettings(answer_samples=6)))
+    (result, *_) = maker.run(CLIPS[:1], [None])
     assert set(outcomes(result.traces)) == {"answer approved"}
 
 

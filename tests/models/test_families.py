@@ -17,10 +17,11 @@ from bitsandbytes.nn import Linear4bit
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
+from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
+from savi.methods import VideoSAVi
 from savi.models.adapters import trainable_state
 from savi.models.families import FAMILIES
 from savi.models.family import ClipPrefix
@@ -251,7 +252,8 @@ def test_the_chain_runs(lm: VideoLM) -> None:
     settings = ChainSettings(questions_per_aspect=1, question=short, answer=short, critique=short, revision=short)
     model = Legible(lm)
     clips, frames = zip(*CLIPS[:2], strict=True)
-    results = CritiqueChain(model, texts, settings, RANDOM_WEIGHTS, run_seed=0, round_index=0).run(clips, frames)
+    round = Round(model, texts, settings, RANDOM_WEIGHTS, run_seed=0, index=0)
+    results = VideoSAVi().maker(round).run(clips, frames)
     pairs = [pair for result in results for pair in result.pairs]
     assert [(pair.chosen, pair.rejected) for pair in pairs] == [("blue", "red")] * 2
     assert {prompt.split()[0] for prompt in model.prompts} == {"ask", "answer", "criticise", "revise"}

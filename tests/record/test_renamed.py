@@ -8,9 +8,12 @@ from dataclasses import asdict
 
 import pytest
 
-from savi.critique.critics import CriticSettings
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
+from savi.methods import Hound, PairMethod, RandomPreference, VideoSAVi
+from savi.methods.critics import Shuffled
+from savi.record.earlier_methods import KEYS as CLASSES_NOW
+from savi.record.earlier_methods import chain_of
 from savi.record.renamed import RENAMED, current_key, current_settings, earlier_names, rename
 from savi.record.settings_kinds import KINDS, without_later
 
@@ -20,7 +23,8 @@ def test_every_earlier_key_leads_to_a_setting_of_the_same_group(old: str) -> Non
     new = RENAMED[old]
     assert old.rpartition(".")[0] == new.rpartition(".")[0]
     assert not any(f"{key}.".startswith(f"{old}.") for key in KINDS)
-    assert any(f"{key}.".startswith(f"{new}.") for key in KINDS) or new.startswith("model.max_pixels")
+    known = (*KINDS, *CLASSES_NOW.values(), "model.max_pixels")
+    assert any(f"{key}.".startswith(f"{new}.") for key in known)
     assert current_key(f"{old}.deeper") == f"{new}.deeper"
     assert current_key(f"{old}_more") == f"{old}_more"
 
@@ -51,16 +55,16 @@ def test_the_settings_of_a_checkpoint_are_renamed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "digest"),
+    ("method", "digest"),
     [
-        (ChainSettings(), "949404a0cd4b8749"),
-        (ChainSettings(preference="random", critic=CriticSettings("shuffled")), "fe1d1cd12b5f3965"),
-        (ChainSettings(chosen_source="sample", preference="judge"), "7d60c94e8c59f79f"),
+        (VideoSAVi(), "949404a0cd4b8749"),
+        (RandomPreference(Shuffled()), "fe1d1cd12b5f3965"),
+        (Hound(), "7d60c94e8c59f79f"),
     ],
 )
-def test_the_digest_of_a_rounds_settings_is_that_of_earlier_versions(settings: ChainSettings, digest: str) -> None:
+def test_the_digest_of_a_rounds_settings_is_that_of_earlier_versions(method: PairMethod, digest: str) -> None:
     """As version faa567d made it. With another digest, a round that it began could not be resumed."""
-    known = without_later(asdict(settings), "model.chain")
+    known = (chain_of(method.identity()) or {}) | without_later(asdict(ChainSettings()), "model.chain")
     text = json.dumps(earlier_names(known, "model.chain"), sort_keys=True)
     assert hashlib.blake2b(text.encode(), digest_size=8).hexdigest() == digest
 
@@ -72,4 +76,4 @@ def test_words_of_values_are_renamed_both_ways() -> None:
     assert rename(old, found, "model") == new
     assert found["model.chain.critic.kind itself"] == "model.chain.critic.kind self"
     assert earlier_names(new, "model") == old
-    assert current_settings({"model.chain.critic.who": "itself"}) == {"model.chain.critic.kind": "self"}
+    assert current_settings({"model.prompts.preset": "default"}) == {"model.prompts.preset": "videosavi-1"}

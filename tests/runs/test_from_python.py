@@ -14,7 +14,7 @@ import pytest
 
 import savi
 from savi.cli import main
-from savi.critique.chain import CritiqueChain
+from savi.critique.question_maker import QuestionMaker
 from savi.inference import GenerateRequest, ScoreRequest
 from savi.methods import BestOfN
 from savi.runs.ask import read_frames
@@ -108,7 +108,7 @@ def test_pairs_in_a_folder_are_kept_and_not_built_twice(
     built = model.pairs(clips, tmp_path / "pairs")
     assert list(built.undecodable) == [str(bad)]
     assert _written(tmp_path / "pairs", "round_01.jsonl") == [asdict(pair) for pair in built.pairs]
-    monkeypatch.setattr(CritiqueChain, "run", lambda *_: pytest.fail("the pairs are built again"))
+    monkeypatch.setattr(QuestionMaker, "run", lambda *_: pytest.fail("the pairs are built again"))
     assert model.pairs(clips, tmp_path / "pairs") == built
     with pytest.raises(SaviError, match="begun with other"):
         model.pairs(clips[:1], tmp_path / "pairs")

@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from savi.cli.config import merge_experiments
-from savi.record.renamed import rename
+from savi.record.renamed import current_config
 from tools.paper.plan import Fit
 
 SECTIONS = ("model", "data")
@@ -23,7 +23,7 @@ def outdated(fit: Fit) -> str | None:
 
     A base that was taught anew in the same folder isn't noticed, nor is a default that has changed.
     """
-    there = _leaves(rename(yaml.safe_load((fit.folder / "config.yaml").read_text(encoding="utf-8"))))
+    there = _leaves(current_config(yaml.safe_load((fit.folder / "config.yaml").read_text(encoding="utf-8"))))
     for name, value in _leaves(_expected(fit)).items():
         if name in there and there[name] != value:
             return f"{name} is {there[name]} there and {value} in {fit.settings[0].partition('=')[2]}"

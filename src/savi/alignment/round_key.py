@@ -15,6 +15,7 @@ from savi.methods.base import PairMethod
 from savi.models.load import BaseSettings
 from savi.models.session import Reference
 from savi.prompts.templates import Prompts
+from savi.record.earlier_methods import DEFAULTS, chain_of
 from savi.record.renamed import earlier_names
 from savi.record.settings_kinds import without_later
 from savi.types import Clip
@@ -24,13 +25,14 @@ from savi.types import Clip
 class PairsDependOn:
     """What a run's pairs depend on, apart from its clips. fingerprint: of the base. precision: Lightning's name of it.
     batch_clips: clips that go through the chain together. given: of pairs from files, which depend on no chain, what
-    they depend on besides the model and its frames. method: that makes them instead of the chain.
+    they depend on besides the model and its frames.
     """
 
     seed: int
     fingerprint: str
     base: BaseSettings
     reference: Reference
+    method: PairMethod
     prompts: Prompts
     chain: ChainSettings
     filters: FilterSettings
@@ -39,7 +41,6 @@ class PairsDependOn:
     precision: str
     batch_clips: int
     given: Mapping[str, Any] | None = None
-    method: PairMethod | None = None
 
     def key(self, clips: Sequence[Clip], run: Path, round: int) -> str:
         """The key of a round in a run's folder. A half-built round is resumed under the same one only."""
@@ -54,15 +55,18 @@ class PairsDependOn:
             parts["precision"] = self.precision
         if self.given is not None:
             return digest_json({**parts, **self.given})
+        method = self.method.identity()
+        earlier_chain = chain_of(method)
+        chain = {**(earlier_chain or DEFAULTS), **without_later(asdict(self.chain), "model.chain")}
         parts |= {
             "prompts": {name: text for name, text in asdict(self.prompts).items() if name != "same_meaning" or text},
-            "chain": earlier_names(without_later(asdict(self.chain), "model.chain"), "model.chain"),
+            "chain": earlier_names(chain, "model.chain"),
             "filters": without_later(asdict(self.filters), "model.filters"),
         }
-        if self.method is not None:
-            return digest_json({**parts, "pairs": self.method.identity()})
         with_batches = {**parts, "clips_per_chain": self.batch_clips}
-        if self.chain.critic.kind in ("other_clip", "shuffled"):  # critiques change hands within a batch
+        if earlier_chain is None:
+            return digest_json({**(with_batches if self.method.within_batch else parts), "pairs": method})
+        if self.method.within_batch:
             return digest_json(with_batches)
         # Versions before ea11d21 began every round under the size of batches too. What they began is still resumed.
         earlier = digest_json(with_batches)

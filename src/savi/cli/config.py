@@ -13,7 +13,8 @@ from yaml import YAMLError
 
 from savi.cli.no_effect import check_effects
 from savi.cli.pairs_settings import check_pairs_settings
-from savi.cli.renamed import rename_file, rename_options
+from savi.cli.renamed import rename_file, rename_options, use_methods
+from savi.cli.short_names import merge, options_with_paths, with_paths
 from savi.types import SaviError
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
@@ -46,12 +47,12 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
         else:
             others.append(argument)
     paths = paths or [DEFAULT_EXPERIMENT]
-    own = OmegaConf.merge(*(content for path in paths for content in _read(path, ())))
-    options = rename_options(others)
-    files: Any = OmegaConf.to_container(own)  # a mapping, as _read says
+    layers = [content for path in paths for content in _read(path, ())]
+    files = use_methods(OmegaConf.to_container(merge(layers)))
+    options = options_with_paths(rename_options(others))
     check_pairs_settings(files, options)
     check_effects(files, options)
-    merged = OmegaConf.merge(*_read(DEFAULTS, ()), own)
+    merged = merge([*_read(DEFAULTS, ()), OmegaConf.create(files)])
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))
     target = folder / paths[-1].name
@@ -72,7 +73,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> list[Any]:
         raise SaviError(f"--config {path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, DictConfig):
         raise SaviError(f"--config {path}: an experiment file is a mapping of settings")
-    content = OmegaConf.create(rename_file(OmegaConf.to_container(content), str(path)))
+    content = with_paths(OmegaConf.create(rename_file(OmegaConf.to_container(content), str(path))))
     extended = content.pop("extends", None) or []
     names = [extended] if isinstance(extended, str) else extended
     above = [file for file in (_find(str(name), path.parent) for name in names) if file != DEFAULTS]

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from savi.distributed.failures import is_first
+from savi.errors import SaviError
+from savi.record.earlier_methods import DEFAULTS, KEYS, with_method
 from savi.record.renamed import RENAMED, RENAMED_VALUES, current_key, rename
 
 
@@ -22,6 +24,17 @@ def rename_file(settings: Any, place: str) -> Any:
     return renamed
 
 
+def use_methods(settings: Any) -> dict[str, Any]:
+    """Nested settings, with `model.pairs` in the place of the chain's settings that named a method."""
+    found = with_method(settings)
+    if found != settings and is_first():
+        print(
+            f"savi: model.chain: {', '.join(DEFAULTS)} are now model.pairs: {json.dumps(found['model']['pairs'])}",
+            file=sys.stderr,
+        )
+    return found
+
+
 def rename_options(arguments: Sequence[str]) -> list[str]:
     """The options of a command under their keys of now, in values that are mappings or files of settings too."""
     found: dict[str, str] = {}
@@ -30,10 +43,18 @@ def rename_options(arguments: Sequence[str]) -> list[str]:
     for argument in rest:
         option, equals, value = argument.partition("=")
         key = option.removeprefix("--")
-        if key == option or not _has_old_names(key):
+        if key == option:
             renamed.append(argument)
             continue
         now = current_key(key)
+        if now in KEYS.values():
+            raise SaviError(
+                f"--{key}: methods and critics are classes now: --model.pairs videosavi, tpo, hound, two_samples or "
+                "random_preference, --model.pairs.critic text (docs/methods.md)"
+            )
+        if not _has_old_names(key):
+            renamed.append(argument)
+            continue
         if now != key:
             found[key] = now
         value = value if equals else next(rest, "")

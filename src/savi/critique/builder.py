@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
 from savi.critique.frames import Decode, FramesAhead
-from savi.critique.readiness import LabelledCheck, Readiness, summarise
+from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.round_files import undecodable_clips
 from savi.critique.store import ClipResult, PairStore
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class PairMaker(Protocol):
-    """What makes the pairs of a round: the critique chain, say. round: from 0."""
+    """What makes the pairs of a round. round: from 0."""
 
     round: int
 
@@ -87,13 +87,16 @@ class PairBuilder:
         return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.maker.round - 1))
 
     def check_readiness(self, chain: CritiqueChain, sample: int, labelled: Sequence[Labelled]) -> Readiness:
-        """Measure the model's criticism on the first clips, `sample` of them, and on the labelled questions."""
+        """Measure the chain's criticism on the first clips, `sample` of them, and on the labelled questions."""
         asked = list(dict.fromkeys(one.clip for one in labelled))
+
+        def check_sampled(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[AgreementCheck]:
+            return check_agreement(chain, self.maker.run(clips, frames), clips, frames)
 
         def check_asked(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[LabelledCheck]:
             return check_labelled(chain, clips, frames, [one for one in labelled if one.clip in clips])
 
-        sampled = self._in_batches(self.clips[:sample], partial(check_agreement, chain), "readiness")
+        sampled = self._in_batches(self.clips[:sample], check_sampled, "readiness")
         agreement = [check for _, checks, _ in sampled for check in checks]
         examined = self._in_batches(asked, check_asked, "readiness")
         return summarise(agreement, [check for _, checks, _ in examined for check in checks])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from savi.conversations import last_words
-from savi.critique.chain import PAIR
 from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG
 from savi.critique.given import GivenPair, GivenPairs, pair_digest
+from savi.critique.question_maker import PAIR
 from savi.critique.reference_logps import Logps, ReferenceLogps
 from savi.critique.store import ClipResult
 from savi.distributed.sharding import chunks

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from savi.critique.chain import PAIR, CritiqueChain
+from savi.critique.chain import CritiqueChain
 from savi.critique.filters import (
     ANSWER_APPROVED,
     DEGENERATE_REPETITION,
@@ -18,8 +18,10 @@ from savi.critique.filters import (
     UNFINISHED,
     UNPARSABLE,
 )
+from savi.critique.question_maker import PAIR
 from savi.critique.readiness import AgreementCheck, LabelledCheck
-from savi.critique.same_meaning import AnswerPair
+from savi.critique.same_meaning import AnswerPair, same_meaning
+from savi.critique.store import ClipResult
 from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
 from savi.inference import Reply, Session
 from savi.prompts.answers import parse_answer, parse_revision
@@ -33,15 +35,15 @@ REVISED = {PAIR, UNCHANGED_REVISION, SAME_MEANING, LENGTH_IMBALANCE, IMPLAUSIBLE
 
 
 def check_agreement(
-    chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None]
+    chain: CritiqueChain, built: Sequence[ClipResult], clips: Sequence[Clip], frames: Sequence[Frames | None]
 ) -> list[AgreementCheck]:
-    """Take a batch of clips through the chain, and criticize again what came to a revision."""
-    traces = [(index, trace) for index, result in enumerate(chain.run(clips, frames)) for trace in result.traces]
+    """Criticize again what came to a revision. built: what the chain made of the batch of clips."""
+    traces = [(index, trace) for index, result in enumerate(built) for trace in result.traces]
     revised = [(index, trace) for index, trace in traces if trace.outcome in REVISED]
     checks = [_without_revision(trace) for _, trace in traces if trace.outcome not in REVISED]
     if not revised:
         return checks
-    session = chain.model.encode(clips, frames)
+    session = chain.round.model.encode(clips, frames)
     first = [parse_answer(_said(trace, "answer")) for _, trace in revised]
 
     def ask(key: str, answers: Sequence[str] | None = None) -> list[Asked]:
@@ -51,7 +53,7 @@ def check_agreement(
         return _same(chain, session, [(index, trace.question) for index, trace in revised], one, other)
 
     other = _follow(chain, session, ask("other"), CRITIQUE_AND_REVISE[:1])
-    warm = {"critique": replace(chain.settings.critique, temperature=1.0)}
+    warm = {"critique": replace(chain.round.chain.critique, temperature=1.0)}
     twice = [_follow(chain, session, ask(key, first), CRITIQUE_AND_REVISE[1:], warm) for key in ("one", "two")]
     answered = [at for at, answer in enumerate(other) if answer]
     criticized = _follow(chain, session, [ask("other", other)[at] for at in answered], CRITIQUE_AND_REVISE[1:])
@@ -75,9 +77,9 @@ def check_labelled(
     chain: CritiqueChain, clips: Sequence[Clip], frames: Sequence[Frames | None], labelled: Sequence[Labelled]
 ) -> list[LabelledCheck]:
     """Answer labelled questions on these clips greedily, and revise the answers. What can't be read is left out."""
-    session = chain.model.encode(clips, frames)
+    session = chain.round.model.encode(clips, frames)
     questions = [(clips.index(one.clip), one.question) for one in labelled]
-    cold = {"answer": replace(chain.settings.answer, temperature=0.0)}
+    cold = {"answer": replace(chain.round.chain.answer, temperature=0.0)}
     greedy = _follow(chain, session, _ask(chain, session, "greedy", questions), CRITIQUE_AND_REVISE[:1], cold)
     revised = _follow(chain, session, _ask(chain, session, "labelled", questions, greedy), CRITIQUE_AND_REVISE[1:])
     truths = [one.answer for one in labelled]
@@ -105,7 +107,8 @@ def _same(
 ) -> list[bool | None]:
     """Whether two replies to each question say the same, None where one of them was lost ("")."""
     known = [at for at in range(len(questions)) if ones[at] and others[at]]
-    found = chain.same_meaning(session, [AnswerPair(*questions[at], ones[at], others[at]) for at in known])
+    pairs = [AnswerPair(*questions[at], ones[at], others[at]) for at in known]
+    found = same_meaning(session, pairs, chain.round.prompts, chain.round.filters)
     same = dict(zip(known, found, strict=True))
     return [same.get(at) for at in range(len(questions))]
 
@@ -125,7 +128,7 @@ def right_answers(
     said = [meant(text, one) for text, one in zip(texts, said, strict=True)]
     truths = [meant(text, one) for text, one in zip(texts, truths, strict=True)]
     same = _same(chain, session, questions, said, truths)
-    if chain.filters.same_meaning == "content" or not chain.prompts.same_meaning:
+    if chain.round.filters.same_meaning == "content" or not chain.round.prompts.same_meaning:
         return [bool(known) or has_key_words(one, truth) for known, one, truth in zip(same, said, truths, strict=True)]
     return [bool(known) for known in same]
 
@@ -145,7 +148,7 @@ def _ask(
         Asked(
             clip,
             question,
-            derive_seed(chain.run_seed, "readiness", key, session.clips[clip].id, question),
+            derive_seed(chain.round.run_seed, "readiness", key, session.clips[clip].id, question),
             {"answer": answers[at]} if answers else {},
         )
         for at, (clip, question) in enumerate(questions)

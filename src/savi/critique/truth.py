@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from savi.critique.critics import NOTHING, AnswerToCritique
+from savi.critique.critics import NOTHING, AnswerToCritique, Critic
+from savi.critique.round import Round
 from savi.inference import Reply, Session
 from savi.types import Clip, Sampling
 from savi.world.oracle import scene_of_clip, true_critique
 
 
-class TruthCritic:
-    """Criticizes with the rendered world's own evidence. A question that has no true answer gets NOTHING.
+class Truth(Critic):
+    """The rendered world's own truth: a ceiling for experiments on it. A question without a true answer gets no
+    critique. Not for other clips."""
 
-    Raises SaviError for clips that are not the world's.
-    """
+    measured = False
+    note = "The critic knows the truth: this run shows a ceiling, and is no self-alignment."
+    without_effect: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("data.readiness_clips", "data.labelled", "force"), "there is no readiness check"),
+        "model.chain.critique": "the truth isn't sampled",
+    }
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
+    def check(self, clips: Sequence[Clip], batch_clips: int, frames: int) -> None:
         for clip in clips:
             scene_of_clip(clip)
 
-    def is_cached(self, clip: Clip) -> bool:
+    def is_cached(self, clip: Clip, round: Round) -> bool:
         return True
 
-    def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+    def critique(
+        self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling, round: Round
+    ) -> list[Reply]:
         critiques = [true_critique(session.clips[one.request.clip], one.question, one.answer) for one in answers]
         return [NOTHING if text is None else Reply(text, 0, 0.0, finished=True) for text in critiques]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from savi.critique.filters import FilterSettings, filter_critique
+from savi.inference import GenerateRequest, Reply
 from savi.prompts.answers import parse_answer, parse_revision
 from savi.prompts.critiques import parse_critique
 from savi.prompts.templates import Prompts
-from savi.types import Aspect, Turn, TurnName
+from savi.types import Aspect, Turn, TurnName, derive_seed
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,22 @@ class TurnSpec:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A question that the model has asked. clip: an index into its session's clips. key: tells it from the clip's
+    other questions. clip_seed: of the clip in this round."""
+
+    clip: int
+    aspect: Aspect
+    text: str
+    key: str
+    clip_seed: int
+
+    def seed(self, purpose: str, *more: int | str) -> int:
+        """Of random numbers for one purpose. A resumed run draws the same."""
+        return derive_seed(self.clip_seed, purpose, self.key, *more)
+
+
+@dataclass(frozen=True)
 class Asked:
     """A question before its next turn. clip: an index. replies: parsed, by turn. seed: of the next reply."""
 
@@ -49,14 +66,11 @@ class Asked:
 class Thread:
     """One question on its way through the chain.
 
-    clip: an index. key: tells its seeds from those of the clip's other questions. turns: as they were said. replies:
-    parsed, by turn. filtered_by: the filter that took it, None while it is in the chain.
+    turns: as they were said. replies: parsed, by turn. filtered_by: the filter that took it, None while it is in the
+    chain.
     """
 
-    clip: int
-    aspect: Aspect
-    question: str
-    key: str
+    question: Question
     turns: list[Turn] = field(default_factory=list)
     replies: dict[str, str] = field(default_factory=dict)
     filtered_by: str | None = None
@@ -74,5 +88,7 @@ CRITIQUE_AND_REVISE = (
 
 ANSWER_TWICE = (ANSWER, TurnSpec("sample", "answer", parse_answer))
 
-TURNS = {"revision": CRITIQUE_AND_REVISE, "sample": ANSWER_TWICE}
-"""By the response that is paired with the first answer, `model.chain.chosen_source`."""
+
+def said(name: TurnName, request: GenerateRequest, reply: Reply) -> Turn:
+    """A turn, word for word."""
+    return Turn(name, request.prompt, reply.text, request.seed, reply.logp, reply.finished, reply.thought)

@@ -5,106 +5,80 @@ Resumption, several processes, the frozen reference's scores, filters, traces an
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from savi.critique.builder import PairMaker
 from savi.critique.chain import CritiqueChain
-from savi.critique.critics import CriticSettings
-from savi.critique.filters import FilterSettings, filter_reply
-from savi.critique.settings import ChainSettings
-from savi.critique.store import ClipResult
-from savi.critique.turns import Asked
-from savi.errors import SaviError
-from savi.inference import Session, VideoModel
-from savi.prompts.templates import Prompts
-from savi.types import Clip, Frames, Turn, derive_seed
+from savi.critique.plugin import Plugin
+from savi.critique.question_maker import QuestionMaker, Responses
+from savi.critique.round import Round
+from savi.critique.turns import Question
+from savi.inference import ScoreRequest, Session
+from savi.types import ASPECTS, Aspect, Clip
+
+NO_CHECK = dict.fromkeys(("data.readiness_clips", "data.labelled", "force"), "there is no readiness check")
+NO_CRITIC = {
+    "model.chain.critique": "nobody criticizes",
+    "model.filters.answer_approved": "nobody criticizes",
+    "model.filters.cut_critiques": "nobody criticizes",
+    "model.chain.revision": "nobody revises",
+    "model.chain.decoding": "nobody revises",
+}
 
 
-@dataclass(frozen=True)
-class Round:
-    """What a method makes pairs with: the model of this moment, and the run's settings. index: of the round, from 0."""
+class PairMethod(Plugin, ABC):
+    """Makes a round's pairs. `model.pairs` in an experiment file names a subclass."""
 
-    model: VideoModel
-    prompts: Prompts
-    chain: ChainSettings
-    filters: FilterSettings
-    run_seed: int
-    index: int
+    without_effect: ClassVar[Mapping[str, str]] = NO_CHECK
 
+    @property
+    def within_batch(self) -> bool:
+        """Whether a clip's pairs depend on the other clips of its batch."""
+        return False
 
-class PairMethod(ABC):
-    """Makes a round's pairs. `model.pairs` in an experiment file names a subclass; its arguments are settings.
-
-    A method must depend on nothing but its arguments and what it is given: a run that was killed is resumed with it.
-    """
+    def check(self, clips: Sequence[Clip], batch_clips: int, frames: int) -> None:
+        """Raises SaviError where it can't make pairs of these clips, before a model is loaded. batch_clips: clips of a
+        batch. frames: of a clip."""
 
     @abstractmethod
     def maker(self, round: Round) -> PairMaker:
         """What takes batches of a round's clips and gives their pairs and traces."""
 
-    def identity(self) -> list[Any]:
-        """What tells the method from others: its class, and its settings, which are its attributes.
-
-        Raises SaviError for attributes that JSON can't hold: a killed run could not tell whether they are the same.
-        """
-        kind = type(self)
-        try:
-            return [f"{kind.__module__}.{kind.__qualname__}", json.loads(json.dumps(vars(self)))]
-        except TypeError as error:
-            raise SaviError(
-                f"model.pairs: attributes of {kind.__name__} must be settings that JSON holds: {error}"
-            ) from None
-
-
-@dataclass(frozen=True)
-class Responses:
-    """Two responses to one question. turns: how they came about, for the traces.
-
-    filtered_by: the name of the filter that takes the question, None for a pair.
-    """
-
-    chosen: str = ""
-    rejected: str = ""
-    turns: tuple[Turn, ...] = ()
-    filtered_by: str | None = None
+    def measured(self, round: Round) -> CritiqueChain | None:
+        """The chain whose criticism the readiness check measures; None: there is no check."""
+        return None
 
 
 class QuestionMethod(PairMethod):
-    """Asks about each clip as the critique chain does. A subclass says which two responses make a pair."""
+    """Asks about each clip. A subclass says which two responses to a question make a pair."""
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        **NO_CHECK,
+        **NO_CRITIC,
+        "model.chain.answer_samples": "the method samples answers of its own",
+    }
+
+    aspects: Sequence[Aspect] = ASPECTS
+    """The subjects of the questions."""
+
+    def is_cached(self, clip: Clip, round: Round) -> bool:
+        """Whether it can do without this clip's frames."""
+        return round.model.is_cached(clip)
 
     @abstractmethod
-    def respond(self, session: Session, questions: Sequence[Asked], round: Round) -> list[Responses]:
+    def respond(self, session: Session, questions: Sequence[Question], round: Round) -> list[Responses]:
         """Two responses to each question, in order. session: the batch of clips that the questions are about."""
 
-    def maker(self, round: Round) -> PairMaker:
-        return _QuestionMaker(self, round)
+    def swapped(
+        self, session: Session, questions: Sequence[Question], pairs: Sequence[ScoreRequest], round: Round
+    ) -> list[bool]:
+        """Whether the rejected response is preferred after all, (pairs,): asked for pairs that the filters have left.
 
+        pairs: each with its chosen and its rejected response.
+        """
+        return [False] * len(pairs)
 
-class _QuestionMaker(CritiqueChain):
-    """The chain up to its questions, and from its pairs on; between the two a method responds."""
-
-    def __init__(self, method: QuestionMethod, round: Round) -> None:
-        # An experiment file that others extend may name a critic: nobody criticizes here.
-        settings = replace(round.chain, chosen_source="sample", critic=CriticSettings(), decoding="own")
-        super().__init__(round.model, round.prompts, settings, round.filters, round.run_seed, round.index)
-        self._method = method
-        self._round = round
-
-    def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
-        session = self.model.encode(clips, frames)
-        seeds = [derive_seed(self.run_seed, self.round, clip.id) for clip in clips]
-        threads = self._ask(session, seeds)
-        asked = [thread for thread in threads if thread.filtered_by is None]
-        questions = [Asked(one.clip, one.question, derive_seed(seeds[one.clip], "responses", one.key)) for one in asked]
-        for thread, given in zip(asked, self._method.respond(session, questions, self._round), strict=True):
-            thread.turns.extend(given.turns)
-            thread.replies |= {"answer": given.rejected, "sample": given.chosen}
-            thread.filtered_by = given.filtered_by or next(
-                filter(None, (filter_reply(text, True, self.filters) for text in (given.chosen, given.rejected))), None
-            )
-        self._compare(session, [thread for thread in asked if thread.filtered_by is None])
-        return self._results(session, seeds, threads)
+    def maker(self, round: Round) -> QuestionMaker:
+        return QuestionMaker(self, round)

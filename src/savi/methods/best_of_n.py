@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from savi.critique.filters import UNPARSABLE
-from savi.critique.turns import Asked
+from savi.critique.question_maker import Responses
+from savi.critique.round import Round
+from savi.critique.turns import Question
 from savi.errors import check_number
 from savi.inference import ScoreRequest, Session
-from savi.methods.base import QuestionMethod, Responses, Round
+from savi.methods.base import QuestionMethod
 from savi.methods.samples import sample_answers
 
 
@@ -23,7 +25,7 @@ class BestOfN(QuestionMethod):
         check_number("model.pairs.init_args.samples", samples, least=2)
         self.samples = samples
 
-    def respond(self, session: Session, questions: Sequence[Asked], round: Round) -> list[Responses]:
+    def respond(self, session: Session, questions: Sequence[Question], round: Round) -> list[Responses]:
         sampled = sample_answers(session, questions, round, self.samples)
         wanted = [place for place, one in enumerate(sampled) if len(set(one.answers)) > 1]
         requests = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from savi.critique.turns import ANSWER, Asked
+from savi.critique.round import Round
+from savi.critique.turns import ANSWER, Question, said
 from savi.inference import GenerateRequest, Session
-from savi.methods.base import Round
 from savi.prompts.markup import Unparsable
 from savi.types import Turn, derive_seed
 
@@ -21,11 +21,11 @@ class Sampled:
     turns: tuple[Turn, ...]
 
 
-def sample_answers(session: Session, questions: Sequence[Asked], round: Round, count: int) -> list[Sampled]:
+def sample_answers(session: Session, questions: Sequence[Question], round: Round, count: int) -> list[Sampled]:
     """`count` answers to each question, sampled as `model.chain.answer` says; those that were cut off are left out."""
-    prompts = [ANSWER.prompt(round.prompts, one.question, one.replies) for one in questions]
+    prompts = [ANSWER.prompt(round.prompts, one.text, {}) for one in questions]
     requests = [
-        GenerateRequest(one.clip, prompt, derive_seed(one.seed, index))
+        GenerateRequest(one.clip, prompt, derive_seed(one.seed("responses"), index))
         for one, prompt in zip(questions, prompts, strict=True)
         for index in range(count)
     ]
@@ -33,12 +33,9 @@ def sample_answers(session: Session, questions: Sequence[Asked], round: Round, c
     sampled = []
     for place, prompt in enumerate(prompts):
         part = slice(place * count, (place + 1) * count)
-        said = [
-            Turn("sample", request.prompt, reply.text, request.seed, reply.logp, reply.finished, reply.thought)
-            for request, reply in zip(requests[part], replies[part], strict=True)
-        ]
-        read = [_read(turn.reply) for turn in said if turn.finished]
-        sampled.append(Sampled(prompt, tuple(filter(None, read)), tuple(said)))
+        turns = [said("sample", *pair) for pair in zip(requests[part], replies[part], strict=True)]
+        read = [_read(turn.reply) for turn in turns if turn.finished]
+        sampled.append(Sampled(prompt, tuple(filter(None, read)), tuple(turns)))
     return sampled
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from savi.critique.filters import SAMPLES_DISAGREE, UNPARSABLE
-from savi.critique.turns import Asked
+from savi.critique.question_maker import Responses
+from savi.critique.round import Round
+from savi.critique.turns import Question
 from savi.errors import check_number
 from savi.inference import Session
-from savi.methods.base import QuestionMethod, Responses, Round
+from savi.methods.base import QuestionMethod
 from savi.methods.samples import Sampled, sample_answers
 from savi.prompts.meaning import say_the_same
 
@@ -27,9 +29,9 @@ class SelfConsistency(QuestionMethod):
         self.samples = samples
         self.majority = majority
 
-    def respond(self, session: Session, questions: Sequence[Asked], round: Round) -> list[Responses]:
+    def respond(self, session: Session, questions: Sequence[Question], round: Round) -> list[Responses]:
         sampled = sample_answers(session, questions, round, self.samples)
-        return [self._choose(asked.question, one) for asked, one in zip(questions, sampled, strict=True)]
+        return [self._choose(asked.text, one) for asked, one in zip(questions, sampled, strict=True)]
 
     def _choose(self, question: str, sampled: Sampled) -> Responses:
         answers = sampled.answers

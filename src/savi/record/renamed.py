@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from savi.errors import SaviError
+from savi.record.earlier_methods import with_method, with_method_flat
 
 RENAMED = {
     "model.optimiser": "model.optimizer",
@@ -42,12 +43,17 @@ def current_key(key: str) -> str:
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key, as checkpoints hold them, under the keys that they have now."""
     keys = {key: current_key(key) for key in settings}
-    return {now: current_value(now, settings[key]) for key, now in keys.items()}
+    return with_method_flat({now: current_value(now, settings[key]) for key, now in keys.items()})
 
 
 def current_value(key: str, value: Any) -> Any:
     """The word that a value has now. key: the setting's key now."""
     return RENAMED_VALUES.get(key, {}).get(value, value) if isinstance(value, str) else value
+
+
+def current_config(settings: Any) -> Any:
+    """Nested settings, as config.yaml has them, under the keys that they have now, with the method that they name."""
+    return with_method(rename(settings))
 
 
 def rename(settings: Any, found: dict[str, str] | None = None, place: str = "") -> Any:

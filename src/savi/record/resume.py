@@ -13,7 +13,7 @@ import yaml
 from savi.critique.round_files import built_clips
 from savi.errors import SaviError
 from savi.record.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
-from savi.record.renamed import rename
+from savi.record.renamed import current_config
 from savi.record.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten
 from savi.types import Clip
 
@@ -85,7 +85,7 @@ def checkpoint_to_measure(place: Path, given: Settings, defaults: Settings) -> T
 def read_config(path: Path) -> dict[str, Any]:
     """The settings of a start, flat. Raises SaviError for a file that can't be read."""
     try:
-        return flatten(rename(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        return flatten(current_config(yaml.safe_load(path.read_text(encoding="utf-8"))))
     except (OSError, yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise SaviError(f"{path} can't be read: {' '.join(str(error).split())}") from None
 

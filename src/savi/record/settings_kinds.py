@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from savi.record.earlier_methods import method_of
+
 
 class Kind(Enum):
     """IDENTITY: another value makes it another run, so a resume refuses it. CHANGEABLE: a resume applies the new value
@@ -45,11 +47,6 @@ KINDS: dict[str, Kind] = {
     "model.chain.answer_samples": ID,
     "model.chain.decoding": ID,
     "model.chain.question_replies": ID,
-    "model.chain.aspects": ID,
-    "model.chain.chosen_source": ID,
-    "model.chain.preference": ID,
-    "model.chain.critic.kind": ID,
-    "model.chain.critic.base": ID,
     "model.chain.question.temperature": ID,
     "model.chain.question.top_p": ID,
     "model.chain.question.max_new_tokens": ID,
@@ -181,6 +178,7 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 LATER: dict[str, Any] = {
+    "model.pairs": method_of({}),
     "model.chain.answer_samples": 0,
     "model.chain.decoding": "own",
     "model.filters.most_logp_drop": None,

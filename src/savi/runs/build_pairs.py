@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from savi import methods
-from savi.alignment.critics import build_critic, check_critic
 from savi.alignment.round_key import PairsDependOn
-from savi.critique.builder import PairBuilder, PairMaker
-from savi.critique.chain import CritiqueChain
-from savi.critique.critics import CriticSettings
+from savi.critique.builder import PairBuilder
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.clips import find_clips
 from savi.files import content_digest, digest_json
-from savi.methods import PairMethod, Round
+from savi.methods import CRITICS, METHODS, PairMethod, Round
 from savi.models.video_lm import VideoLM
 from savi.runs.read import ADAPTER, Run, load_plain
 from savi.types import Clip, Frames, PreferencePair, Sampling, SaviError
@@ -72,10 +69,10 @@ def build_pairs(
         return _build(run, lm, found, Path(scratch), method)
 
 
-def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: PairMethod | None) -> BuiltPairs:
+def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: PairMethod) -> BuiltPairs:
     chain, filters = _settings(run)
     batch_clips = run.config["data"]["generation_batch_clips"] or run.config["data"]["micro_batch_clips"]
-    check_critic(chain.critic, clips, batch_clips, run.data["frames"])
+    method.check(clips, batch_clips, run.data["frames"])
     following = max(entry["round"] for entry in run.results["rounds"])  # results count from 1, the chain from 0
     seed = run.results["run"]["seed"]
     depend_on = PairsDependOn(
@@ -83,6 +80,7 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
         fingerprint=run.fingerprint,
         base=run.base,
         reference=lm.reference,
+        method=method,
         prompts=run.prompts,
         chain=chain,
         filters=filters,
@@ -90,16 +88,11 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
         max_pixels=run.data["max_pixels"],
         precision="32-true",
         batch_clips=batch_clips,
-        method=method,
     )
     # In a run the adapter follows from the settings. Here any run may come with the same folder.
     key = digest_json([depend_on.key(clips, folder, following), content_digest(run.folder / ADAPTER)])
-    maker: PairMaker
-    if method is not None:
-        maker = method.maker(Round(lm, run.prompts, chain, filters, run_seed=seed, index=following))
-    else:
-        critic = build_critic(chain.critic, lm, lambda path: _another(run, path), clips)
-        maker = CritiqueChain(lm, run.prompts, chain, filters, seed, following, critic)
+    load = cache(partial(_another, run))
+    maker = method.maker(Round(lm, run.prompts, chain, filters, run_seed=seed, index=following, load=load))
     builder = PairBuilder(maker, partial(_decode, run), clips, batch_clips, folder, key)
     for _ in builder.build():
         pass
@@ -111,22 +104,28 @@ def _another(run: Run, path: str) -> VideoLM:
     return load_plain(replace(run.base, path=path), run.data["frames"])
 
 
-def _method_of(run: Run) -> PairMethod | None:
-    """The method of a run's model.pairs, None for the critique chain. Raises SaviError for one that isn't savi's own:
-    a run's folder may be somebody else's, and the code that it names isn't run."""
-    named = run.config["model"].get("pairs")
-    if named is None:
-        return None
-    package, _, name = named["class_path"].rpartition(".")
-    if package.split(".")[:2] != ["savi", "methods"] or name not in methods.__all__:
-        raise SaviError(
-            f"{run.folder}: its pairs are made by {named['class_path']}; give an instance of it as `method`"
-        )
+def _method_of(run: Run) -> PairMethod:
+    """The method of a run's model.pairs. Raises SaviError for one that isn't savi's own: a run's folder may be somebody
+    else's, and the code that it names isn't run."""
+    named = run.config["model"]["pairs"]
     try:
-        method: PairMethod = getattr(methods, name)(**named.get("init_args") or {})
+        arguments = dict(named.get("init_args") or {})
+        if critic := arguments.get("critic"):
+            arguments["critic"] = _own(run, critic, CRITICS)(**critic.get("init_args") or {})
+        method: PairMethod = _own(run, named, METHODS)(**arguments)
     except TypeError as error:
         raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
     return method
+
+
+def _own(run: Run, named: Mapping[str, Any], classes: Mapping[str, type[Any]]) -> type[Any]:
+    package, _, name = named["class_path"].rpartition(".")
+    own = {one.__name__: one for one in classes.values()}
+    if not f"{package}.".startswith("savi.") or name not in own:
+        raise SaviError(
+            f"{run.folder}: its pairs are made by {named['class_path']}; give an instance of the method as `method`"
+        )
+    return own[name]
 
 
 def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:
@@ -134,11 +133,7 @@ def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:
     try:
         chain, filters = run.config["model"]["chain"], run.config["model"]["filters"]
         parts = {name: Sampling(**chain[name]) for name in ("question", "answer", "critique", "revision")}
-        critic = CriticSettings(**chain["critic"])
-        return (
-            ChainSettings(**{**chain, **parts, "critic": critic, "aspects": tuple(chain["aspects"])}),
-            FilterSettings(**filters),
-        )
+        return ChainSettings(**{**chain, **parts}), FilterSettings(**filters)
     except (KeyError, TypeError, AttributeError) as error:
         raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
 

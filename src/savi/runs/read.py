@@ -17,7 +17,7 @@ from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
-from savi.record.renamed import rename
+from savi.record.renamed import current_config
 from savi.record.resume import newest_config
 from savi.types import Sampling, SaviError
 
@@ -71,7 +71,7 @@ def read_run(folder: Path, base: str | None = None, *, trust_remote_code: bool =
         raise SaviError(f"{folder} has no adapter: its first round isn't finished")
     source = newest_config(folder)
     try:
-        config = rename(yaml.safe_load(source.read_text(encoding="utf-8")))
+        config = current_config(yaml.safe_load(source.read_text(encoding="utf-8")))
         results = read_results(folder / "results.json")
         settings = config["model"]
         given = BaseSettings(**{**settings["base"], "trust_remote_code": trust_remote_code})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
-from savi.methods.base import PairMethod
+from savi.methods import PairMethod, VideoSAVi
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
 from savi.models.load import BaseSettings, fingerprint, load_base
 from savi.models.prefix_cache import PrefixCacheSettings
@@ -31,11 +32,10 @@ class AlignedModel(LightningModule):
         lora: The adapter, which is all that is trained.
         dpo: The preference objective.
         optimizer: The optimizer of the adapter's weights.
-        chain: The turns that make a pair: question, answer, critique, revision.
+        chain: The turns: question, answer, critique, revision.
         filters: Bounds of the filters that keep bad replies out of the pairs.
         prompts: The prompts of the turns.
-        pairs: What makes the pairs instead of the critique chain: {class_path: savi.methods.SelfConsistency}, or a
-            class of your own. None: the critique chain.
+        pairs: What makes the pairs: {class_path: videosavi}, another method of docs/methods.md, or a class of your own.
         reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
             the model at the end of the round before.
         reply: Decoding of the free-form replies in evaluations. Greedy by default.
@@ -70,7 +70,7 @@ class AlignedModel(LightningModule):
         self.chain_settings = chain
         self.filter_settings = filters
         self.prompts = prompts.build()
-        self.pair_method = pairs
+        self.pair_method = pairs or VideoSAVi()
         self.reference: Reference = reference
         self.reply = reply
         self.prefix_cache = prefix_cache
@@ -104,6 +104,7 @@ class AlignedModel(LightningModule):
             self.base_weights = loaded.weights
             self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
 
+    @cache  # noqa: B019 (one module per process)
     def load_another(self, path: str) -> VideoLM:
         """A second checkpoint, in the precision and on the device of the first. Its adapter changes nothing."""
         # Whether it thinks is its own affair, whatever the first one is asked.

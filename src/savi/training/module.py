@@ -28,8 +28,8 @@ class SelfAlignment(AlignedModel):
 
     1. Before the first round, all held-out items: `validation_step` measures the base, and `RunResults` writes it down.
     2. Each round begins with `ClipDataModule.train_dataloader`, which asks `self.self_critique` for the round's pairs.
-       `SelfCritique` lets a `PairBuilder` take every clip through the `CritiqueChain`, with the model of this moment:
-       questions, answers, critiques, revisions, and the reference's log-probabilities of both responses.
+       `SelfCritique` lets a `PairBuilder` take every clip to the run's `PairMethod`, with the model of this moment: for
+       VideoSAVi questions, answers, critiques, revisions, and the reference's log-probabilities of both responses.
     3. `training_step` takes one optimizer step per batch: the DPO loss of the step's pairs, over all its clips.
     4. At the round's end `validation_step` measures the model again, `RunCheckpoint` keeps it, and the next round's
        pairs are built with it.

@@ -13,17 +13,15 @@ from filelock import FileLock
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
-from savi.alignment.critics import build_critic, check_critic
 from savi.alignment.finite import explained
 from savi.alignment.round_key import PairsDependOn
 from savi.critique.builder import BuiltRound, PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
-from savi.critique.critics import Critic
+from savi.critique.round import Round
 from savi.critique.round_files import check_key
 from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, summary, warnings
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
-from savi.methods.base import Round
 from savi.record.lock import lock_run, unlock_run
 from savi.record.resume import check_clips
 from savi.training.checkpoints import count_finished_round
@@ -48,7 +46,6 @@ class SelfCritique(Callback):
         """Whether a run whose readiness check expects no pair begins all the same."""
         self._built: BuiltRound | None = None
         self._finished = 0
-        self._critic: Critic | None = None
         self._given: GivenRounds | None = None
         self._locked: FileLock | None = None
 
@@ -60,7 +57,10 @@ class SelfCritique(Callback):
             if data.given:
                 self._given = GivenRounds(data.given, self._module, data, run_folder(trainer))
             else:
-                check_critic(self._module.chain_settings.critic, data.clips, data.generation_batch_clips, data.frames)
+                method = self._module.pair_method
+                method.check(data.clips, data.generation_batch_clips, data.frames)
+                if method.note:
+                    rank_zero_info(method.note)
             from_rank_zero(self._lock, "start")
             if self._given:
                 from_rank_zero(self._given.begin, "start")
@@ -120,7 +120,7 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        maker = self._maker(clips)
+        maker, chain = self._maker()
         builder = self._builder(maker, clips)
         for clip in builder.files.changed[:LISTED]:
             name = readable(str(clip.path))
@@ -129,8 +129,8 @@ class SelfCritique(Callback):
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
-            if type(maker) is CritiqueChain and self.round == 0 and builder.done == 0:
-                self._check_readiness(builder, maker)
+            if chain and self.round == 0 and builder.done == 0:
+                self._check_readiness(builder, chain)
             self._build(builder)
         self._module.train(was_training)
         self._built = built = builder.close()
@@ -159,37 +159,17 @@ class SelfCritique(Callback):
                 bar.set_postfix(pairs=builder.pairs_built, refresh=False)
                 bar.update(clips)
 
-    def _maker(self, clips: Sequence[Clip]) -> PairMaker:
-        module, method = self._module, self._module.pair_method
+    def _maker(self) -> tuple[PairMaker, CritiqueChain | None]:
+        """What makes the pairs of this round, and the chain whose criticism the readiness check measures."""
         if self._given:
-            return self._given.maker(self.round)
-        if method is None:
-            return self._chain(clips)
-        settings = (module.prompts, module.chain_settings, module.filter_settings)
-        return method.maker(Round(module.video_lm, *settings, run_seed=module.seed, index=self.round))
-
-    def _chain(self, clips: Sequence[Clip]) -> CritiqueChain:
+            return self._given.maker(self.round), None
         module = self._module
-        settings = module.chain_settings.critic
-        if self._critic is None:
-            if settings.kind == "truth":
-                rank_zero_info("The critic knows the truth: this run shows a ceiling, and is no self-alignment.")
-            self._critic = build_critic(settings, module.video_lm, module.load_another, clips)
-        return CritiqueChain(
-            module.video_lm,
-            module.prompts,
-            module.chain_settings,
-            module.filter_settings,
-            run_seed=module.seed,
-            round_index=self.round,
-            critic=self._critic,
-        )
+        settings = (module.prompts, module.chain_settings, module.filter_settings)
+        round = Round(module.video_lm, *settings, run_seed=module.seed, index=self.round, load=module.load_another)
+        return module.pair_method.maker(round), module.pair_method.measured(round)
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
-        settings = self._module.chain_settings
-        if settings.chosen_source != "revision" or settings.critic.kind == "truth":
-            return
         readiness = builder.check_readiness(chain, self._data.readiness_clips, self._data.labelled)
         for video, reason in builder.files.failures.items():
             rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
@@ -205,6 +185,7 @@ class SelfCritique(Callback):
             fingerprint=module.base_fingerprint(),
             base=module.base_settings,
             reference=module.reference,
+            method=module.pair_method,
             prompts=module.prompts,
             chain=module.chain_settings,
             filters=module.filter_settings,
@@ -213,7 +194,6 @@ class SelfCritique(Callback):
             precision=str(self._trainer.precision),
             batch_clips=data.generation_batch_clips,
             given=self._given.key_parts() if self._given else None,
-            method=module.pair_method,
         )
         return depend_on.key(clips, run_folder(self._trainer), round_index)
 

@@ -1,7 +1,7 @@
 """The critic who knows the truth of a rendered clip: the ceiling of what criticism can give.
 
 The world's one door through which its truth reaches training. `savi.critique.truth` alone goes through it, and only
-for an experiment that says `model.chain.critic.kind: truth`.
+for an experiment that names the critic `truth`.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ def scene_of_clip(clip: Clip) -> Scene:
     split, _, seed = clip.path.parent.name.partition(f"-v{VERSION}-")
     name, _, index = clip.path.stem.partition("_")
     if split != "train" or name != "clip" or not (seed.isdigit() and index.isdigit()):
-        raise SaviError(f"model.chain.critic.kind: the truth of {clip.path} isn't known; it goes with data.clips=world")
+        raise SaviError(f"the critic truth: the scene of {clip.path} isn't known; it goes with data.clips=world")
     return make_scene(scene_seed("train", int(seed), int(index)))

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from savi.critique.chain import CritiqueChain
-from savi.critique.critics import (
-    EMPTY,
-    AnswerToCritique,
-    CriticSettings,
-    OtherClipCritic,
-    OtherModelCritic,
-    ShuffledCritic,
-    TextOnlyCritic,
-    prefer_by_text,
-)
-from savi.critique.filters import FilterSettings
-from savi.critique.settings import ChainSettings
-from savi.critique.truth import TruthCritic
+from savi.critique.critics import AnswerToCritique, Critic
+from savi.critique.round import Round
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest, Session
-from savi.types import Clip, Sampling, SaviError
+from savi.methods import TPO, Hound, TwoSamples, VideoSAVi
+from savi.methods.critics import EMPTY, Another, OtherClip, Shuffled, TextOnly, Truth, encode_empty_videos
+from savi.types import Aspect, Clip, Sampling, SaviError
 from savi.world.clips import training_clips
 from savi.world.questions import queries
 from savi.world.scenes import make_scene, scene_seed
-from tests.critique.test_chain import PROMPTS, ScriptedModel, ScriptedSession, outcomes, run, sensible
+from tests.critique.test_chain import ScriptedModel, ScriptedSession, outcomes, round_of, run, sensible
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -52,61 +42,65 @@ def answers(*clips: int) -> list[AnswerToCritique]:
     return [AnswerToCritique(f"q{at}", "red", GenerateRequest(clip, f"p{at}")) for at, clip in enumerate(clips)]
 
 
-def texts(replies: Sequence[Reply]) -> list[str]:
-    return [reply.text for reply in replies]
+def criticize(
+    critic: Critic, session: Session, asked: Sequence[AnswerToCritique], round: Round | None = None
+) -> list[str]:
+    round = round or round_of(Watcher())
+    return [reply.text for reply in critic.critique(session, asked, GREEDY, round)]
 
 
 def test_another_clips_frames_are_those_of_the_batchs_next_clip() -> None:
-    critic = OtherClipCritic(Watcher())
-    assert texts(critic.critique(session(3), answers(0, 1, 2, 2), GREEDY)) == [
+    critic = OtherClip()
+    assert criticize(critic, session(3), answers(0, 1, 2, 2)) == [
         "clip_1 p0",
         "clip_2 p1",
         "clip_0 p2",
         "clip_0 p3",
     ]
-    assert texts(critic.critique(session(1), answers(0, 0), GREEDY)) == ["", ""]
+    assert criticize(critic, session(1), answers(0, 0)) == ["", ""]
 
 
 def test_shuffled_critiques_go_to_the_next_clip_that_has_a_question() -> None:
-    critic = ShuffledCritic(Watcher())
+    critic = Shuffled()
     # Clip 1 has no question left: 0 hands to 2, and 2 to 0.
-    assert texts(critic.critique(session(3), answers(0, 0, 2), GREEDY)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
-    assert texts(critic.critique(session(3), answers(1, 1), GREEDY)) == ["", ""]
+    assert criticize(critic, session(3), answers(0, 0, 2)) == ["clip_2 p2", "clip_2 p2", "clip_0 p0"]
+    assert criticize(critic, session(3), answers(1, 1)) == ["", ""]
 
 
 def test_the_critic_by_text_alone_sees_an_empty_video() -> None:
-    model = Watcher()
-    critic = TextOnlyCritic(model)
-    assert texts(critic.critique(session(2), answers(0, 1), GREEDY)) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
-    assert critic.is_cached(Clip("never seen", Path("x.mp4")))
+    round = round_of(Watcher())
+    assert criticize(TextOnly(), session(2), answers(0, 1), round) == [f"{EMPTY.id} p0", f"{EMPTY.id} p1"]
+    assert TextOnly().is_cached(Clip("never seen", Path("x.mp4")), round)
 
 
 def test_another_model_encodes_the_clips_itself() -> None:
-    model = Watcher()
-    batch = session(2)
-    assert texts(OtherModelCritic(model).critique(batch, answers(1), GREEDY)) == ["clip_1 p0"]
-    view = OtherModelCritic(model).view(batch)
-    assert isinstance(view, ScriptedSession)
-    assert (view.model, view.clips, view.frames) == (model, batch.clips, batch.frames)
-    assert len(model.calls) == 1
+    other, batch = Watcher(), session(2)
+    loaded: list[str] = []
+
+    def load(path: str) -> Watcher:
+        loaded.append(path)
+        return other
+
+    round = replace(round_of(batch.model), load=load)
+    assert criticize(Another("bases/2"), batch, answers(1), round) == ["clip_1 p0"]
+    assert loaded == ["bases/2"]
+    assert len(other.calls) == 1
     assert batch.model.calls == []
 
 
 def test_the_critique_that_the_critic_wrote_is_what_the_model_revises_by() -> None:
-    class Stern:
-        def is_cached(self, clip: Clip) -> bool:
-            return True
-
-        def critique(self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling) -> list[Reply]:
+    class Stern(Critic):
+        def critique(
+            self, session: Session, answers: Sequence[AnswerToCritique], sampling: Sampling, round: Round
+        ) -> list[Reply]:
             assert [(one.answer, one.request.prompt) for one in answers] == [
                 ("red", f"criticise {one.question} red") for one in answers
             ]
             return [Reply("", 0, 0.0, True), *(Reply("it is green", 3, -1.0, True) for _ in answers[1:])]
 
     model = ScriptedModel(sensible)
-    settings = ChainSettings(questions_per_aspect=1)
-    chain = CritiqueChain(model, PROMPTS, settings, FilterSettings(), 0, 0, Stern())
-    results = chain.run([Clip("clip_0", Path("0.mp4"))], [None])
+    maker = VideoSAVi(Stern()).maker(round_of(model, questions_per_aspect=1))
+    results = maker.run([Clip("clip_0", Path("0.mp4"))], [None])
     assert outcomes(results) == ["unparsable", "pair"]
     assert model.calls[-1][1][0].prompt == "revise what is 1 temporal in clip 0? red it is green"
 
@@ -118,7 +112,7 @@ def test_two_samples_need_no_critic() -> None:
         return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
 
     model = ScriptedModel(script)
-    results = run(model, questions_per_aspect=1, chosen_source="sample")
+    results = run(model, method=TwoSamples(), questions_per_aspect=1)
     assert outcomes(results) == ["pair", "unchanged revision"]
     (pair,) = results[0].pairs
     assert (pair.chosen, pair.rejected, pair.critique) == ("blue", "red", "")
@@ -148,8 +142,10 @@ def test_the_judge_prefers_what_is_likelier_per_token_with_an_empty_video() -> N
         ScoreRequest(2, "p", ("red", "blue")),
         ScoreRequest(1, "p", ("blue", "green")),
     ]
-    assert prefer_by_text(judge, asked) == [1, 0, 0]
-    assert prefer_by_text(judge, []) == []
+    round = round_of(judge)
+    batch = judge.encode([], [])
+    assert Hound().swapped(batch, [], asked, round) == [True, False, False]
+    assert Hound().swapped(batch, [], [], round) == []
 
 
 def test_the_judges_word_turns_the_pair() -> None:
@@ -158,14 +154,14 @@ def test_the_judges_word_turns_the_pair() -> None:
     def script(clip: int, prompt: str) -> str:
         return next(answers) if prompt.startswith("answer") else sensible(clip, prompt)
 
-    (result,) = run(Judge(script), questions_per_aspect=1, chosen_source="sample", preference="judge")
+    (result,) = run(Judge(script), method=Hound(), questions_per_aspect=1)
     assert [(pair.chosen, pair.rejected) for pair in result.pairs] == [("red", "blue"), ("red", "blue")]
     assert [pair.reference_chosen_logp for pair in result.pairs] == [-7.0, -7.0]
 
 
 def test_temporal_questions_alone() -> None:
     model = ScriptedModel(sensible)
-    (result,) = run(model, questions_per_aspect=1, aspects=("temporal",))
+    (result,) = run(model, method=TPO(), questions_per_aspect=1)
     assert [pair.aspect for pair in result.pairs] == ["temporal"]
     assert [request.prompt for request in model.calls[0][1]] == ["ask 1 temporal"]
 
@@ -181,7 +177,7 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
         AnswerToCritique("which way does the white object move ?", "left", GenerateRequest(1, "p")),
     ]
     claim = query.claim.format(query.answer)
-    assert texts(TruthCritic(clips).critique(Watcher().encode(clips, [None] * 2), asked, GREEDY)) == [
+    assert criticize(Truth(), Watcher().encode(clips, [None] * 2), asked) == [
         f"{claim} , so {wrong} is wrong",
         f"{claim} , so {query.answer} is correct",
         "",
@@ -191,28 +187,37 @@ def test_the_truth_criticises_as_the_base_was_taught_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["videos/cat.mp4", "test-v3-0/clip_00001.mp4", "train-v3-x/clip_00001.mp4"])
 def test_there_is_no_truth_of_other_clips(path: str) -> None:
     with pytest.raises(SaviError, match=r"data\.clips=world"):
-        TruthCritic([Clip("clip_00001", Path(path))])
+        Truth().check([Clip("clip_00001", Path(path))], batch_clips=8, frames=32)
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"aspects": ()}, "one or both of spatial, temporal"),
-        ({"aspects": ("spatial", "spatial")}, "one or both of spatial, temporal"),
-        ({"chosen_source": "sample", "critic": CriticSettings("text")}, "nobody criticizes"),
-    ],
-)
-def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(SaviError, match=message):
-        ChainSettings(**values)
-
-
-@pytest.mark.parametrize(("kind", "base"), [("another", ""), ("text", "x")])
-def test_a_second_checkpoint_goes_with_another_critic_only(kind: Any, base: str) -> None:
-    with pytest.raises(SaviError, match="goes with kind=another"):
-        CriticSettings(kind, base)
+@pytest.mark.parametrize("aspects", [(), ("spatial", "spatial")])
+def test_aspects_that_make_no_sense(aspects: tuple[Aspect, ...]) -> None:
+    with pytest.raises(SaviError, match="one or both of spatial, temporal"):
+        VideoSAVi(aspects=aspects)
 
 
 def test_frames_of_an_empty_video_are_frames() -> None:
-    seen = [frames for frames in TextOnlyCritic(Watcher()).view(session(2)).frames if frames]
+    seen = [frames for frames in encode_empty_videos(Watcher(), 2).frames if frames]
     assert [(frames.pixels.shape, frames.pixels.max().item()) for frames in seen] == [((32, 112, 112, 3), 0)] * 2
+
+
+MINE = [Clip("cat", Path("videos/cat.mp4"))]
+
+
+@pytest.mark.parametrize(
+    ("critic", "batch_clips", "said"),
+    [
+        (OtherClip(), 1, "OtherClip needs data.generation_batch_clips of at least 2"),
+        (Shuffled(), 1, "Shuffled needs data.generation_batch_clips of at least 2"),
+        (Truth(), 8, "it goes with data.clips=world"),
+        (Another("/nowhere/model"), 8, r"^model\.pairs\..*base: /nowhere/model is not a model folder"),
+    ],
+)
+def test_a_critic_that_cannot_criticise_is_refused(critic: Critic, batch_clips: int, said: str) -> None:
+    with pytest.raises(SaviError, match=said):
+        VideoSAVi(critic).check(MINE, batch_clips, 32)
+
+
+@pytest.mark.parametrize("critic", [None, TextOnly(), OtherClip(), Shuffled()])
+def test_others_are_not(critic: Critic | None) -> None:
+    VideoSAVi(critic).check(MINE, 2, 32)
