@@ -44,22 +44,17 @@ ADDITIONS: dict[str, Edits] = {
         ]
     },
     "a critic": {
-        "src/savi/critique/critics.py": [
-            ('"shuffled", "truth"]', '"shuffled", "truth", "hearty"]'),
+        "src/savi/methods/critics.py": [
             (
                 "def encode_empty_videos",
-                "class HeartyCritic(SelfCritic):\n    def critique(self, session, answers, sampling):\n"
-                "        written = super().critique(session, answers, sampling)\n"
+                "class Hearty(Itself):\n    def critique(self, session, answers, sampling, round):\n"
+                "        written = super().critique(session, answers, sampling, round)\n"
                 "        return [replace(reply, text=f'{reply.text} hooray') for reply in written]\n\n\n"
                 "def encode_empty_videos",
             ),
         ],
-        "src/savi/alignment/critics.py": [
-            (
-                '        case "shuffled":',
-                '        case "hearty":\n            from savi.critique.critics import HeartyCritic\n\n'
-                '            return HeartyCritic(model)\n        case "shuffled":',
-            )
+        "src/savi/methods/__init__.py": [
+            ('    "truth": critics.Truth,', '    "truth": critics.Truth,\n    "hearty": critics.Hearty,')
         ],
     },
     "a filter": {
@@ -75,11 +70,11 @@ ADDITIONS: dict[str, Edits] = {
             ("REMEDIES = {", 'REMEDIES = {\n    TOO_RED: "Ask about other colors",'),
         ],
         "src/savi/critique/chain.py": [
-            ("    filter_reply,\n", "    filter_red,\n    filter_reply,\n"),
+            ("UNPARSABLE, filter_reply\n", "UNPARSABLE, filter_red, filter_reply\n"),
             (
-                "            thread.filtered_by = filter_reply(text, finished, self.filters)",
-                "            thread.filtered_by = filter_reply(text, finished, self.filters) or (\n"
-                "                filter_red(text, self.filters) if turn.name == 'answer' else None\n"
+                "            thread.filtered_by = filter_reply(text, finished, filters)",
+                "            thread.filtered_by = filter_reply(text, finished, filters) or (\n"
+                "                filter_red(text, filters) if turn.name == 'answer' else None\n"
                 "            )",
             ),
         ],
@@ -228,7 +223,7 @@ def learned(package: Path) -> Path:
         package,
         *("-m", "savi.cli", "fit", "--config=demo", "--config=experiments/eval/kites.yaml", "--name=demo"),
         *("--runs=runs", "--trainer.max_epochs=1", "--data.clip_count=12", "--trainer.enable_progress_bar=false"),
-        *("--model.dpo.loss=linear", "--model.chain.critic.kind=hearty", "--model.filters.most_red=0"),
+        *("--model.dpo.loss=linear", "--model.pairs.critic=hearty", "--model.filters.most_red=0"),
     )
     assert done.returncode == 0, done.stderr
     return package / "runs" / "demo" / "version_0"

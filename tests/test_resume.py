@@ -23,6 +23,7 @@ import yaml
 from safetensors.torch import save_file
 
 from savi.cli.main import main
+from savi.record import earlier_methods
 from savi.record.checkpoint_files import newest_checkpoint
 from savi.record.metrics import read_rows
 from savi.record.renamed import RENAMED, earlier_names
@@ -262,7 +263,7 @@ IDENTITY = {
     "--model.lora.r=4": "model.lora.r 8, not 4",
     "--model.lora.alpha=64": "model.lora.alpha 16, not 64",
     "--model.optimizer.name=paged_adamw_8bit": "model.optimizer.name adamw, not paged_adamw_8bit",
-    "--model.chain.critic.kind=text": "model.chain.critic.kind self, not text",
+    "--model.pairs.critic=text": "model.pairs VideoSAVi(aspects=['spatial', 'temporal']), not VideoSAVi(critic=TextO",
     "--model.chain.answer.temperature=0.5": "model.chain.answer.temperature 1.0, not 0.5",
     "--model.filters.max_repeats=4": "model.filters.max_repeats 3, not 4",
     "--model.prompts.preset=videosavi-1": "model.prompts.preset world, not videosavi-1",
@@ -325,12 +326,16 @@ def test_a_round_that_an_earlier_version_began_is_resumed_under_its_key(
 def with_earlier_names(run: Path) -> None:
     """Write the settings of a run's folder as versions before the renaming did."""
     config = run / "config.yaml"
-    config.write_text(yaml.safe_dump(earlier_names(yaml.safe_load(config.read_text()), "")))
+    settings = yaml.safe_load(config.read_text())
+    settings["model"]["chain"] |= earlier_methods.DEFAULTS
+    settings["model"]["pairs"] = None
+    config.write_text(yaml.safe_dump(earlier_names(settings, "")))
     for path in (run / "checkpoints").glob("*.ckpt"):
         content = checkpoint_of(run, path.name)
-        content["settings"] = {
-            earlier_key(key): earlier_names(value, key) for key, value in content["settings"].items()
-        }
+        defaults = earlier_methods.DEFAULTS | earlier_methods.DEFAULTS["critic"]
+        flags = {key: defaults[name] for name, key in earlier_methods.KEYS.items()}
+        earlier = content["settings"] | {"model.pairs": None} | flags
+        content["settings"] = {earlier_key(key): earlier_names(value, key) for key, value in earlier.items()}
         torch.save(content, path)
 
 

@@ -24,11 +24,7 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         (SAMPLE, ["--model.chain.revision.temperature", "1.0"], "nobody revises"),
         (SAMPLE, ["--model.filters.answer_approved", "false"], "nobody criticizes"),
         ({**SAMPLE, "data": {"readiness_clips": 8}}, [], "data.readiness_clips has no effect"),
-        (
-            {},
-            ["--model.pairs.critic", "savi.methods.critics.Truth", "--data.readiness_clips", "8"],
-            "effect with Truth",
-        ),
+        ({}, ["--model.pairs.critic=savi.methods.critics.Truth", "--data.readiness_clips=8"], "no effect with Truth"),
         (TRUTH, ["--data.labelled", "questions.json"], "data.labelled has no effect"),
         (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
         (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),

@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 
 from savi.cli import main
-from savi.critique.critics import CriticSettings
-from savi.critique.filters import SAMPLES_DISAGREE, FilterSettings
-from savi.critique.settings import ChainSettings
-from savi.methods import BestOfN, Round, SelfConsistency
+from savi.critique.filters import SAMPLES_DISAGREE
+from savi.methods import CRITICS, METHODS, SelfConsistency
 from savi.methods.samples import Sampled
-from savi.prompts.templates import PromptSettings
 from savi.training.self_critique import SelfCritique
-from tests.critique.test_chain import ScriptedModel
 from tests.test_cli import complaint
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "methods.md").read_text()
 SMALL = [
     "--data.clip_count=6",
     "--data.benchmark=null",
@@ -40,19 +37,18 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def longest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The class of the page, as a module of its own."""
-    page = (ROOT / "docs" / "methods.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "longest.py").write_text(code)
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The classes of the page, in modules of their own."""
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        assert len(code.splitlines()) <= 40
+        (tmp_path / re.findall(r"^# (\w+\.py)", code)[0]).write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    return "longest.Longest"
 
 
-def test_the_pages_class_trains_and_its_pairs_are_what_it_says(longest: str, tmp_path: Path) -> None:
-    run = fit(
-        tmp_path / "runs", f"--model.pairs={longest}", "--model.pairs.samples=4", "--data.generation_batch_clips=4"
-    )
+@pytest.mark.usefixtures("modules")
+def test_the_pages_class_trains_and_its_pairs_are_what_it_says(tmp_path: Path) -> None:
+    named = ["--model.pairs=longest.Longest", "--model.pairs.samples=4"]
+    run = fit(tmp_path / "runs", *named, "--data.generation_batch_clips=4")
     pairs = [pair for name in NAMES[:2] for pair in read(run / name)]
     assert pairs
     traces = [trace for line in read(run / NAMES[2]) for trace in line["traces"]]
@@ -61,7 +57,29 @@ def test_the_pages_class_trains_and_its_pairs_are_what_it_says(longest: str, tmp
     assert not (run / "readiness.json").exists()
 
 
-@pytest.mark.parametrize("name", ["SelfConsistency", "BestOfN"])
+@pytest.mark.usefixtures("modules")
+def test_the_pages_critic_criticizes(tmp_path: Path) -> None:
+    run = fit(tmp_path, "--model.pairs.critic=stern.Stern", "--trainer.max_epochs=1", "--model.pairs.critic.words=ask ")
+    prompts = [
+        turn["prompt"]
+        for line in read(run / NAMES[2])
+        for trace in line["traces"]
+        for turn in trace["turns"]
+        if turn["name"] == "critique"
+    ]
+    assert prompts
+    assert "stern.Stern" in (run / "config.yaml").read_text()
+
+
+def test_the_page_lists_savis_own_methods_and_critics() -> None:
+    for name, kind in [*METHODS.items(), *CRITICS.items()]:
+        (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}`")]
+        assert f"| `{kind.__name__}` |" in row
+        for experiment in re.findall(r"\| `([\w/]+)` \|$", row) if name in METHODS else []:
+            assert (ROOT / "experiments" / f"{experiment}.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_killed_run_resumes_to_the_byte(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = [f"--model.pairs={name}", "--data.generation_batch_clips=2", "--data.micro_batch_clips=2"]
     whole = fit(tmp_path / "whole", *method)
@@ -92,13 +110,13 @@ def test_a_method_with_other_settings_does_not_resume(tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize(
     "more",
-    [["--model.chain.critic.kind=other_clip"], ["--data.readiness_clips=8"], ["--model.chain.revision.top_p=0.5"]],
+    [["--data.readiness_clips=8"], ["--model.chain.revision.top_p=0.5"], ["--model.filters.cut_critiques=true"]],
 )
 def test_settings_of_the_chain_that_a_method_leaves_out_are_refused(
     more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = complaint(["fit", "--config=demo", f"--runs={tmp_path}", "--model.pairs=BestOfN", *more], capsys)
-    assert "has no effect with model.pairs" in line
+    assert "has no effect with BestOfN" in line
     assert not any(tmp_path.iterdir())
 
 
@@ -115,12 +133,3 @@ def test_the_majority_is_preferred_over_the_outlier() -> None:
     assert (found.chosen, found.rejected, found.filtered_by) == ("red", "blue", None)
     split = method._choose("what color is it ?", Sampled("?", ("red", "blue", "green", "red", "white"), ()))
     assert split.filtered_by == SAMPLES_DISAGREE
-
-
-def test_a_critic_that_an_extended_file_names_is_left_out() -> None:
-    chain = ChainSettings(critic=CriticSettings(kind="text"), decoding="alike", preference="random")
-    prompts = PromptSettings(preset="world").build()
-    maker: Any = BestOfN().maker(
-        Round(ScriptedModel(lambda _, __: ""), prompts, chain, FilterSettings(), run_seed=0, index=0)
-    )
-    assert (maker.settings.critic, maker.settings.preference) == (CriticSettings(), "random")

@@ -177,4 +177,4 @@ def other_base(experiment: str, base: Base, bases: Sequence[Base]) -> tuple[str,
     if experiment != "critic_another":
         return ()
     other = bases[(bases.index(base) + 1) % len(bases)]
-    return (f"--model.chain.critic.base={other.path}",)
+    return (f"--model.pairs.init_args.critic.init_args.base={other.path}",)

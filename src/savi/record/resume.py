@@ -152,6 +152,14 @@ def _list(found: Sequence[Difference], *, reverse: bool = False) -> str:
     return "; ".join(texts)
 
 
+def _call(value: Any) -> str:
+    """A value in words; a class with its arguments as Python would call it."""
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return str(value)
+    arguments = (f"{name}={_call(one)}" for name, one in (value.get("init_args") or {}).items() if one is not None)
+    return f"{value['class_path'].rpartition('.')[2]}({', '.join(arguments)})"
+
+
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = " ".join(_call(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -74,8 +74,8 @@ def test_the_plan_by_hand() -> None:
     assert len({task.label for task in tasks}) == len(tasks)
     another = [fit for fit in fits if fit.experiment == "critic_another" and fit.seed == 0]
     assert [(fit.base.path, *fit.more) for fit in another] == [
-        ("world", "--model.chain.critic.base=bases/1"),
-        ("bases/1", "--model.chain.critic.base=world"),
+        ("world", "--model.pairs.init_args.critic.init_args.base=bases/1"),
+        ("bases/1", "--model.pairs.init_args.critic.init_args.base=world"),
     ]
 
 
