@@ -14,7 +14,7 @@ from savi.critique.round_files import built_clips
 from savi.errors import SaviError
 from savi.record.checkpoint_files import CheckpointFile, inspect_checkpoint, newest_checkpoint
 from savi.record.renamed import current_config
-from savi.record.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten
+from savi.record.settings_kinds import LATER, OF_THE_MODEL, Difference, Kind, differences, flatten, in_words
 from savi.types import Clip
 
 Settings = Mapping[str, Any]
@@ -152,14 +152,6 @@ def _list(found: Sequence[Difference], *, reverse: bool = False) -> str:
     return "; ".join(texts)
 
 
-def _call(value: Any) -> str:
-    """A value in words; a class with its arguments as Python would call it."""
-    if not isinstance(value, Mapping) or "class_path" not in value:
-        return str(value)
-    arguments = (f"{name}={_call(one)}" for name, one in (value.get("init_args") or {}).items() if one is not None)
-    return f"{value['class_path'].rpartition('.')[2]}({', '.join(arguments)})"
-
-
 def _short(value: Any) -> str:
-    text = " ".join(_call(value).split())
+    text = " ".join(in_words(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -194,6 +194,14 @@ LATER: dict[str, Any] = {
 """What runs did before a setting existed, where its default is another one now."""
 
 
+def in_words(value: Any) -> str:
+    """A setting's value; a class with its arguments as Python would call it."""
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return str(value)
+    arguments = (f"{name}={in_words(one)}" for name, one in (value.get("init_args") or {}).items() if one is not None)
+    return f"{value['class_path'].rpartition('.')[2]}({', '.join(arguments)})"
+
+
 def without_later(settings: Mapping[str, Any], place: str) -> dict[str, Any]:
     """A group of settings without those that say what was done before they existed. place: the group's key.
 

@@ -14,6 +14,7 @@ from savi.evaluation.intervals import clustered_interval
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.record.metrics import METRICS, read_rows
 from savi.record.results import FIGURES
+from savi.record.settings_kinds import in_words
 from savi.types import SaviError
 from savi.view.lines import records
 from savi.view.run import ViewedRun
@@ -65,10 +66,8 @@ def _about(run: ViewedRun) -> Iterator[tuple[str, str]]:
         yield "loss", loss if loss == "sft" else f"DPO, {loss}, beta {setting('model.dpo.beta')}, against {reference}"
     if setting("model.lora.r"):
         yield "adapter", f"LoRA, rank {setting('model.lora.r')}"
-    if setting("model.pairs"):
-        yield "pairs by", str(setting("model.pairs")["class_path"])
-    elif setting("model.chain.critic.kind") and not run.source:
-        yield "critic", str(setting("model.chain.critic.kind"))
+    if setting("model.pairs") and not run.source:
+        yield "pairs by", in_words(setting("model.pairs"))
     if "seed" in facts:
         yield "seed", str(facts["seed"])
 

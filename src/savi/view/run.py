@@ -16,7 +16,7 @@ from savi.evaluation.measured import Entry, measured, read_results
 from savi.files import digest_json
 from savi.record.failure import read_failure
 from savi.record.lock import is_locked
-from savi.record.renamed import rename
+from savi.record.renamed import current_config
 from savi.record.resume import newest_config
 from savi.types import SaviError
 
@@ -63,7 +63,7 @@ class ViewedRun:
             return {}
         path = newest_config(self.folder)
         try:
-            return dict(rename(yaml.safe_load(path.read_text(encoding="utf-8"))))
+            return dict(current_config(yaml.safe_load(path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
             self.problems.append(f"{path.name} can't be read: {' '.join(str(error).split())}")
             return {}
