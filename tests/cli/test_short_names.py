@@ -58,7 +58,7 @@ def test_classes_are_named_in_short_and_a_later_one_brings_its_own_arguments(
 
 
 def test_options_name_classes_in_short(tmp_path: Path) -> None:
-    options = ("--model.pairs", "tpo", "--model.pairs.critic=text", "--model.lora.r", "4")
+    options = ("--model.pairs.class_path", "tpo", "--model.pairs.critic=text", "--model.lora.r", "4")
     _, rest = merged(tmp_path, "{}", options=options)
     assert rest[:4] == ["--model.pairs", "savi.methods.TPO", "--model.pairs.critic", TEXT["class_path"]]
 

@@ -46,11 +46,12 @@ def options_with_paths(options: Sequence[str]) -> list[str]:
     rest = iter(options)
     for option in rest:
         key, equals, value = option.partition("=")
-        place = next((one for one in PLACES if key.removeprefix("--") in (one, _short(one))), None)
+        name = key.removeprefix("--").removesuffix(".class_path")
+        place = next((one for one in PLACES if name in (one, _short(one))), None)
         if place is None or not key.startswith("--"):
             written.append(option)
         else:
-            written += [key, _path(place, value if equals else next(rest, ""))]
+            written += [f"--{name}", _path(place, value if equals else next(rest, ""))]
     return written
 
 
