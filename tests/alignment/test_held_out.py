@@ -13,12 +13,14 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from savi.alignment.held_out import SAMPLES, HeldOut
 from savi.critique.chain import CritiqueChain
 from savi.critique.filters import FilterSettings
+from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
+from savi.critique.turns import CRITIQUE_AND_REVISE
 from savi.inference import GenerateRequest, Reply
 from savi.models.session import VideoLMSession
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import VIDEOSAVI_2
-from savi.types import Clip, Frames, Labelled, Sampling
+from savi.types import ASPECTS, Clip, Frames, Labelled, Sampling
 from savi.video.decode import UndecodableClip
 from tests.miniatures import build_lm, noise_clip
 
@@ -42,8 +44,15 @@ def lm(random_base: Path) -> VideoLM:
 
 def held_out(lm: VideoLM, batch_clips: int = 2) -> HeldOut:
     filters = FilterSettings(most_logp_drop=None, language_logp=None, same_meaning="content")
-    chain = CritiqueChain(lm, VIDEOSAVI_2, ChainSettings(questions_per_aspect=1, **SHORT), filters, 0, 0)
-    return HeldOut(chain, lm.peft_model.disable_adapter, decode, batch_clips, lambda _: None)
+    round = Round(lm, VIDEOSAVI_2, ChainSettings(questions_per_aspect=1, **SHORT), filters, run_seed=0, index=0)
+    return HeldOut(
+        CritiqueChain(round, CRITIQUE_AND_REVISE),
+        ASPECTS,
+        lm.peft_model.disable_adapter,
+        decode,
+        batch_clips,
+        lambda _: None,
+    )
 
 
 QUESTIONS = {clip.id: ["what is it?", "where is it?"] for clip in CLIPS}

@@ -12,19 +12,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from savi.critique.asking import ask, left
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles
 from savi.critique.filters import filter_reply
 from savi.critique.frames import Decode, FramesAhead
 from savi.critique.readiness_check import right_answers
-from savi.critique.same_meaning import AnswerPair
+from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.turns import ANSWER, CRITIQUE, Asked
 from savi.distributed.collectives import shard_and_gather
 from savi.distributed.sharding import chunks
 from savi.inference import GenerateRequest, Reply, Session
 from savi.prompts.critiques import read_verdict
 from savi.prompts.markup import Unparsable
-from savi.types import Clip, Frames, Labelled, derive_seed
+from savi.types import Aspect, Clip, Frames, Labelled, derive_seed
 
 T = TypeVar("T")
 
@@ -61,11 +62,12 @@ class HeldOutReply:
 class HeldOut:
     """Asks the model of a critique chain, with the chain's prompts and filters.
 
-    as_base: the model is its frozen base within this context. decode: of the clips' files. batch_clips: that go through
-    the model together; processes share the batches. done: is told of each batch's clips.
+    aspects: of the questions. as_base: the model is its frozen base within this context. decode: of the clips' files.
+    batch_clips: that go through the model together; processes share the batches. done: is told of each batch's clips.
     """
 
     chain: CritiqueChain
+    aspects: Sequence[Aspect]
     as_base: Callable[[], AbstractContextManager[Any]]
     decode: Decode
     batch_clips: int
@@ -74,13 +76,13 @@ class HeldOut:
     def write_questions(self, clips: Sequence[Clip]) -> Questions:
         """The base's own questions, as a round's pairs begin with them."""
 
-        def ask(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[tuple[str, str]]:
+        def write(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[tuple[str, str]]:
             with self.as_base():
-                asked = self.chain.questions(self.chain.model.encode(clips, frames))
-            return [(clips[clip].id, question) for clip, question in asked]
+                asked = ask(self.chain.round.model.encode(clips, frames), self.aspects, self.chain.round)
+            return [(clips[one.question.clip].id, one.question.text) for one in left(asked)]
 
         written: dict[str, list[str]] = {}
-        for clip, question in self._in_batches(clips, ask):
+        for clip, question in self._in_batches(clips, write):
             written.setdefault(clip, []).append(question)
         return written
 
@@ -99,9 +101,9 @@ class HeldOut:
         def reply(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[HeldOutReply]:
             known = [one for one in labelled if one.clip in clips]
             asked = [(clips.index(one.clip), one.question) for one in known]
-            replies, answers = self._answer(self.chain.model.encode(clips, frames), asked)
+            replies, answers = self._answer(self.chain.round.model.encode(clips, frames), asked)
             with self.as_base():
-                judge = self.chain.model.encode(clips, frames)
+                judge = self.chain.round.model.encode(clips, frames)
                 right = right_answers(self.chain, judge, asked, answers, [one.answer for one in known])
             return [replace(one, right=is_right) for one, is_right in zip(replies, right, strict=True)]
 
@@ -110,11 +112,11 @@ class HeldOut:
     def _reply(
         self, clips: Sequence[Clip], frames: Sequence[Frames | None], asked: Sequence[tuple[int, str]]
     ) -> list[HeldOutReply]:
-        session = self.chain.model.encode(clips, frames)
+        session = self.chain.round.model.encode(clips, frames)
         replies, answers = self._answer(session, asked)
         drawn = [self._generate(session, asked, index) for index in range(1, SAMPLES + 1)]
         with self.as_base():
-            judge = self.chain.model.encode(clips, frames)
+            judge = self.chain.round.model.encode(clips, frames)
             same = [self._same(judge, asked, answers, [self._read(one) for one in samples]) for samples in drawn]
             critiques = self._criticize(judge, asked, answers)
         return [
@@ -142,17 +144,17 @@ class HeldOut:
         requests = [
             GenerateRequest(
                 clip,
-                ANSWER.prompt(self.chain.prompts, question, {}),
-                derive_seed(self.chain.run_seed, "held out", session.clips[clip].id, question, index),
+                ANSWER.prompt(self.chain.round.prompts, question, {}),
+                derive_seed(self.chain.round.run_seed, "held out", session.clips[clip].id, question, index),
             )
             for clip, question in asked
         ]
-        sampling = replace(self.chain.settings.answer, temperature=1.0 if index else 0.0, top_p=1.0)
+        sampling = replace(self.chain.round.chain.answer, temperature=1.0 if index else 0.0, top_p=1.0)
         return session.generate(requests, sampling)
 
     def _read(self, reply: Reply) -> str:
         """The answer in a reply, "" where it is malformed."""
-        if filter_reply(reply.text, reply.finished, self.chain.filters):
+        if filter_reply(reply.text, reply.finished, self.chain.round.filters):
             return ""
         try:
             return ANSWER.parse(reply.text)
@@ -164,7 +166,8 @@ class HeldOut:
     ) -> list[bool]:
         """Whether two answers to each question say the same. A malformed one says the same as nothing."""
         known = [at for at in range(len(asked)) if ones[at] and others[at]]
-        found = self.chain.same_meaning(judge, [AnswerPair(*asked[at], ones[at], others[at]) for at in known])
+        pairs = [AnswerPair(*asked[at], ones[at], others[at]) for at in known]
+        found = same_meaning(judge, pairs, self.chain.round.prompts, self.chain.round.filters)
         same = dict(zip(known, found, strict=True))
         return [same.get(at, False) for at in range(len(asked))]
 
@@ -181,7 +184,7 @@ class HeldOut:
     ) -> Iterator[T]:
         """What `run` makes of the clips that can be decoded, in all processes."""
         batches = chunks(clips, self.batch_clips)
-        read = FramesAhead(self.chain.model.is_cached, self.decode, batches, ClipFiles({}))
+        read = FramesAhead(self.chain.round.model.is_cached, self.decode, batches, ClipFiles({}))
 
         def work(batch: Sequence[Clip]) -> list[T]:
             good, _ = read(batch)

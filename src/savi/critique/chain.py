@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from savi.critique.asking import left
 from savi.critique.critics import AnswerToCritique, Critic
 from savi.critique.filters import SAMPLES_DISAGREE, UNPARSABLE, filter_reply
 from savi.critique.question_maker import Responses
@@ -20,7 +21,7 @@ class CritiqueChain:
     """Takes questions through turns, with the model of a round."""
 
     def __init__(self, round: Round, turns: Sequence[TurnSpec], critic: Critic | None = None) -> None:
-        """turns: an answer first. critic: for turns that it replies in."""
+        """turns: an answer first. critic: replies in the turns of a critic; None: the model itself."""
         self.round = round
         self.turns = turns
         self.critic = critic
@@ -29,9 +30,9 @@ class CritiqueChain:
         """To each question its first answer, and the reply of the last turn, which is preferred."""
         threads = [Thread(question) for question in questions]
         for turn in self.turns:
-            self._take(turn, session, [thread for thread in threads if thread.filtered_by is None])
+            self._take(turn, session, left(threads))
             if turn is ANSWER and self.round.chain.answer_samples:
-                self._filter_guesses(session, [thread for thread in threads if thread.filtered_by is None])
+                self._filter_guesses(session, left(threads))
         return [
             Responses(
                 chosen=thread.replies.get(self.turns[-1].name, ""),

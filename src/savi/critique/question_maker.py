@@ -3,31 +3,21 @@ once. A method gives the responses."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 
-from savi.critique.filters import (
-    OTHER_ASPECT,
-    SAME_MEANING,
-    UNPARSABLE,
-    filter_pair,
-    filter_question,
-    filter_reply,
-)
+from savi.critique.asking import ask, left
+from savi.critique.filters import SAME_MEANING, filter_pair, filter_reply
 from savi.critique.preferences import build_pairs
 from savi.critique.round import Round
 from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.store import ClipResult
-from savi.critique.turns import ANSWER, Question, Thread, said
-from savi.inference import GenerateRequest, Reply, ScoreRequest, Session
-from savi.prompts.content import aspect_of
-from savi.prompts.markup import Unparsable
-from savi.prompts.questions import parse_questions
-from savi.types import Aspect, Clip, Frames, Trace, Turn, derive_seed
+from savi.critique.turns import ANSWER, Question, Thread
+from savi.inference import ScoreRequest, Session
+from savi.types import Aspect, Clip, Frames, Trace, Turn
 
 PAIR = "pair"
 """The outcome of a question that became a pair."""
@@ -79,16 +69,16 @@ class QuestionMaker:
     def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
         """Pairs and traces of a batch of clips. frames may be None for a clip that the model has cached."""
         session = self._settings.model.encode(clips, frames)
-        threads = self._ask(session)
-        asked = _left(threads)
+        threads = ask(session, self._method.aspects, self._settings)
+        asked = left(threads)
         given = self._method.respond(session, [thread.question for thread in asked], self._settings)
         for thread, responses in zip(asked, given, strict=True):
             thread.turns.extend(responses.turns)
             texts = {"chosen": responses.chosen, "rejected": responses.rejected}
             thread.replies = {**texts, "critique": responses.critique}
             thread.filtered_by = responses.filtered_by or self._filter_texts(*texts.values())
-        self._compare(session, _left(asked))
-        paired = _left(asked)
+        self._compare(session, left(asked))
+        paired = left(asked)
         pairs = build_pairs(session, paired, self._direct(session, paired), self._settings)
         return [
             ClipResult(
@@ -100,58 +90,6 @@ class QuestionMaker:
             for index, clip in enumerate(session.clips)
         ]
 
-    def _ask(self, session: Session) -> list[Thread]:
-        """Draw questions of every aspect for every clip; keep the first distinct ones."""
-        chain, prompts = self._settings.chain, self._settings.prompts
-        seeds = [derive_seed(self._settings.run_seed, self.round, clip.id) for clip in session.clips]
-        count = chain.questions_per_aspect
-        slots = [
-            (clip, aspect, index)
-            for clip in range(len(session.clips))
-            for aspect in self._method.aspects
-            for index in range(chain.question_replies)
-        ]
-        requests = [
-            GenerateRequest(clip, prompts.ask(aspect, count), derive_seed(seeds[clip], "question", aspect, index))
-            for clip, aspect, index in slots
-        ]
-        replies = session.generate(requests, chain.question)
-        threads: list[Thread] = []
-        asked: dict[int, list[str]] = {}
-        kept: Counter[tuple[int, Aspect]] = Counter()
-        for (clip, aspect, index), request, reply in zip(slots, requests, replies, strict=True):
-            turn = said("question", request, reply)
-            for number, (text, filtered_by) in enumerate(self._questions(reply)):
-                if kept[clip, aspect] == count:
-                    break
-                question = Question(clip, self._aspect(text, aspect), text, f"{aspect} {index}.{number}", seeds[clip])
-                earlier = asked.setdefault(clip, [])
-                thread = Thread(question, [turn], filtered_by=filtered_by or self._filter_question(question, earlier))
-                if thread.filtered_by is None:
-                    earlier.append(text)
-                    kept[clip, aspect] += 1
-                threads.append(thread)
-        return threads
-
-    def _questions(self, reply: Reply) -> list[tuple[str, str | None]]:
-        """The questions of one reply, each with the filter that takes it."""
-        filters = self._settings.filters
-        filtered_by = filter_reply(reply.text, reply.finished, filters)
-        try:
-            questions = parse_questions(reply.text, strict=filters.question_form)
-        except Unparsable:
-            return [(reply.text, filtered_by or UNPARSABLE)]
-        return [(question, filtered_by) for question in questions]
-
-    def _aspect(self, question: str, asked: Aspect) -> Aspect:
-        """The aspect of a question by its own words, and the one that was asked for where they don't tell."""
-        return (aspect_of(question) if self._settings.filters.other_aspect else None) or asked
-
-    def _filter_question(self, question: Question, earlier: Sequence[str]) -> str | None:
-        if question.aspect not in self._method.aspects:
-            return OTHER_ASPECT
-        return filter_question(question.text, earlier, self._settings.filters)
-
     def _filter_texts(self, *texts: str) -> str | None:
         taken = (filter_reply(text, True, self._settings.filters) for text in texts)
         return next(filter(None, taken), None)
@@ -162,12 +100,12 @@ class QuestionMaker:
         for thread in threads:
             rejected, chosen = thread.replies["rejected"], thread.replies["chosen"]
             thread.filtered_by = filter_pair(thread.question.text, rejected, chosen, filters)
-        left = _left(threads)
+        unlike = left(threads)
         pairs = [
             AnswerPair(one.question.clip, one.question.text, one.replies["rejected"], one.replies["chosen"])
-            for one in left
+            for one in unlike
         ]
-        for thread, same in zip(left, same_meaning(session, pairs, self._settings.prompts, filters), strict=True):
+        for thread, same in zip(unlike, same_meaning(session, pairs, self._settings.prompts, filters), strict=True):
             thread.filtered_by = SAME_MEANING if same else None
 
     def _direct(self, session: Session, threads: Sequence[Thread]) -> list[ScoreRequest]:
@@ -190,8 +128,3 @@ class QuestionMaker:
     def _trace(self, clip: Clip, thread: Thread) -> Trace:
         outcome = thread.filtered_by or PAIR
         return Trace(clip.id, self.round, thread.question.aspect, thread.question.text, tuple(thread.turns), outcome)
-
-
-def _left(threads: Sequence[Thread]) -> list[Thread]:
-    """Those that no filter has taken."""
-    return [thread for thread in threads if thread.filtered_by is None]

@@ -15,6 +15,8 @@ from savi.alignment.finite import explained
 from savi.alignment.held_out import HeldOut, HeldOutReply, Questions
 from savi.alignment.held_out_figures import held_out_figures
 from savi.critique.chain import CritiqueChain
+from savi.critique.round import Round
+from savi.critique.turns import CRITIQUE_AND_REVISE
 from savi.distributed.collectives import from_rank_zero
 from savi.errors import SaviError
 from savi.files import write_json, write_json_lines
@@ -22,6 +24,7 @@ from savi.training.aligned_model import AlignedModel
 from savi.training.parts import aligned, data_of
 from savi.training.progress import clip_bar
 from savi.training.run_folder import run_folder
+from savi.types import ASPECTS
 
 
 def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
@@ -47,6 +50,7 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
     ):
         held_out = HeldOut(
             _chain(module),
+            getattr(module.pair_method, "aspects", ASPECTS),
             module.peft_model.disable_adapter,
             data.decode_ahead,
             data.generation_batch_clips,
@@ -64,7 +68,7 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
 def _chain(module: AlignedModel) -> CritiqueChain:
     """The turns with the model itself as the critic, whoever criticizes in the run."""
     settings = (module.prompts, module.chain_settings, module.filter_settings)
-    return CritiqueChain(module.video_lm, *settings, run_seed=module.seed, round_index=0)
+    return CritiqueChain(Round(module.video_lm, *settings, run_seed=module.seed, index=0), CRITIQUE_AND_REVISE)
 
 
 def _questions(folder: Path) -> Questions | None:
