@@ -99,7 +99,7 @@ def check_equalities(lm: VideoLM, requests: list[ScoreRequest]) -> None:
 
 @pytest.fixture(scope="module")
 def gemma(tmp_path_factory: pytest.TempPathFactory) -> VideoLM:
-    """Windows of 24 tokens; frames have more."""
+    """Windows of 8 tokens; frames have more."""
     return build_lm(build_gemma4(tmp_path_factory.mktemp("gemma4")))
 
 
@@ -110,7 +110,7 @@ asked = st.builds(ScoreRequest, st.integers(0, 1), text, st.lists(text, min_size
 @given(st.lists(asked, min_size=1, max_size=4))
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_tree_scores_and_trains_as_rows_of_their_own(gemma: VideoLM, requests: list[ScoreRequest]) -> None:
-    """Prompts and responses from nothing to more than twice the window."""
+    """Prompts and responses from nothing to several windows."""
     check_equalities(gemma, requests)
 
 
