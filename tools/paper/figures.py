@@ -68,7 +68,7 @@ def _rounds(study: Study, path: Path) -> None:
     for axes, title, names in zip(
         panels, ("methods", "controls"), (METHODS[::-1], ("videosavi", *CONTROLS)), strict=True
     ):
-        _lines(axes, {NAMES[name]: study.runs(name) for name in names})
+        _lines(axes, {NAMES[name]: study.runs(name) for name in names if study.runs(name)})
         axes.set_title(title, fontsize="medium")
     _one_scale(panels)
     _save(figure, path)

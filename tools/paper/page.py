@@ -111,7 +111,7 @@ def _methods(study: Study, figures: dict[str, str]) -> list[str]:
             "## Table 1: methods",
             prose(
                 "Is it the self-critique that helps, or any training on the same clips? The paper's gain is the mean "
-                "over its six benchmarks.",
+                "over its six benchmarks; it has none of i-SRT, best of n and self-consistency.",
             ),
             tables.methods(study, METHODS, by_kind=True),
             prose(sentences.compared(study), sentences.malformed(study)),
@@ -279,8 +279,8 @@ def _limits(study: Study) -> str:
                 "The gap between answering and criticizing was made on purpose. The study asks whether self-critique "
                 "helps given such a gap, not whether a large model has one.",
                 f"The models are tiny ({', '.join(sizes)} million parameters).",
-                "SFT, SFT⁺, TPO and Hound-DPO are our reading of them, as settings of one chain. They are not the code "
-                "of their authors. The judge and the text-only critic are the model in front of an empty clip.",
+                "SFT, SFT⁺, TPO, Hound-DPO and i-SRT are our reading of them. They are not the code of their authors. "
+                "Hound-DPO's judge and the text-only critic are the model in front of an empty clip.",
                 "The world has no causal questions, and the first 120 test clips were opened before the study, for the "
                 "demo.",
             )

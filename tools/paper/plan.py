@@ -8,7 +8,11 @@ from pathlib import Path
 
 EXPERIMENTS = Path("experiments") / "paper"
 
-METHODS = ("sft", "sft_plus", "hound_dpo", "tpo", "videosavi")
+UNPUBLISHED = ("i_srt", "best_of_n", "self_consistency")
+"""Methods that the paper has no figures of."""
+
+PUBLISHED = ("sft", "sft_plus", "hound_dpo", "tpo", "videosavi")
+METHODS = ("sft", "sft_plus", "hound_dpo", *UNPUBLISHED, "tpo", "videosavi")
 CONTROLS = ("control_random", "control_samples", "control_shuffled", "control_other_clip")
 CRITICS = ("critic_text", "critic_another", "critic_truth")
 DECIDING = (
@@ -16,7 +20,7 @@ DECIDING = (
     *("rounds_6", "previous", "unfiltered"),
 )
 GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
-FILTERED = tuple(f"filtered_{name}" for name in (*METHODS, "control_random", "control_other_clip"))
+FILTERED = tuple(f"filtered_{name}" for name in (*PUBLISHED, "control_random", "control_other_clip"))
 """Experiments with today's filters, on the first base: the rest of the study ran with the earlier ones."""
 SETS = ("forms", "looks", "outside", "compositional")
 GENERALISING = ("hound_dpo", "tpo", "videosavi")
@@ -136,9 +140,10 @@ def plan(
         first = [Fit(study, bases[0], name, seeds[0], ("--data.benchmark_clips=120",)) for name in QUICK]
         return [*first, *_measurements(first[:1], QUICK_SETS, seeds[0])]
     firsts = ("videosavi", "control_random")
+    following = (*PUBLISHED[::-1], *CONTROLS, *UNPUBLISHED)
     fits = [
         Fit(study, base, experiment, seed, other_base(experiment, base, bases))
-        for group in (firsts, [name for name in (*METHODS[::-1], *CONTROLS) if name not in firsts], CRITICS)
+        for group in (firsts, [name for name in following if name not in firsts], CRITICS)
         for seed in seeds
         for base in bases
         for experiment in group

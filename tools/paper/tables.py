@@ -40,7 +40,7 @@ def bases(study: Study) -> str:
 def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> str:
     """Accuracy, gain over the base, difference to VideoSAVi, malformed replies; one row per experiment."""
     kinds = list(KINDS) if by_kind else []
-    published_too = by_kind and set(experiments) <= published.MAIN.keys()
+    published_too = by_kind and bool(published.MAIN.keys() & set(experiments))
     paper = ["paper's gain"] if published_too else []
     heading = ["", "experiment", "runs", "accuracy", "over its base", "less VideoSAVi", "gain in its own words"]
     rows = [[*heading, *paper, *kinds, "malformed"]]
@@ -54,7 +54,7 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
     for name in experiments:
         runs = study.runs(name)
         less = "" if name == "videosavi" else show(of_pairs(study.paired(name, "videosavi")), signed=True)
-        gain = [f"{published.mean_of(name) - published.mean_of('base'):+.1f}"] if published_too else []
+        gain = [_published_gain(name)] if published_too else []
         kinds_right = [show(estimate((run.base, run.last["by_task"][kind]) for run in runs)) for kind in kinds]
         accuracy, malformed = (
             show(estimate((run.base, run.last[key]) for run in runs)) for key in ("accuracy", "malformed")
@@ -64,6 +64,10 @@ def methods(study: Study, experiments: Sequence[str], by_kind: bool = False) -> 
         cells = [accuracy, over_base, less, own_words, *gain, *kinds_right, malformed]
         rows.append([NAMES[name], f"`{name}`", str(len(runs)), *cells])
     return table(rows)
+
+
+def _published_gain(name: str) -> str:
+    return f"{published.mean_of(name) - published.mean_of('base'):+.1f}" if name in published.MAIN else ""
 
 
 def filtered(study: Study) -> str:

@@ -156,7 +156,7 @@ def test_a_run_is_one_line(results: Path) -> None:
     assert rows["study"] == {
         "row": "study",
         "quick": False,
-        "fits": 3 * 11 + 10 + 3 * 7,
+        "fits": 3 * 14 + 10 + 3 * 7,
         "measurements": 4 * (3 * 3 + 1),
     }
     base = rows["world"]
