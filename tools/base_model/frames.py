@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import Qwen2_5_VLProcessor
 
+from savi.video.encode import encode
 from savi.video.sampling import midpoint_indices
-from savi.world.render import draw, encode
+from savi.world.render import draw
 from savi.world.scenes import FPS, FRAMES, Scene
 from tools.base_model.build import SIDE
 
@@ -26,7 +27,7 @@ def shoot(scene: Scene) -> Tensor:
     """The frames that savi samples from a scene's mp4 file, uint8 (SAMPLED, 3, height, width)."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        encode(draw(scene), container)
+        encode(draw(scene), container, FPS)
     file.seek(0)
     with av.open(file) as container:
         frames = list(container.decode(video=0))

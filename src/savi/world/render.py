@@ -10,6 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from savi.video.encode import encode
 from savi.world.scenes import FPS, FRAMES, Scene, Thing
 
 SIZE = 112
@@ -113,18 +114,5 @@ def write_clip(scene: Scene, path: Path) -> None:
     """Render a scene to an mp4 file (h264, yuv420p). A killed process leaves no half a clip at `path`."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with av.open(str(unfinished), "w", format="mp4") as container:
-        encode(draw(scene), container)
+        encode(draw(scene), container, FPS)
     unfinished.replace(path)
-
-
-def encode(frames: NDArray[np.uint8], container: av.container.OutputContainer) -> None:
-    """Encode RGB frames as the only stream of an open container. One thread: the bytes don't depend on the machine."""
-    stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "crf": "18", "threads": "1"})
-    stream.width = stream.height = SIZE
-    stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = 1 / FPS
-    for index, pixels in enumerate(frames):
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-        frame.pts = index
-        container.mux(stream.encode(frame))
-    container.mux(stream.encode())
