@@ -9,8 +9,6 @@ import os
 import pickle
 import re
 import shutil
-import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from savi.training.self_critique import SelfCritique
 from savi.world import BASE
 from tests.real_videos import real_videos
 from tests.refusals import refusal
+from tests.wandb_files import finished_run, history_of, tables_of
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
@@ -508,26 +507,6 @@ def test_a_line_of_the_metrics_that_a_kill_cut_off_is_left_out(tmp_path: Path) -
     assert [row["step"] for row in read_rows(path)] == ["0", "1"]
 
 
-def wandb_rows(path: Path) -> list[dict[str, str]]:
-    """The history in an offline W&B run: records of protocol buffers in a log of blocks of 32 KiB (LevelDB's)."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, place, record, rows = path.read_bytes(), 7, b"", []
-    while place + 7 <= len(data):
-        left = 2**15 - place % 2**15
-        if left < 7:
-            place += left
-            continue
-        _, length, part = struct.unpack("<IHB", data[place : place + 7])
-        record += data[place + 7 : place + 7 + length]
-        place += 7 + length
-        if part in (1, 4):  # a whole record, or the last part of one
-            parsed = Record.FromString(record)
-            rows.append({item.key or ".".join(item.nested_key): item.value_json for item in parsed.history.item})
-            record = b""
-    return [row for row in rows if row]
-
-
 def test_every_step_is_in_wandb_once_after_a_kill(
     run: Path, half: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -538,16 +517,15 @@ def test_every_step_is_in_wandb_once_after_a_kill(
     wandb.finish()
     fit(tmp_path, 2, "--ckpt_path=last", "--wandb=offline")
     wandb.finish()
-    (folder,) = (run / "wandb").glob("offline-run-*")
-    (file,) = folder.glob("*.wandb")
-    deadline = time.monotonic() + 60
-    while not (rows := wandb_rows(file)) or "val/accuracy" not in rows[-1]:
-        assert time.monotonic() < deadline  # another process writes the file
-        time.sleep(0.1)
-    logged = [(int(row["trainer/global_step"]), row["loss"]) for row in rows if "loss" in row]
+    records = finished_run(run / "wandb")
+    logged = [(row["trainer/global_step"], json.dumps(row["loss"])) for row in history_of(records) if "loss" in row]
     assert logged == losses_by_step(finished)
-    tables = [name for row in rows for name in row if name.startswith("pairs/round_") and name.count("/") == 1]
-    assert {name.split(".")[0] for name in tables} == {"pairs/round_00", "pairs/round_01"}
+    axes = {record.metric.name: record.metric.step_metric for record in records}
+    assert (axes["loss"], axes["val/accuracy"]) == ("trainer/global_step", "round")
+    kinds = {"pairs": (0, 1), "filtered": (0, 1), "replies": (1, 2)}
+    assert set(tables_of(records)) == {
+        f"tables/{kind}/round_{index:02d}" for kind, rounds in kinds.items() for index in rounds
+    }
     assert len(list((run / "wandb" / "superseded").iterdir())) == 1
 
 

@@ -26,6 +26,7 @@ from savi.critique.question_maker import QuestionMaker
 from savi.critique.store import ClipResult
 from savi.record.lock import lock_run, unlock_run
 from tests.real_videos import real_videos
+from tests.wandb_files import finished_run
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
@@ -289,14 +290,6 @@ def test_nf4_trains_and_evaluates(runs: Path) -> None:
     assert rounds[1]["pairs"] > 0
 
 
-def test_wandb_offline_gets_metrics_and_a_table_of_pairs(runs: Path) -> None:
-    run = fit(runs, "--wandb=offline", "--trainer.max_epochs=1")
-    wandb.finish()  # a later test's run would go on in this one
-    (folder,) = (run / "wandb").glob("offline-run-*")
-    assert list(folder.glob("*.wandb"))
-    assert list(folder.rglob("*.table.json"))
-
-
 def test_a_folder_of_ordinary_videos_goes_round_and_broken_files_are_named(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -314,11 +307,15 @@ def test_a_folder_of_ordinary_videos_goes_round_and_broken_files_are_named(
     assert f"{tmp_path / 'empty.mp4'}: empty file" in said
 
 
-def test_a_round_without_a_pair_says_which_filter_took_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_round_without_a_pair_says_which_filter_took_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(arguments(runs, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null"))
+        main(arguments(tmp_path, "--model.chain.answer.max_new_tokens=1", "--data.benchmark=null", "--wandb=offline"))
+    wandb.finish()
     assert stop.value.code == 2
-    assert "unfinished" in capsys.readouterr().err
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi: ")]
+    assert "unfinished" in line
+    (alert,) = [one.alert for one in finished_run(tmp_path / "demo" / "version_0" / "wandb") if one.HasField("alert")]
+    assert alert.text == line.replace("savi:", "The run has stopped:")
 
 
 def test_a_folder_without_one_good_video_is_one_line(

@@ -1,22 +1,40 @@
-"""A run's own files, whatever loggers and callbacks the user adds: metrics.csv, the folder, last.ckpt."""
+"""A run's own files, whatever loggers and callbacks the user adds, and what W&B and TensorBoard get of it."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import wandb
+import yaml
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from savi.cli import main
+from savi.training import dashboard
 from savi.training.loggers import ResumableCSVLogger, build_loggers
 from savi.training.run_folder import run_folder, run_name
 from savi.types import SaviError
+from tests.wandb_files import finished_run, history_of, tables_of
+
+BY_STEP = ("loss", "rewards/margins", "optimizer/lr", "optimizer/grad_norm", "speed/clips_per_second")
+BY_ROUND = (
+    "val/accuracy",
+    "val/world/malformed",
+    "pairs/total",
+    "filters/unparsable",
+    "seconds/evaluating",
+    "memory/peak_gib",
+)
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 
@@ -42,10 +60,33 @@ def own_logger_and_checkpoint(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two rounds with loggers and a checkpoint of the user's own, in `own/`."""
+    """A run of two rounds with W&B, and with loggers and a checkpoint of the user's own, in `own/`.
+
+    All its rounds count as collapsed.
+    """
     runs = tmp_path_factory.mktemp("runs")
-    main(arguments(runs, "--trainer.max_epochs=2", *own_logger_and_checkpoint(runs / "own")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dashboard, "MOST_MALFORMED", -1)
+        more = own_logger_and_checkpoint(runs / "own")
+        main(arguments(runs, "--trainer.max_epochs=2", "--wandb=offline", *more))
+    wandb.finish()
     return runs
+
+
+@pytest.fixture(scope="module")
+def on_wandb(runs: Path) -> list[Any]:
+    """The records of the run in W&B."""
+    return finished_run(runs / "demo" / "version_0" / "wandb")
+
+
+@pytest.fixture(scope="module")
+def on_tensorboard(runs: Path) -> EventAccumulator:
+    events = EventAccumulator(str(runs / "own" / "lightning_logs" / "version_0"), size_guidance={"tensors": 0})
+    return events.Reload()
+
+
+def rows_of(run: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / name).read_text().splitlines()]
 
 
 def column(path: Path, name: str) -> list[float]:
@@ -53,14 +94,91 @@ def column(path: Path, name: str) -> list[float]:
         return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
 
 
-def test_the_users_loggers_get_what_the_metrics_file_gets(runs: Path) -> None:
+def test_the_users_loggers_get_what_the_metrics_file_gets(runs: Path, on_tensorboard: EventAccumulator) -> None:
     own = runs / "demo" / "version_0" / "metrics.csv"
-    events = EventAccumulator(str(runs / "own" / "lightning_logs" / "version_0"))
-    events.Reload()
-    for name in ("loss", "rewards/margins", "val/accuracy", "pairs/total"):
+    for name in (*BY_STEP, *BY_ROUND):
         assert column(own, name)
         assert column(runs / "own" / "csv" / "version_0" / "metrics.csv", name) == column(own, name)
-        assert [event.value for event in events.Scalars(name)] == pytest.approx(column(own, name))
+        assert [event.value for event in on_tensorboard.Scalars(name)] == pytest.approx(column(own, name))
+
+
+def test_wandb_gets_the_same_by_step_and_by_round(runs: Path, on_wandb: list[Any]) -> None:
+    own = runs / "demo" / "version_0" / "metrics.csv"
+    axes = {record.metric.name: record.metric.step_metric for record in on_wandb}
+    history = history_of(on_wandb)
+    for names, axis in ((BY_STEP, "trainer/global_step"), (BY_ROUND, "round")):
+        for name in names:
+            assert axes[name] == axis
+            logged = [row for row in history if name in row]
+            assert [row[name] for row in logged] == pytest.approx(column(own, name))
+            assert all(axis in row for row in logged)
+    assert [row["round"] for row in history if "val/accuracy" in row] == [0, 1, 2]
+    assert [row["round"] for row in history if "seconds/training" in row] == [1, 2]
+
+
+def test_wandb_has_the_settings_and_what_sorts_runs(runs: Path, on_wandb: list[Any]) -> None:
+    run = runs / "demo" / "version_0"
+    (record,) = [record.run for record in on_wandb if record.HasField("run")]
+    assert (record.display_name, record.run_group, record.job_type) == ("demo-000", "demo", "fit")
+    assert set(record.tags) == {"demo", "base world", "sigmoid", "seed 0"}
+    config = {item.key: json.loads(item.value_json) for one in on_wandb for item in one.config.update}
+    assert config["model"] == yaml.safe_load((run / "config.yaml").read_text())["model"]
+    summary = {item.key or item.nested_key[0]: item.value_json for one in on_wandb for item in one.summary.update}
+    rounds = json.loads((run / "results.json").read_text())["rounds"]
+    accuracies = [entry["benchmarks"]["world"]["accuracy"] for entry in rounds]
+    assert {name: json.loads(summary[name]) for name in sorted(summary) if name.startswith("run/")} == pytest.approx(
+        {
+            "run/best_accuracy": max(accuracies),
+            "run/gain": accuracies[2] - accuracies[0],
+            "run/last_accuracy": accuracies[2],
+            "run/malformed": rounds[2]["benchmarks"]["world"]["malformed"],
+            "run/pairs": rounds[1]["pairs"] + rounds[2]["pairs"],
+        }
+    )
+
+
+def test_wandb_keeps_a_table_with_a_sheet_and_a_video_of_each_clip(runs: Path, on_wandb: list[Any]) -> None:
+    run, tables = runs / "demo" / "version_0", tables_of(on_wandb)
+    kinds = {"pairs": (0, 1), "filtered": (0, 1), "replies": (1, 2)}
+    assert set(tables) == {f"tables/{kind}/round_{index:02d}" for kind, indices in kinds.items() for index in indices}
+    for name, (table, media) in tables.items():
+        assert table["data"]
+        clips = {row[0] for row in table["data"]}
+        assert sorted(path.read_bytes()[:4] == b"\x89PNG" for path in media) == [False] * len(clips) + [True] * len(
+            clips
+        )
+        assert all(path.is_relative_to(run) for path in media)
+        assert {row[1]["_type"] for row in table["data"]} == {"image-file"}, name
+        assert {row[2]["_type"] for row in table["data"]} == {"video-file"}, name
+    pairs = rows_of(run, "pairs/round_01.jsonl")
+    assert [row[0] for row in tables["tables/pairs/round_01"][0]["data"]] == [pair["clip"] for pair in pairs]
+    replies = rows_of(run, "benchmarks/round_02/world.jsonl")
+    asked = tables["tables/replies/round_02"][0]["columns"].index("question")
+    assert sorted(row[asked] for row in tables["tables/replies/round_02"][0]["data"]) == sorted(
+        r["question"] for r in replies
+    )
+
+
+def test_wandb_is_told_of_a_round_that_has_collapsed(on_wandb: list[Any]) -> None:
+    alerts = [record.alert for record in on_wandb if record.HasField("alert")]
+    assert [alert.title for alert in alerts] == ["demo", "demo"]
+    assert re.fullmatch(r"Round 2: \d+ % of the replies to world are malformed", alerts[1].text)
+
+
+def test_tensorboard_has_the_words_and_a_moving_picture_of_each_clip(
+    runs: Path, on_tensorboard: EventAccumulator
+) -> None:
+    pairs = rows_of(runs / "demo" / "version_0", "pairs/round_01.jsonl")
+    tags = on_tensorboard.Tags()
+    for clip in {pair["clip"] for pair in pairs}:
+        (event,) = on_tensorboard.Tensors(f"tables/pairs/round_01/{clip}/text_summary")
+        said = event.tensor_proto.string_val[0].decode()
+        assert all(pair["question"] in said for pair in pairs if pair["clip"] == clip)
+        (picture,) = on_tensorboard.Images(f"tables/pairs/round_01/{clip}/video")
+        with Image.open(BytesIO(picture.encoded_image_string)) as gif:
+            assert getattr(gif, "n_frames", 1) > 1
+    assert {tag.split("/")[1] for tag in tags["images"]} == {"pairs", "filtered", "replies"}
+    assert "alerts/text_summary" in tags["tensors"]
 
 
 def test_the_users_checkpoint_stands_next_to_the_runs_own(runs: Path) -> None:

@@ -88,6 +88,7 @@ def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> Opti
             for part in cuts
         ),
         pairs=sum(len(pairs[i]) for part in cuts for i in part),
+        clips=sum(map(len, cuts)),
     )
 
 

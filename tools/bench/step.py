@@ -51,7 +51,7 @@ def batch(clip: Clip, frames: Frames, requests: Sequence[ScoreRequest], referenc
         )
         for request, (chosen, rejected) in zip(requests, reference_logps.tolist(), strict=True)
     )
-    return OptimizerStep((MicroBatch((clip,), (frames,), (pairs,)),), len(pairs))
+    return OptimizerStep((MicroBatch((clip,), (frames,), (pairs,)),), len(pairs), 1)
 
 
 def take(lm: VideoLM, optimizer: torch.optim.Optimizer, step: OptimizerStep) -> float:

@@ -13,6 +13,8 @@ MAY_DIFFER = frozenset({"seconds", "checkpoint"})
 """Of results.json: times, and the path of the validated checkpoint, which goes where the run's folder goes."""
 OWN = ("config", "lock", "summary.png")
 """How the names of files begin that are each start's own, or drawn from the others."""
+TIMED = ("seconds/", "speed/", "memory/")
+"""How the names of metrics begin that no two runs have in common."""
 CHECKPOINT = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
 
 
@@ -51,9 +53,10 @@ def _without(value: Any, names: frozenset[str]) -> Any:
 
 
 def _rows(path: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv, without their empty cells: a step that stands twice is two rows."""
+    """The rows of metrics.csv, without times and empty cells: a step that stands twice is two rows."""
     with path.open(newline="") as file:
-        return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [{name: float(cell) for name, cell in row.items() if cell and not name.startswith(TIMED)} for row in rows]
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def take_step(
     """One optimizer step: the loss is the mean over the step's pairs, summed up over passes and processes.
 
     A process may have fewer passes than another, or none: gradients are summed once, at the end. clip_norm: largest
-    norm of the gradient, 0 for any. Returns the means of the loss and the reward metrics over the step's pairs,
-    float32 (). Raises NonFiniteError, in all processes, before the optimizer takes a value that isn't finite.
+    norm of the gradient, 0 for any. Returns the means of the loss and the reward metrics over the step's pairs, and as
+    `grad_norm` the norm of the gradient before it is clipped, float32 () each. Raises NonFiniteError, in all processes,
+    before the optimizer takes a value that isn't finite.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad()
@@ -46,8 +47,7 @@ def take_step(
     all_reduce_gradients(weights)
     means = all_reduce_sum(means)
     check_finite(batch, losses, means, weights)
-    if clip_norm:
-        clip_grad_norm_(weights, clip_norm)
+    means["grad_norm"] = clip_grad_norm_(weights, clip_norm or math.inf)
     optimizer.step()
     return means
 

@@ -22,7 +22,7 @@ from savi.report.closing import close_evaluation, close_fit
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.launching import ProcessWatch
 from savi.training.loggers import WandbMode, build_loggers
-from savi.training.progress import RoundProgressBar
+from savi.training.progress import RunProgress
 from savi.training.run_folder import run_folder
 from savi.training.starts import settings_of
 from savi.types import readable
@@ -154,16 +154,16 @@ class SaviCLI(LightningCLI):
         self.model.self_critique.force = self._settings.force
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        config = self._settings
+        config, model = self._settings, self._settings.model
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.callbacks or []
         callbacks = [*(given if isinstance(given, list) else [given]), RunCheckpoint()]
         loggers = build_loggers(
-            Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger
+            *(Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger),
+            tags=(self._experiment, f"base {Path(model.base.path).name}", model.dpo.loss, f"seed {model.seed}"),
         )
         if trainer.enable_progress_bar is not False:
-            # The bars of the pair building are tqdm's; a live display of another kind would fight with them.
-            callbacks += [] if any(isinstance(one, ProgressBar) for one in callbacks) else [RoundProgressBar()]
+            callbacks += [] if any(isinstance(one, ProgressBar) for one in callbacks) else [RunProgress()]
         own = {"default_root_dir": loggers[0].log_dir, "logger": loggers, "callbacks": callbacks}
         fixed = {name: argument.value for name, argument in TRAINER_ARGUMENTS.items()} | own
         try:

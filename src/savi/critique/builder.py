@@ -113,9 +113,9 @@ class PairBuilder:
             yield len(batch)
 
     @property
-    def pairs_built(self) -> int:
-        """Pairs so far, in the first process; 0 in the others."""
-        return self._store.counts()["pairs"] if self._store is not None else 0
+    def counts(self) -> dict[str, int]:
+        """What became of the clips so far, as PairStore.counts, in the first process; {} in the others."""
+        return self._store.counts() if self._store is not None else {}
 
     def close(self) -> BuiltRound:
         """The round's pairs, in all processes, once all clips are done."""

@@ -5,10 +5,10 @@ given: whether the round's pairs are from files, below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from savi.critique.builder import BuiltRound
-from savi.critique.filters import FILTERS, REFUSALS, REMEDIES
+from savi.critique.filters import FILTERS, REFUSALS, REMEDIES, UNDECODABLE
 from savi.types import SaviError
 
 MOST_UNFINISHED = 1 / 3
@@ -28,6 +28,13 @@ def left_out(built: BuiltRound, given: bool) -> Iterator[str]:
     if built.round == 0 and not given:
         for video, reason in list(built.rejected.items())[:LISTED]:
             yield f"Left out: {video}: {reason}"
+
+
+def so_far(counts: Mapping[str, int]) -> str:
+    """The pairs and the share of questions that were filtered, of an unfinished round. counts: as PairStore.counts."""
+    taken = sum(count for name, count in counts.items() if not name.startswith("pairs") and name != UNDECODABLE)
+    pairs = counts.get("pairs", 0)
+    return f"{pairs} pairs, {100 * taken // max(pairs + taken, 1)} % filtered"
 
 
 def refuse_empty(built: BuiltRound, clips: int, given: bool) -> None:

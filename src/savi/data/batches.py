@@ -58,11 +58,12 @@ class OptimizerStep:
     """What one step of the optimizer learns from. The loss is the mean over all its pairs, however it is cut.
 
     micro_batches: this process's share, () where the step has fewer clips than there are processes. pairs: how many
-    the step has in all processes together.
+    the step has in all processes together; clips: the same.
     """
 
     micro_batches: tuple[MicroBatch, ...]
     pairs: int
+    clips: int
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class StepDataset(Dataset[OptimizerStep]):
             clips = tuple(group.clip for group in part)
             frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
             micro_batches.append(MicroBatch(clips, frames, tuple(group.pairs for group in part)))
-        return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step))
+        return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step), len(step))
 
     def _changed(self, clip: Clip) -> UndecodableClip | None:
         before, now = self.contents.get(clip.id), content_digest(clip.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,6 @@ from savi.evaluation.measured import Entry, comparable_with_last, describe, head
 from savi.evaluation.tables import compares
 from savi.report.held_out import print_held_out
 
-PLACES = {
-    "summary.png": "pictures",
-    "results.json": "all figures",
-    "metrics.csv": "training curves",
-    "pairs": "preference pairs",
-    "traces": "turns of the chain",
-    "adapter": "trained adapter",
-    "benchmarks": "replies and tables",
-    "held_out": "held-out replies",
-}
-"""Files and folders of a run, with their content."""
-
 MOST_TASKS = 8
 """Benchmarks with more tasks have one row; results.json has all."""
 
@@ -36,8 +25,8 @@ LISTED = 20
 """Most clips listed that a run left out."""
 
 
-def print_table(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
-    """Print base -> last round, accuracy by task and errors by kind, and where to look in the run's folder.
+def print_table(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print base -> last round, accuracy by task and errors by kind, and what the run has learned from.
 
     results: as read_results() gives them; a run that measured nothing gets no table.
     """
@@ -48,16 +37,15 @@ def print_table(results: Mapping[str, Any], run: Path, console: Console | None =
     for entry in rounds:
         if text := untrained(entry):
             _say(console, f"{heading(entry).capitalize()} {text}.")
-    _say(console, f"{_learned_from(rounds, results['run'].get('pairs'))}Files:")
-    _print_places(run, console)
+    if text := _learned_from(rounds, results["run"].get("pairs")):
+        _say(console, text)
 
 
-def print_evaluation(results: Mapping[str, Any], run: Path, console: Console | None = None) -> None:
-    """Print the results of `savi validate` or `savi test`, and the places of its files. run: the folder they wrote."""
+def print_evaluation(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print the results of `savi validate` or `savi test`."""
     console = console or Console()
     _print_measurements(results, console)
-    _say(console, f"Measured: {_measured_model(results['rounds'][-1], results['run'])}. Files:")
-    _print_places(run, console)
+    _say(console, f"Measured: {_measured_model(results['rounds'][-1], results['run'])}.")
 
 
 def print_rejected(run: Path, console: Console | None = None) -> None:
@@ -168,13 +156,23 @@ def _print_measurements(results: Mapping[str, Any], console: Console) -> None:
         _say(console, f"{BENCHMARKS[benchmark].title}, not compared: {heading(entry)} on {place}")
 
 
-def _print_places(run: Path, console: Console) -> None:
-    for name, purpose in PLACES.items():
-        if (run / name).exists():
-            _say(console, f"  {purpose:<25}{run / name}")
+def print_places(run: Path, console: Console | None = None) -> None:
+    """Print where to look at a run."""
+    console = console or Console()
+    if not (run / "summary.png").exists():  # an evaluation alone
+        _say(console, f"Files: {run}")
+        return
+    _say(console, f"Look at it: savi view {run}")
+    _say(console, f"Files:      {run} (pictures: summary.png)")
+
+
+def fill(text: str, columns: int) -> str:
+    """The text in lines that fit a terminal. A longer word stays whole: it may be a path that is to be copied."""
+    return textwrap.fill(text, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _say(console: Console, text: str) -> None:
+    text = fill(text, console.width) if console.is_terminal else text
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -223,5 +221,5 @@ def _learned_from(rounds: Sequence[Entry], source: str | None) -> str:
     if not pairs:
         return ""
     if source:
-        return f"Learned from {pairs[-1]} pairs of {source} in {len(pairs)} round{'s' * (len(pairs) > 1)}. "
-    return f"Learned from {sum(pairs)} pairs that the model made itself ({' + '.join(map(str, pairs))}). "
+        return f"Learned from {pairs[-1]} pairs of {source} in {len(pairs)} round{'s' * (len(pairs) > 1)}."
+    return f"Learned from {sum(pairs)} pairs that the model made itself ({' + '.join(map(str, pairs))})."

@@ -22,7 +22,7 @@ from savi.errors import SaviError
 from savi.files import write_json, write_json_lines
 from savi.training.aligned_model import AlignedModel
 from savi.training.parts import aligned, data_of
-from savi.training.progress import clip_bar
+from savi.training.progress import HELD_OUT, progress_of
 from savi.training.run_folder import run_folder
 from savi.types import ASPECTS
 
@@ -37,7 +37,7 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
     if not data.held_out:
         return {}
     folder, name = run_folder(trainer) / "held_out", f"Round {round}" if round else "The base"
-    hidden = not trainer.is_global_zero or trainer.progress_bar_callback is None
+    progress = progress_of(trainer)
     asked = list(dict.fromkeys(one.clip for one in data.labelled))
     questions = from_rank_zero(partial(_questions, folder), "evaluating")
     total = len(data.held_out) * (1 if questions else 2) + len(asked)
@@ -46,7 +46,7 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
     with (
         explained(f"{name}, its held-out clips"),
         trainer.precision_plugin.forward_context(),
-        clip_bar(f"{name} is asked about held-out clips", total, 0, disable=hidden) as bar,
+        progress.part(HELD_OUT, total, base=not round),
     ):
         held_out = HeldOut(
             _chain(module),
@@ -54,7 +54,7 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
             module.peft_model.disable_adapter,
             data.decode_ahead,
             data.generation_batch_clips,
-            bar.update,
+            progress.advance,
         )
         questions = questions or held_out.write_questions(data.held_out)
         replies = held_out.measure(data.held_out, questions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -39,6 +40,7 @@ class SelfAlignment(AlignedModel):
         super().__init__(*args, **kwargs)
         self.self_critique = SelfCritique()
         self.benchmark_answers = BenchmarkAnswers()
+        self._step_began = 0.0
 
     def configure_callbacks(self) -> list[Callback]:
         # Lightning asks for callbacks before it prepares data or loads a model.
@@ -77,10 +79,21 @@ class SelfAlignment(AlignedModel):
         if self.trainer.is_last_batch:
             self._try_weights(batch)
         schedule: Any = self.lr_schedulers()
+        self.log_dict({"optimizer/grad_norm": means.pop("grad_norm"), "optimizer/lr": schedule.get_last_lr()[0]})
         schedule.step()
         bar = ("loss", "rewards/accuracies", "rewards/margins")
         self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
+        seconds, self._step_began = time.monotonic() - self._step_began, time.monotonic()
+        tokens = (means["lengths/chosen"] + means["lengths/rejected"]) * batch.pairs
+        self.log("speed/clips_per_second", batch.clips / seconds)
+        self.log("speed/response_tokens_per_second", tokens / seconds)
+
+    def on_train_epoch_start(self) -> None:
+        self._step_began = time.monotonic()
+
+    def on_validation_end(self) -> None:
+        self._step_began = time.monotonic()
 
     def _try_weights(self, batch: OptimizerStep) -> None:
         """Before a checkpoint is made of the weights that the last step gave."""

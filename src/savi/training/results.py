@@ -7,22 +7,23 @@ from collections.abc import Mapping, Sized
 from typing import Any, cast
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.alignment.held_out_figures import held_out_metrics
 from savi.evaluation.measured import Entry, Summary
 from savi.models.adapters import save_adapter
-from savi.record.dashboards import log_earlier_pairs, log_pairs
 from savi.record.failure import clear_failure, write_failure
 from savi.record.results import RunRecord, entry_lines, evaluation_metrics, pair_metrics, write_results
 from savi.training.benchmarks import BenchmarkAnswers
+from savi.training.dashboard import alert, report, show_earlier, show_pairs, show_replies
 from savi.training.held_out import measure_held_out
-from savi.training.loggers import RunWandbLogger
+from savi.training.memory import peak_memory
 from savi.training.parts import aligned, data_of
+from savi.training.progress import PARTS, progress_of
 from savi.training.run_folder import run_folder, run_name
 from savi.training.self_critique import SelfCritique
 from savi.training.starts import round_settings
+from savi.types import SaviError
 
 
 class RunResults(Callback):
@@ -51,6 +52,7 @@ class RunResults(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.record.rounds:
             trainer.num_sanity_val_steps = 0  # the base was measured when the run began
+            progress_of(trainer).took.update({part: self.record.rounds[-1]["seconds"].get(part, 0.0) for part in PARTS})
             self._write(trainer, self.record.rounds)
             return
         self._started = time.monotonic()
@@ -64,19 +66,14 @@ class RunResults(Callback):
             clear_failure(run_folder(trainer))
         # A run that is resumed inside a round has no start of that round.
         self._training_started = time.monotonic()
-        boards = [one for one in trainer.loggers if isinstance(one, RunWandbLogger) and one.repeats_earlier_rounds]
-        data = data_of(trainer)
-        log_earlier_pairs(boards, run_folder(trainer), self.critic.round, data.clips, data.frames)
+        show_earlier(trainer, self.critic.round)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._training_started = time.monotonic()
         built = self.critic.built
         # Not by log_dict(): Lightning writes that after the round's checkpoint, and a kill in between would lose it.
-        for logger in trainer.loggers:
-            logger.log_metrics(pair_metrics(built.counts, self.critic.filters), step=trainer.global_step)
-        boards = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-        data = data_of(trainer)
-        log_pairs(boards, self.critic.round, built.pairs, data.clips, data.frames)
+        self._log(trainer, built.round + 1, pair_metrics(built.counts, self.critic.filters), trainer.global_step)
+        show_pairs(trainer, built.round)
+        self._training_started = time.monotonic()
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
@@ -91,13 +88,15 @@ class RunResults(Callback):
         metrics = evaluation_metrics(measured, "test" if trainer.testing else "val")
         if trainer.sanity_checking:
             # log() is silent in the sanity check, and the base belongs on the dashboard too.
-            for logger in trainer.loggers:
-                logger.log_metrics(metrics, step=0)
-        else:
-            pl_module.log_dict(metrics)
+            self._log(trainer, 0, metrics, 0)
+        elif trainer.state.fn == "fit":
+            pl_module.log_dict({"round": trainer.current_epoch + 1.0, **metrics})
         if trainer.state.fn != "fit":
             evaluating = time.monotonic() - self._started
-            self._write(trainer, self.record.with_validation(measured, trainer.ckpt_path, evaluating))
+            rounds = self.record.with_validation(measured, trainer.ckpt_path, evaluating)
+            pl_module.log_dict({"round": float(rounds[-1]["round"]), **metrics})
+            self._write(trainer, rounds)
+            report(trainer, rounds)
         elif trainer.sanity_checking or _is_trained(trainer):
             # An evaluation in the middle of a round is not the round's: it goes to the loggers alone.
             self._evaluated = 0 if trainer.sanity_checking else trainer.current_epoch + 1
@@ -117,7 +116,10 @@ class RunResults(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, KeyboardInterrupt):
             rank_zero_info("Stopped; nothing is lost. --ckpt_path last (make train … RESUME=1) resumes from here.")
-        elif self._begun and trainer.is_global_zero:
+            return
+        if isinstance(exception, SaviError):
+            alert(trainer, f"The run has stopped: {exception}")
+        if self._begun and trainer.is_global_zero:
             # A start that is refused changes no file of the run.
             write_failure(run_folder(trainer), exception)
 
@@ -143,15 +145,27 @@ class RunResults(Callback):
 
     def _measure_held_out(self, trainer: Trainer, round: int) -> dict[str, Any]:
         figures = measure_held_out(trainer, round)
-        for logger in trainer.loggers if figures else ():
-            # With the round's last step: a resume keeps what was logged before the checkpoint's.
-            logger.log_metrics(held_out_metrics(figures), step=max(0, trainer.global_step - 1))
+        if figures:
+            self._log_at_end(trainer, round, held_out_metrics(figures))
         return figures
 
     def _say(self, trainer: Trainer, entry: Entry) -> None:
         for line in entry_lines(entry):
             rank_zero_info(line)
         self._write(trainer, self.record.rounds)
+        seconds = {f"seconds/{part}": value for part, value in entry["seconds"].items() if part != "waiting"}
+        self._log_at_end(trainer, entry["round"], {**seconds, **peak_memory(trainer.strategy.root_device)})
+        report(trainer, self.record.rounds)
+        if entry["round"]:
+            show_replies(trainer, entry["round"])
+
+    def _log_at_end(self, trainer: Trainer, round: int, metrics: Mapping[str, float]) -> None:
+        # With the round's last step: a resume keeps what was logged before the checkpoint's.
+        self._log(trainer, round, metrics, max(0, trainer.global_step - 1))
+
+    def _log(self, trainer: Trainer, round: int, metrics: Mapping[str, float], step: int) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics({"round": float(round), **metrics}, step=step)
 
     @rank_zero_only
     def _write(self, trainer: Trainer, rounds: list[Entry]) -> None:

@@ -19,7 +19,7 @@ from savi.critique.builder import BuiltRound, PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
 from savi.critique.round import Round
 from savi.critique.round_files import check_key
-from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, summary, warnings
+from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, so_far, summary, warnings
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
 from savi.record.lock import lock_run, unlock_run
@@ -28,7 +28,7 @@ from savi.training.checkpoints import count_finished_round
 from savi.training.given_rounds import GivenRounds
 from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
-from savi.training.progress import clip_bar
+from savi.training.progress import progress_of
 from savi.training.run_folder import run_folder
 from savi.types import Clip, SaviError, readable
 
@@ -151,13 +151,10 @@ class SelfCritique(Callback):
         )
 
     def _build(self, builder: PairBuilder) -> None:
-        total, done = len(builder.clips), builder.done
-        hidden = done == total or not self._trainer.is_global_zero or self._trainer.progress_bar_callback is None
-        doing = "the reference scores the pairs" if self._given else "the model criticizes itself"
-        with clip_bar(f"Round {self.round + 1}: {doing}", total, done, disable=hidden) as bar:
+        progress = progress_of(self._trainer)
+        with progress.part("building", len(builder.clips), builder.done):
             for clips in builder.build():
-                bar.set_postfix(pairs=builder.pairs_built, refresh=False)
-                bar.update(clips)
+                progress.advance(clips, so_far(builder.counts))
 
     def _maker(self) -> tuple[PairMaker, CritiqueChain | None]:
         """What makes the pairs of this round, and the chain whose criticism the readiness check measures."""
@@ -170,7 +167,8 @@ class SelfCritique(Callback):
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
-        readiness = builder.check_readiness(chain, self._data.readiness_clips, self._data.labelled)
+        with progress_of(self._trainer).part("checking readiness", 0):
+            readiness = builder.check_readiness(chain, self._data.readiness_clips, self._data.labelled)
         for video, reason in builder.files.failures.items():
             rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
