@@ -73,8 +73,7 @@ def test_it_says_where_to_look(tmp_path: Path) -> None:
     (run / "summary.png").touch()
     print_places(run, console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    paths = [line.strip() for line in lines if line.startswith("  ")]
-    assert paths == [str(run), str(run), str(run) + " (pictures:"], "no path is cut"
+    assert len([line for line in lines if line.strip() == str(run)]) == 3, "no path is cut"
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

@@ -94,8 +94,12 @@ class RunProgress(ProgressBar):
         self.end()  # before the accuracy is printed
 
     on_test_start = on_validation_start
-    on_test_batch_end = on_validation_batch_end
-    on_test_epoch_end = on_validation_epoch_end
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        self.advance(1)
+
+    def on_test_epoch_end(self, *_: Any) -> None:
+        self.end()
 
     def on_exception(self, *_: Any) -> None:
         self._clear()
