@@ -95,6 +95,6 @@ def _show_pairs(trainer: Trainer, boards: Sequence[Board], index: int) -> None:
 
 def _show_replies(trainer: Trainer, boards: Sequence[Board], round: int) -> None:
     data = data_of(trainer)
-    clips = {clip.id: clip for clip in data.held_out}
+    clips = {clip.id: clip for clip in [*data.held_out, *(one.clip for one in data.labelled)]}
     clips |= {item.clip.id: item.clip for opened in data.opened.values() for item in opened.items}
     show_tables(boards, partial(reply_tables, run_folder(trainer), round), clips, data.frames, round)
