@@ -18,8 +18,8 @@ export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock measure train validate reported samples test test-newest test-oldest lint format bench base paper paper-page \
-	faults clean
+.PHONY: help setup lock measure train validate reported view samples test test-newest test-oldest lint format bench base \
+	paper paper-page faults clean
 
 help: ## Explain the targets (this text)
 	@echo "savi - self-aligned video language models"; echo
@@ -72,6 +72,9 @@ measure: $(READY)
 	@$(BIN)/savi $(COMMAND) --config experiments/$(EXP).yaml \
 		$(foreach name,$(subst $(comma), ,$(BENCH)),--config experiments/eval/$(name).yaml) \
 		--name $(notdir $(EXP)) --ckpt_path $(or $(CKPT),last) $(ARGS)
+
+view: $(READY) ## Look at the newest run in a browser, or at others: make view [ARGS='RUN RUN']
+	@$(BIN)/savi view $(ARGS)
 
 samples: $(READY) ## Write small made-up sets in the shape of every benchmark: make samples [BENCHMARKS=folder]
 	@$(BIN)/python -m tools.make_samples $(BENCHMARKS)

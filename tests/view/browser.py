@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tools.view_pictures import browser_path
+
 ABSENT = "no Chromium or Chrome here; `python -m playwright install chromium` fetches one"
 
 
@@ -20,7 +20,7 @@ ABSENT = "no Chromium or Chrome here; `python -m playwright install chromium` fe
 def browser() -> Iterator[Any]:
     """A headless Chromium. Skips the test where there is none, other than in continuous integration."""
     with sync_playwright() as playwright:
-        found = next((path for path in map(shutil.which, NAMES) if path), playwright.chromium.executable_path)
+        found = browser_path(playwright)
         if not Path(found).is_file():
             if os.environ.get("CI"):
                 pytest.fail(ABSENT)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import expect
 
 from savi.cli import main
 from savi.data.labelled import read_labelled
 from savi.files import write_json
-from savi.view.media import Media
-from savi.view.server import build_app
-from savi.view.site import Site
 from savi.world.clips import training_clips
 from tests.report.made_up_runs import as_before, make_results
 from tests.view.browser import browser
 from tools.made_up_run import write_run
+from tools.view_pictures import served
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 
@@ -39,24 +34,6 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(
         folder / "demo" / "version_0", videos, 2, clips=60, questions=4, words=4, change=lambda text: text + HOSTILE
     )
-
-
-@contextmanager
-def served(*runs: Path, cache: Path) -> Iterator[str]:
-    """The address of a server of these runs, in a thread of this process."""
-    media = Media(cache)
-    server = uvicorn.Server(uvicorn.Config(build_app(Site(runs, media)), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        media.close()
 
 
 class Visit:
@@ -93,7 +70,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(made_up, cache=tmp_path_factory.mktemp("cache")) as url:
+    with served([made_up], tmp_path_factory.mktemp("cache")) as url:
         yield url
 
 
@@ -249,7 +226,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_real_run_opens_with_what_its_files_say(chromium: Any, real: Path, tmp_path: Path) -> None:
     results = json.loads((real / "results.json").read_text())
-    with served(real, cache=tmp_path) as address:
+    with served([real], tmp_path) as address:
         context = chromium.new_context()
         visited = Visit(context)
         page = visited.page
@@ -270,7 +247,7 @@ def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path,
     killed = write_run(tmp_path / "killed", gone, 1, planned=3, change=lambda text: text + HOSTILE)
     older = tmp_path / "older"
     write_json(older / "results.json", as_before(make_results(2)))
-    with served(made_up, killed, older, cache=tmp_path / "cache") as address:
+    with served([made_up, killed, older], tmp_path / "cache") as address:
         context = chromium.new_context()
         visited = Visit(context)
         page = visited.page

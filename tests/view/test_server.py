@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,3 +81,21 @@ def test_a_video_is_served_in_parts(client: Any) -> None:
 )
 def test_what_is_not_there_is_not_found(client: Any, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+def test_a_server_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    training_clips(tmp_path / "clips", 1, seed=0)
+    run = write_run(tmp_path / "run", [find_clips(tmp_path / "clips")[0].path], 1)
+    command = [sys.executable, "-m", "savi.cli", "view", str(run), "--no-browser"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as server:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}media/0/0.jpg") as answer:  # noqa: S310 (its own address)
+            assert answer.headers["content-type"] == "image/jpeg"
+        server.terminate()
+        # The pipe is open as long as any process of the server's is there.
+        assert server.stdout.read() == ""
+        assert server.wait() == 0

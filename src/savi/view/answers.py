@@ -15,8 +15,7 @@ from savi.evaluation.evaluation import VIDEOS
 from savi.evaluation.measured import Summary, describe, is_comparable, measured
 from savi.evaluation.outcomes import Outcome, answer_files, read_answers
 from savi.files import digest_json
-from savi.video.packets import UnreadableError
-from savi.view.media import Media
+from savi.view.media import Place
 from savi.view.run import ViewedRun
 
 PART = 50
@@ -32,8 +31,7 @@ class HeldOut:
     A video's number counts the videos in the order in which files with questions about them were read.
     """
 
-    def __init__(self, media: Media) -> None:
-        self.media = media
+    def __init__(self) -> None:
         self.videos: list[Path | None] = []
         self._numbers: dict[tuple[str, str], int] = {}
 
@@ -55,16 +53,10 @@ class HeldOut:
                 return _learnt(run)
             case "outcomes", [benchmark, round]:
                 found = evaluation(run, benchmark, round)
-                return (
-                    None
-                    if found is None
-                    else {"part": PART, "rows": [_outcome(*one) for one in read_answers(found[0])]}
-                )
+                return None if found is None else _outcomes(found[0])
             case "answers", [benchmark, round, part]:
                 found = evaluation(run, benchmark, round)
                 return None if found is None else self._answers(found[0], part)
-            case "held", [video]:
-                return self._media(run, video) if video < len(self.videos) else None
         return None
 
     def _answers(self, path: Path, part: int) -> dict[str, Any]:
@@ -85,16 +77,14 @@ class HeldOut:
             self.videos.append(None if path is None else Path(path))
         return self._numbers[key]
 
-    def _media(self, run: ViewedRun, number: int) -> dict[str, Any]:
+    def place(self, number: int) -> Place | None:
+        """Where a video is; None where there is none of that number."""
+        if number >= len(self.videos):
+            return None
         video = self.videos[number]
         if video is None:
-            return {"problem": "an older savi doesn't say where this video was"}
-        if not video.is_file():
-            return {"problem": f"the video is no longer at {video}"}
-        try:
-            return self.media.probe(video, int(run.setting("data.frames") or 32))
-        except UnreadableError as error:
-            return {"problem": f"the video can't be shown: {error}"}
+            return None, "an older savi doesn't say where this video was"
+        return video if video.is_file() else None, f"the video is no longer at {video}"
 
 
 def evaluations(run: ViewedRun) -> dict[str, dict[int, tuple[Path, Summary]]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from savi.evaluation.options import OneLineParser
@@ -16,6 +19,8 @@ from savi.view.run import newest_run
 from savi.view.site import Site
 
 HOST = "127.0.0.1"
+FIRST = 2.0
+"""Seconds that the first view has to itself, before the rounds' files are read."""
 
 
 def view(arguments: Sequence[str]) -> None:
@@ -59,8 +64,14 @@ def _serve(site: Site, port: int, browser: bool) -> None:
             raise SaviError(f"view: --port {port}: {getattr(error, 'strerror', None) or error}") from None
         address = f"http://{HOST}:{listening.getsockname()[1]}/"
         print(f"{address}  (Ctrl-C ends it)", flush=True)
-        threading.Thread(target=site.warm_up, daemon=True).start()
+        # The first view doesn't need what the rounds' files say.
+        later = threading.Timer(FIRST, site.warm_up)
+        later.daemon = True
+        later.start()
         if browser:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         config = uvicorn.Config(build_app(site), log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listening])
+        # uvicorn raises what it was sent once more at its end: what is left to do here is done before.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ class Judge:
     def __init__(self, folder: Path, pairs: Pairs) -> None:
         self.folder = folder
         self.pairs = pairs
+        self._ordered: tuple[dict[int, int], list[Key]] = ({}, [])
 
     def document(self, live: bool) -> dict[str, Any]:
         """Pairs to judge, in an order that depends on the run alone, and how many were judged."""
         judged = self._latest()
-        keys = (key for key in self._keys() if _name(key) not in judged)
-        following = heapq.nsmallest(BATCH, keys, key=lambda key: _draw("order", key)) if live else []
-        return {"judged": len(judged), "pairs": [self._shown(key) for key in following]}
+        following = (key for key in self._order() if _name(key) not in judged) if live else ()
+        return {"judged": len(judged), "pairs": [self._shown(key) for key in islice(following, BATCH)]}
 
     def agreement(self) -> dict[str, Any]:
         """How often the person picked the chosen reply, in all and by round."""
@@ -93,10 +93,18 @@ class Judge:
             return {}
         return {record["pair"]: record for _, record in records(path, 0, path.stat().st_size)}
 
-    def _keys(self) -> Iterator[Key]:
-        for number, index in self.pairs.rounds.items():
-            for place in range(len(index.clips)):
-                yield from ((number, place, at) for at in range(index.pair_count(place)))
+    def _order(self) -> list[Key]:
+        """Every pair, at random. It is kept until there are more."""
+        sizes = {number: len(index.clips) for number, index in self.pairs.rounds.items()}
+        if sizes != self._ordered[0]:
+            keys = [
+                (number, place, at)
+                for number, index in self.pairs.rounds.items()
+                for place in range(len(index.clips))
+                for at in range(index.pair_count(place))
+            ]
+            self._ordered = sizes, sorted(keys, key=lambda key: _draw("order", key))
+        return self._ordered[1]
 
     def _key(self, name: str) -> Key | None:
         """The pair of a name, None where there is none."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import av
@@ -94,6 +95,10 @@ def write_small(path: Path, output: Path) -> None:
         target.mux(stream.encode())
 
 
+Place = tuple[Path | None, str]
+"""A video's file, None where it isn't there, and what is said then."""
+
+
 class Media:
     """Makes and keeps posters and small videos. cache: the folder for them."""
 
@@ -106,6 +111,15 @@ class Media:
         """As probe(). Raises UnreadableError."""
         found: dict[str, Any] = self._call(probe, video, frames)
         return found
+
+    def player(self, video: Path | None, gone: str, frames: int) -> dict[str, Any]:
+        """What the player has to know of a video, or why there is nothing to play. gone: said where it isn't there."""
+        if video is None:
+            return {"problem": gone}
+        try:
+            return self.probe(video, frames)
+        except UnreadableError as error:
+            return {"problem": f"the video can't be shown: {error}"}
 
     def poster(self, video: Path) -> Path:
         """The file of a video's poster. Raises UnreadableError."""
@@ -132,7 +146,7 @@ class Media:
         with self._lock:
             if self._pool is None:
                 # Not a fork: the server has threads.
-                self._pool = ProcessPoolExecutor(1, get_context("spawn"))
+                self._pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_parent)
             pool = self._pool
         try:
             return pool.submit(_careful, work, *arguments).result(timeout=2 * LIMIT)
@@ -142,6 +156,19 @@ class Media:
             raise UnreadableError("the decoder crashed") from None
         except TimeoutError:
             raise UnreadableError(f"took longer than {2 * LIMIT:g} s") from None
+
+
+def _end_with_parent() -> None:
+    """A killed server leaves no process behind."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(0)
+
+    Thread(target=wait, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
 
 
 def _careful(work: Any, *arguments: Any) -> Any:

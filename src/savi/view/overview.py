@@ -179,7 +179,7 @@ def _readiness(path: Path) -> dict[str, Any] | None:
         readiness = Readiness(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return {"line": readiness.line(), "concerns": readiness.concerns()}
+    return {"line": readiness.line().removeprefix("Readiness: "), "concerns": readiness.concerns()}
 
 
 def _warnings(run: ViewedRun) -> Iterator[str]:

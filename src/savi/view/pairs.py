@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from savi.types import SaviError
-from savi.video.packets import UnreadableError
-from savi.view.media import Media
+from savi.view.media import Place
 from savi.view.rounds import PAIR, RoundIndex
 from savi.view.run import ViewedRun
 
@@ -19,8 +18,8 @@ PART = 200
 class Pairs:
     """Documents about a run's clips. A clip's number counts the ids over the rounds, in the order of their files."""
 
-    def __init__(self, folder: Path, media: Media) -> None:
-        self.folder, self.media = folder, media
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.rounds: dict[int, RoundIndex] = {}
         self.numbers: dict[str, int] = {}
         self.videos: list[str] = []
@@ -57,14 +56,13 @@ class Pairs:
             case "clip", [clip]:
                 self.refresh(run)
                 return self._clip(clip) if clip < len(self.videos) else None
-            case "media", [clip]:
-                self.refresh(run)
-                return self._media(run, clip) if clip < len(self.videos) else None
         return None
 
-    def video(self, clip: int) -> Path | None:
-        """Where a clip's video is, None where it is no longer there."""
-        return self.locate(self.videos[clip]) if clip < len(self.videos) else None
+    def place(self, clip: int) -> Place | None:
+        """Where a clip's video is; None where there is no such clip."""
+        if clip >= len(self.videos):
+            return None
+        return self.locate(self.videos[clip]), f"the video is no longer at {self.videos[clip]}"
 
     def locate(self, video: str) -> Path | None:
         """A video's file: where the run had it. A relative path may count from a folder above the run's."""
@@ -104,15 +102,6 @@ class Pairs:
                 rounds.append({"round": number, "rejected": record["rejected"], "questions": questions})
         ids = list(self.numbers)
         return {"number": clip, "id": ids[clip], "video": self.videos[clip], "rounds": rounds}
-
-    def _media(self, run: ViewedRun, clip: int) -> dict[str, Any]:
-        video = self.video(clip)
-        if video is None:
-            return {"problem": f"the video is no longer at {self.videos[clip]}"}
-        try:
-            return self.media.probe(video, int(run.setting("data.frames") or 32))
-        except UnreadableError as error:
-            return {"problem": f"the video can't be shown: {error}"}
 
 
 def _question(trace: dict[str, Any], pairs: Iterator[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import Any
 
 from savi.types import SaviError
@@ -15,7 +15,7 @@ from savi.video.packets import UnreadableError
 from savi.view.answers import HeldOut, difference, evaluations
 from savi.view.compare import differing_settings
 from savi.view.judge import Judge
-from savi.view.media import Media
+from savi.view.media import Media, Place
 from savi.view.overview import overview
 from savi.view.pairs import Pairs
 from savi.view.run import ViewedRun
@@ -27,7 +27,7 @@ NAME = re.compile(r"(?:(\d+)/)?([a-z]+)((?:_\d+)*)")
 
 
 class Site:
-    """The runs that a page is about. Thread-safe: one document is made at a time.
+    """The runs that a page is about. Thread-safe: what reads a run's larger files is done by one thread at a time.
 
     live: whether a server answers, so that the page follows the runs and takes judgements.
     """
@@ -35,20 +35,21 @@ class Site:
     def __init__(self, folders: Sequence[Path], media: Media) -> None:
         self._runs = [ViewedRun(folder) for folder in folders]
         self._versions = [""] * len(folders)
-        self.pairs = [Pairs(run.folder, media) for run in self._runs]
-        self.held_out = [HeldOut(media) for _ in folders]
+        self.pairs = [Pairs(run.folder) for run in self._runs]
+        self.held_out = [HeldOut() for _ in folders]
         self.judges = [Judge(pairs.folder, pairs) for pairs in self.pairs]
         self.media = media
         self.live = False
-        self._lock = RLock()
+        self._lock, self._lock_of_runs = Lock(), Lock()
 
     def run(self, number: int) -> ViewedRun:
         """A run as it is now."""
         run = ViewedRun(self._runs[number].folder)
         version = run.version()
-        if version != self._versions[number]:
-            self._runs[number], self._versions[number] = run, version
-        return self._runs[number]
+        with self._lock_of_runs:
+            if version != self._versions[number]:
+                self._runs[number], self._versions[number] = run, version
+            return self._runs[number]
 
     def warm_up(self) -> None:
         """Read the rounds' files, which takes a second for a large one, before somebody asks for them."""
@@ -63,18 +64,12 @@ class Site:
         if run < len(self.pairs):
             with self._lock:
                 self.pairs[run].refresh(self.run(run))
-                found = self.pairs[run].video(clip)
-        if found is None:
-            raise UnreadableError("no such file")
-        return found
+                found = self.pairs[run].place(clip)
+        return _file(found)
 
     def held_out_video(self, run: int, number: int) -> Path:
         """The file of a held-out question's video. Raises UnreadableError where there is none."""
-        videos = self.held_out[run].videos if run < len(self.held_out) else []
-        found = videos[number] if number < len(videos) else None
-        if found is None or not found.is_file():
-            raise UnreadableError("no such file")
-        return found
+        return _file(self.held_out[run].place(number) if run < len(self.held_out) else None)
 
     def names(self) -> Iterator[str]:
         """Every document, for a page without a server."""
@@ -101,24 +96,27 @@ class Site:
         if found is None:
             return None
         kind, numbers = found[2], [int(number) for number in found[3].split("_")[1:]]
-        with self._lock:
-            if found[1] is None:
-                return self._of_all(kind, numbers)
-            number = int(found[1])
-            if number >= len(self._runs):
-                return None
-            run = self.run(number)
-            try:
-                if (kind, numbers) == ("overview", []):
-                    return overview(run)
+        if found[1] is None:
+            return self._of_all(kind, numbers)
+        number = int(found[1])
+        if number >= len(self._runs):
+            return None
+        run = self.run(number)
+        try:
+            # The overview waits for no larger file, and nothing waits for a video.
+            if (kind, numbers) == ("overview", []):
+                return overview(run)
+            if kind in ("media", "held") and len(numbers) == 1:
+                return self._player(number, run, kind, numbers[0])
+            with self._lock:
                 if kind in ("judge", "agreement") and not numbers:
                     self.pairs[number].refresh(run)
                     judge = self.judges[number]
                     return judge.document(self.live) if kind == "judge" else judge.agreement()
                 made = self.pairs[number].document(run, kind, numbers)
                 return made or self.held_out[number].document(run, kind, numbers)
-            except SaviError as error:
-                return {"problem": str(error)}
+        except SaviError as error:
+            return {"problem": str(error)}
 
     def _of_all(self, kind: str, numbers: list[int]) -> dict[str, Any] | None:
         """A document about more than one run."""
@@ -142,6 +140,14 @@ class Site:
             self.pairs[run].refresh(self.run(run))
             self.judges[run].judge(pair, pick)
 
+    def _player(self, number: int, run: ViewedRun, kind: str, at: int) -> dict[str, Any] | None:
+        """What the player has to know of a video; None where there is none of that number."""
+        with self._lock:
+            if kind == "media":
+                self.pairs[number].refresh(run)
+            found = (self.pairs if kind == "media" else self.held_out)[number].place(at)
+        return found and self.media.player(*found, int(run.setting("data.frames") or 32))
+
     def _site(self) -> dict[str, Any]:
         runs = [self.run(number) for number in range(len(self._runs))]
         return {
@@ -157,6 +163,13 @@ class Site:
                 for run, version in zip(runs, self._versions, strict=True)
             ],
         }
+
+
+def _file(found: Place | None) -> Path:
+    """Raises UnreadableError where a video isn't there."""
+    if found is None or found[0] is None:
+        raise UnreadableError("no such file")
+    return found[0]
 
 
 def script(name: str, document: dict[str, Any]) -> bytes:

@@ -162,7 +162,7 @@ var charts = (() => {
   // One block at the left that divides into ribbons. parts: [{name, count, main}], the first one on top.
   function flow({ width, total, label, parts }) {
     const height = Math.max(120, parts.length * 26 + 20);
-    const share = (part) => `${part.name}  ${part.count}${total ? ` (${percent(part.count / total, 0)})` : ""}`;
+    const share = (part) => `${part.name}  ${part.count}${part.count > total / 200 ? ` (${percent(part.count / total, 0)})` : ""}`;
     const left = 74, right = width - room(parts.map(share), width, 0.65) - 10;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height });
     const scale = (height - 20) / Math.max(total, 1);

@@ -84,7 +84,11 @@ savi.view("pairs", (() => {
     for (const [place, clip] of index.clips.entries()) {
       if (needle && place % index.part === 0) {
         tell(`${Math.round((100 * place) / index.clips.length)} %`);
-        said = (await savi.need(`${wanted.run || 0}/text_${wanted.round}_${place / index.part}`)).said;
+        const part = (number) => `${wanted.run || 0}/text_${wanted.round}_${number}`;
+        const here = place / index.part;
+        // The server makes the next part while this one is looked at.
+        if (place + index.part < index.clips.length) savi.load(part(here + 1)).catch(() => {});
+        said = (await savi.need(part(here))).said;
       }
       if (clip.rejected) {
         if (!needle && (!filtered || wanted.outcome === UNDECODABLE)) found.push({ clip, questions: [] });
