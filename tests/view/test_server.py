@@ -88,9 +88,8 @@ def test_a_server_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None
     run = write_run(tmp_path / "run", [find_clips(tmp_path / "clips")[0].path], 1)
     command = [sys.executable, "-m", "savi.cli", "view", str(run), "--no-browser"]
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as server:
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    try:
         assert server.stdout is not None
         address = server.stdout.readline().split()[0]
         with urllib.request.urlopen(f"{address}media/0/0.jpg") as answer:  # noqa: S310 (its own address)
@@ -99,3 +98,5 @@ def test_a_server_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None
         # The pipe is open as long as any process of the server's is there.
         assert server.stdout.read() == ""
         assert server.wait() == 0
+    finally:
+        server.kill()

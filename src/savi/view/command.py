@@ -60,6 +60,7 @@ def _serve(site: Site, port: int, browser: bool) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, port))
+            listening.listen()  # a browser that is faster than the server waits
         except (OSError, OverflowError) as error:
             raise SaviError(f"view: --port {port}: {getattr(error, 'strerror', None) or error}") from None
         address = f"http://{HOST}:{listening.getsockname()[1]}/"
