@@ -20,7 +20,6 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
     [
         (SAMPLE, ["--data.readiness_clips", "8"], "data.readiness_clips has no effect with TwoSamples"),
         (SAMPLE, ["--data.readiness_clips=32"], "there is no readiness check"),
-        (SAMPLE, ["--force"], "force has no effect"),
         (SAMPLE, ["--model.chain.revision.temperature", "1.0"], "nobody revises"),
         (SAMPLE, ["--model.filters.answer_approved", "false"], "nobody criticizes"),
         ({**SAMPLE, "data": {"readiness_clips": 8}}, [], "data.readiness_clips has no effect"),
@@ -40,6 +39,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
     ("files", "options"),
     [
         (SAMPLE, []),
+        (SAMPLE, ["--force"]),  # the checks of the model
         ({**SAMPLE, "data": {"readiness_clips": 32}}, []),
         ({"model": {**SAMPLE["model"], "chain": {"revision": {"temperature": 0.0}}}}, []),
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),

@@ -299,7 +299,6 @@ def test_a_run_is_resumed_with_its_own_pairs_alone(folder: Path, capsys: pytest.
         ("--data.clip_count=4", "the clips are those of the pairs"),
         ("--data.labelled=world", "there is no readiness check"),
         ("--data.readiness_clips=3", "there is no readiness check"),
-        ("--force", "there is no readiness check"),
         ("--config=demo", "nobody asks, answers or criticizes"),
     ],
 )

@@ -8,18 +8,14 @@ from collections.abc import Callable, Iterator
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
-from savi.check.report import Finding
 from savi.check.sizes import CARDS, CHAIN, GB, most_clips, size_of
 from savi.errors import SaviError
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.hub import NotHereError
 from savi.models.load import BaseSettings, KnownBase, load_known
-from savi.models.prefix import layout
-from savi.models.template import ChatTemplate, user
+from savi.models.self_checks import REMEDY, Finding, end_of_reply, noise, prompt_ids, thought
+from savi.models.template import user
 from savi.types import Frames
-
-REMEDY = "compare the folder with the checkpoint's page; a download may be incomplete"
-PROMPTS = ("What happens first?", "Where is it?\nAnswer in one sentence.", "它在哪里?")
 
 
 def check_files(settings: BaseSettings, frames: int, height: int, width: int) -> Iterator[Finding]:
@@ -37,10 +33,9 @@ def check_files(settings: BaseSettings, frames: int, height: int, width: int) ->
     yield Finding("type", True, f"{known.config.model_type}, {type(known.processor).__name__}")
     yield from (Finding("note", None, str(one.message)) for one in warned if one.category is UserWarning)
     yield Finding("sharing a clip", True, known.way.line.removeprefix("sharing a clip: "))
-    template = ChatTemplate(known.processor)
-    yield from _chat(known, template)
+    yield from _chat(known)
     clip = noise(frames, height, width)
-    yield from _guarded("prompt ids", lambda: prompt_ids(known, clip))
+    yield from _guarded("prompt ids", lambda: prompt_ids(known.chat, known.way, clip))
     yield from _guarded("tokens per clip", lambda: tokens(known, clip))
     yield from _guarded("LoRA", lambda: lora(known))
     yield from _guarded("memory", lambda: memory(known, clip, nf4=settings.nf4))
@@ -60,47 +55,19 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
         yield Finding(name, False, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
 
 
-def _chat(known: KnownBase, template: ChatTemplate) -> Iterator[Finding]:
+def _chat(known: KnownBase) -> Iterator[Finding]:
+    chat = known.chat
+    template = chat.template
     before = template.render([user("?")], reply_starts=True).partition(known.family.video_token(known.processor))[0]
     yield Finding("before the video", None, repr(before) if before else "nothing")
-    chat = known.chat
-    yield Finding("end of a reply", True, f"{chat.end!r}, by {chat.end_from}")
-    if not template.opens_thought:
-        switched = "asked to leave it out" if "enable_thinking" in template.source else "none"
-        yield Finding("thought", None, switched)
-    elif chat.thought_end_id is None:
-        says = "the template opens one that no token ends; it is closed before every reply"
-        yield Finding(
-            "thought", False, says, "take a checkpoint whose vocabulary has </think>, or one without thoughts"
-        )
-    else:
-        yield Finding("thought", None, "before every reply, of at most model.base.thought_tokens tokens")
+    yield end_of_reply(chat)
+    yield thought(chat)
     reply = {"role": "assistant", "content": [{"type": "text", "text": "reply"}]}
     try:
         template.render([user("?"), reply, user("!", video=False)], reply_starts=True)
         yield Finding("further turns", None, "taken")
     except Exception:  # a template may raise anything
         yield Finding("further turns", None, "refused: pairs from files may hold one question and no conversation")
-
-
-def prompt_ids(known: KnownBase, clip: Frames) -> Finding:
-    """Whether a prompt behind the clip's tokens is what the processor writes of the whole chat, token by token."""
-    if known.way.name == "plain":
-        return Finding("prompt ids", True, "the processor's own: a clip is read anew for each prompt")
-    chat, family = known.chat, known.family
-    empty = family.video_inputs(known.processor, chat.text(""), clip)["input_ids"][0]
-    length, tail = layout(known.processor, family, chat.text(""), empty)
-    for prompt in PROMPTS:
-        text = chat.text(prompt)
-        behind = text.partition(family.video_token(known.processor))[2]
-        whole = family.video_inputs(known.processor, text, clip)["input_ids"][0]
-        if whole[:length].tolist() != empty[:length].tolist():
-            return Finding("prompt ids", False, "what comes before the clip depends on the prompt", REMEDY)
-        if whole[length:].tolist() != list(chat.ids_behind(tail + behind)):
-            return Finding(
-                "prompt ids", False, f"the processor writes {prompt!r} in other tokens behind a clip", REMEDY
-            )
-    return Finding("prompt ids", True, f"the processor's own, for {len(PROMPTS)} prompts")
 
 
 def tokens(known: KnownBase, clip: Frames) -> Finding:
@@ -147,11 +114,3 @@ def memory(known: KnownBase, clip: Frames, *, nf4: bool) -> Finding:
     says += " / ".join("none" if clips is None else str(clips) for clips in fitting)
     remedy = "" if any(fitting) else "take --nf4, fewer frames, or a smaller checkpoint"
     return Finding("memory", any(fitting), says, remedy)
-
-
-def noise(frames: int, height: int, width: int) -> Frames:
-    """A clip of noise at eight frames per second, the same each time."""
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
-    times = tuple(index / 8 for index in range(frames))
-    return Frames(pixels, times, tuple(range(frames)), fps=8.0, duration=frames / 8)

@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One check. passed: None for a fact that can't be wrong. remedy: what to do where it didn't pass."""
-
-    name: str
-    passed: bool | None
-    says: str
-    remedy: str = ""
-
-    @property
-    def line(self) -> str:
-        """✓ or ✗ where there is something to pass, the name, and what was found."""
-        mark = {True: "✓", False: "✗", None: " "}[self.passed]
-        return f"{mark} {self.name:18} {self.says}" + (f"\n  {'':18} → {self.remedy}" if self.remedy else "")
+from savi.models.self_checks import Finding
 
 
 def as_text(checkpoint: str, findings: list[Finding]) -> str:

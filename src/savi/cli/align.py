@@ -47,7 +47,7 @@ def align(
         name: Name of the run. None: that of the last experiment.
         runs: Folder that holds all runs.
         resume: Resume the newest run of this name where it stopped, in place of a new one.
-        force: Begin also where the readiness check expects no pair.
+        force: Begin also where a check of the model fails, or the readiness check expects no pair.
         trust_remote_code: Run Python code that the checkpoint brings along.
 
     Returns:

@@ -19,7 +19,6 @@ NO_EFFECT = {
     "data.held_out_clips": "the clips are those of the pairs",
     "data.labelled": "there is no readiness check",
     "data.readiness_clips": "there is no readiness check",
-    "force": "there is no readiness check",
 }
 """Settings of the pairs that a model makes itself, each with the reason why they change nothing."""
 

@@ -78,7 +78,9 @@ class SaviCLI(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help="Run's name; the config file's by default.")
         parser.add_argument("--runs", type=str, default="lightning_logs", help="Folder that holds all runs.")
         parser.add_argument(
-            "--force", action="store_true", help="Begin also where the readiness check expects no pair. For fit."
+            "--force",
+            action="store_true",
+            help="Begin also where a check of the model fails, or the readiness check expects no pair. For fit.",
         )
         parser.add_argument("--wandb", type=WandbMode, default="off", help="Weights & Biases: off, offline or online.")
         parser.add_argument(
@@ -95,7 +97,7 @@ class SaviCLI(LightningCLI):
         config = self._settings
         check_arguments(vars(config.trainer))
         if config.force and self.subcommand != "fit":
-            raise SaviError("--force: only fit has a readiness check")
+            raise SaviError("--force: only fit has checks")
         if config.threads is not None:
             check_number("threads", config.threads, least=1)
             torch.set_num_threads(config.threads)

@@ -19,7 +19,7 @@ class Truth(Critic):
     measured = False
     note = "The critic knows the truth: this run shows a ceiling, and is no self-alignment."
     without_effect: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("data.readiness_clips", "data.labelled", "force"), "there is no readiness check"),
+        **dict.fromkeys(("data.readiness_clips", "data.labelled"), "there is no readiness check"),
         "model.chain.critique": "the truth isn't sampled",
     }
 

@@ -18,7 +18,7 @@ from savi.critique.turns import Question
 from savi.inference import ScoreRequest, Session
 from savi.types import ASPECTS, Aspect, Clip
 
-NO_CHECK = dict.fromkeys(("data.readiness_clips", "data.labelled", "force"), "there is no readiness check")
+NO_CHECK = dict.fromkeys(("data.readiness_clips", "data.labelled"), "there is no readiness check")
 NO_CRITIC = {
     "model.chain.critique": "nobody criticizes",
     "model.filters.answer_approved": "nobody criticizes",

@@ -20,6 +20,7 @@ from savi.training.metrics_file import ResumableCSVLogger
 from savi.training.parts import callbacks_of_kind
 from savi.training.run_folder import run_folder
 from savi.training.self_critique import SelfCritique
+from savi.training.start_checks import check_model
 
 RENAMED_SINCE = (4, 49)
 WITH_NONE: dict[str, Any] = {
@@ -58,6 +59,7 @@ class StartRecord(SaveConfigCallback):
         check_base(run_folder(trainer), pl_module.base_fingerprint(), pl_module.base_settings.path)
         for critique in callbacks_of_kind(trainer, SelfCritique):
             critique.check_round()
+            check_model(pl_module, critique.force)
         self._write(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
