@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
+from packaging.version import Version
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -13,6 +15,9 @@ from torch import Tensor, nn
 
 from savi.errors import SaviError, check_number
 from savi.models.family import Family
+
+EXPERTS_SINCE = "0.19"
+"""Version of peft since which the adapters of experts have today's shape."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,36 @@ class LoraSettings:
     dropout: float = 0.0
     """Probability with which an input of the adapter is set to zero in training. The default trains without dropout."""
 
+    experts: bool = False
+    """Tune the routed experts of a mixture too, each with matrices of its own. Without it they stay as they are, and
+    attention, shared experts and dense layers learn. A pass then holds a layer's experts a second time."""
+
     def __post_init__(self) -> None:
         check_number("model.lora.r", self.r, least=1)
         check_number("model.lora.alpha", self.alpha, above=0)
         check_number("model.lora.dropout", self.dropout, least=0, below=1)
+        if self.experts and self.dropout:
+            raise SaviError("model.lora.dropout must be 0 with model.lora.experts: PEFT has none for routed experts")
 
 
 def lora_config(family: Family, settings: LoraSettings) -> LoraConfig:
-    """PEFT's configuration of the adapter."""
+    """PEFT's configuration of the adapter. Raises SaviError for experts that a family doesn't have."""
+    if settings.experts and not family.experts:
+        raise SaviError(
+            f"model.lora.experts: models of type {family.model_type} have no routed experts in one parameter; those in "
+            "linear layers learn without it"
+        )
+    if settings.experts and Version(version("peft")) < Version(EXPERTS_SINCE):
+        raise SaviError(
+            f"model.lora.experts needs peft {EXPERTS_SINCE} or higher: {version('peft')} writes adapters of experts in "
+            "another shape"
+        )
     return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=family.lora_targets,
+        target_parameters=list(family.experts) if settings.experts else None,
         task_type="CAUSAL_LM",
     )
 

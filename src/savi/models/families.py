@@ -40,6 +40,9 @@ DELTA_RULE = ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj")
 GATES = ("in_proj_b", "in_proj_a")
 """A number a head: in four bits they would save next to nothing, and what a state forgets depends on them."""
 
+EXPERTS = ("experts.gate_up_proj", "experts.down_proj")
+"""All routed experts of a layer in two parameters."""
+
 RECORDS = (
     # M-RoPE on three axes, temporal positions in frames, visual tokens in one run.
     Family(
@@ -65,6 +68,7 @@ RECORDS = (
     Qwen3VL(
         model_type="qwen3_vl_moe",
         unquantized=("model.visual", "lm_head"),
+        experts=EXPERTS,
         required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
         least_frames=2,
     ),
@@ -79,6 +83,7 @@ RECORDS = (
     Family(
         model_type="qwen3_5_moe",
         unquantized=("model.visual", "lm_head", *GATES, "shared_expert_gate"),
+        experts=EXPERTS,
         required=frozenset({"mm_token_type_ids", "video_grid_thw"}),
         linear=(*ATTENTION_AND_MLP, *DELTA_RULE),
         least_frames=2,

@@ -100,6 +100,10 @@ class Family:
     linear: tuple[str, ...] = ATTENTION_AND_MLP
     """Last names of the decoder's linear layers, which take LoRA."""
 
+    experts: tuple[str, ...] = ()
+    """Names, with their module's, of the parameters that hold all routed experts of a layer, (experts, out, in). They
+    take LoRA where model.lora.experts says so. () for a decoder without such parameters."""
+
     required: frozenset[str] = frozenset()
     """Outputs of the processor without which the model would compute other hidden states and not fail."""
 

@@ -62,7 +62,8 @@ def generic_family(config: PreTrainedConfig, processor: ProcessorMixin, chat: st
         stacklevel=2,
     )
     unquantized = (*(name for name in around if name != decoder), "lm_head")
-    family = Family(model_type, unquantized, decoder, linear=linear_names(model.get_submodule(decoder)))
+    modules = model.get_submodule(decoder)
+    family = Family(model_type, unquantized, decoder, linear=linear_names(modules), experts=expert_names(modules))
     try:
         row = family.video_inputs(processor, chat, trial_frames())
     except (ValueError, TypeError, IndexError, RuntimeError, AttributeError, KeyError) as error:
@@ -87,3 +88,9 @@ def linear_names(decoder: nn.Module) -> tuple[str, ...]:
             }
         )
     )
+
+
+def expert_names(decoder: nn.Module) -> tuple[str, ...]:
+    """The last names, with their module's, of the parameters that hold all routed experts of a layer."""
+    fused = {name for name, weight in decoder.named_parameters() if weight.ndim == 3 and "experts" in name.split(".")}
+    return tuple(sorted({".".join(name.split(".")[-2:]) for name in fused}))

@@ -33,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "model.lora.r": ID,
     "model.lora.alpha": ID,
     "model.lora.dropout": CHANGE,
+    "model.lora.experts": ID,
     "model.dpo.beta": CHANGE,
     "model.dpo.loss": CHANGE,
     "model.dpo.label_smoothing": CHANGE,
@@ -135,6 +136,7 @@ OF_THE_MODEL = (
     "model.base.thought_tokens",
     "model.lora.r",
     "model.lora.alpha",
+    "model.lora.experts",
     "model.prompts.preset",
     "model.prompts.texts",
 )
@@ -179,6 +181,7 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 LATER: dict[str, Any] = {
     "model.pairs": method_of({}),
+    "model.lora.experts": False,
     "model.chain.answer_samples": 0,
     "model.chain.decoding": "own",
     "model.filters.most_logp_drop": None,

@@ -21,6 +21,7 @@ from savi.evaluation.measured import Summary
 from savi.evaluation.settings import describe
 from savi.inference import VideoModel
 from savi.models.adapters import trainable_state
+from savi.record.settings_kinds import without_later
 from savi.training.parts import aligned, data_of
 from savi.training.run_folder import run_folder, run_name
 
@@ -61,7 +62,7 @@ class BenchmarkAnswers(Callback):
         module, data = aligned(pl_module), self._data
         model: dict[str, object] = {
             "base": module.base_settings.identity(module.base_fingerprint()),
-            "adapter": [_digest(trainable_state(pl_module)), asdict(module.lora_settings)],
+            "adapter": [_digest(trainable_state(pl_module)), without_later(asdict(module.lora_settings), "model.lora")],
             "clips_per_chain": data.generation_batch_clips,
         }
         if trainer.precision != "32-true":
