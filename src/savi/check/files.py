@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
@@ -13,7 +13,7 @@ from savi.errors import SaviError
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.hub import NotHereError
 from savi.models.load import BaseSettings, KnownBase, load_known
-from savi.models.self_checks import REMEDY, Finding, end_of_reply, noise, prompt_ids, thought
+from savi.models.self_checks import REMEDY, Finding, end_of_reply, guarded, noise, prompt_ids, thought
 from savi.models.template import user
 from savi.types import Frames
 
@@ -35,24 +35,16 @@ def check_files(settings: BaseSettings, frames: int, height: int, width: int) ->
     yield Finding("sharing a clip", True, known.way.line.removeprefix("sharing a clip: "))
     yield from _chat(known)
     clip = noise(frames, height, width)
-    yield from _guarded("prompt ids", lambda: prompt_ids(known.chat, known.way, clip))
-    yield from _guarded("tokens per clip", lambda: tokens(known, clip))
-    yield from _guarded("LoRA", lambda: lora(known))
-    yield from _guarded("memory", lambda: memory(known, clip, nf4=settings.nf4))
+    yield guarded("prompt ids", lambda: prompt_ids(known.chat, known.way, clip))
+    yield guarded("tokens per clip", lambda: tokens(known, clip))
+    yield guarded("LoRA", lambda: lora(known))
+    yield guarded("memory", lambda: memory(known, clip, nf4=settings.nf4))
 
 
 def refused(name: str, error: SaviError) -> Finding:
     """A checkpoint whose files or weights can't be read."""
     reason, remedy = (error.reason, error.remedy) if isinstance(error, NotHereError) else (str(error), REMEDY)
     return Finding(name, False, reason.removeprefix("model.base.path: "), remedy)
-
-
-def _guarded(name: str, check: Callable[[], Finding]) -> Iterator[Finding]:
-    """A check that fails with an error has found something too."""
-    try:
-        yield check()
-    except Exception as error:  # whatever a processor raises is what this is here to tell
-        yield Finding(name, False, f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}")
 
 
 def _chat(known: KnownBase) -> Iterator[Finding]:

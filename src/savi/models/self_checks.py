@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 
 from savi.inference import GenerateRequest
 from savi.models.chat import Chat
+from savi.models.hub import first_line
 from savi.models.packed import PackedClips
 from savi.models.plain import TOLERANCE, PlainClips
 from savi.models.prefix import encode_prefix, layout
@@ -51,8 +52,18 @@ def start_checks(model: VideoLM) -> Iterator[Finding]:
     clip = noise(8, 64, 64)
     yield end_of_reply(model.chat)
     yield thought(model.chat)
-    yield prompt_ids(model.chat, model.way, clip)
-    yield sampled_tokens(model, _read(model, clip), CLEAR)
+    yield guarded("prompt ids", lambda: prompt_ids(model.chat, model.way, clip))
+    yield guarded("sampled tokens", lambda: sampled_tokens(model, _read(model, clip), CLEAR))
+
+
+def guarded(name: str, check: Callable[[], Finding]) -> Finding:
+    """A check that fails with an error has found something too."""
+    try:
+        return check()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a processor or a model raises is what this is here to tell
+        return Finding(name, False, f"{type(error).__name__}: {first_line(error)}", REMEDY)
 
 
 def _read(model: VideoLM, clip: Frames) -> ReadClips:
