@@ -17,10 +17,11 @@ from savi.models.family import ClipPrefix
 from savi.models.sharing import ResponseIds
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.models.video_lm import VideoLM
-from savi.models.windows import FULL, SLIDING, masks, tokens_ahead, windows
+from savi.models.windows import FULL, SLIDING, causal_spans, masks, spans_of, windows
 from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
 from tools.tiny_models import build_gemma4
+from tools.tiny_models.gemma4 import build_gemma4_unified
 from tools.tiny_models.parts import WIDE, WIDTH, decoder_config, qwen_tokenizer, write
 from tools.tiny_models.qwen import CHAT_TEMPLATE, VISUAL_TOKENS, visual_ids
 
@@ -54,23 +55,25 @@ def test_a_window_is_a_distance_along_the_path_by_hand() -> None:
 def test_visual_tokens_see_each_other_by_the_models_own_mask() -> None:
     """Tokens 1 to 3 of a prefix of four are a frame; the row goes on with two tokens more. A window of three."""
     mask = torch.tensor([[1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0]]).bool()
-    ahead = tokens_ahead(mask, window=3)
-    assert ahead is not None
-    assert ahead.tolist() == [0, 2, 1, 0]
-    prefix = ClipPrefix(torch.zeros(4, 1), torch.arange(4)[None], 4, ahead=torch.stack([ahead * 0, ahead]))
-    short = ClipPrefix(torch.zeros(2, 1), torch.arange(2)[None], 2, ahead=torch.tensor([[0, 0], [1, 0]]))
+    spans = spans_of(mask)
+    assert spans is not None
+    assert spans.tolist() == [[0, 0, 0, 1], [0, 3, 3, 3]]
+    causal = causal_spans(4, None, mask.device)
+    prefix = ClipPrefix(torch.zeros(4, 1), torch.arange(4)[None], 4, spans=torch.stack([causal, spans]))
+    frame = torch.tensor([[0, 0], [1, 1]])
+    short = ClipPrefix(torch.zeros(2, 1), torch.arange(2)[None], 2, spans=torch.stack([causal[:, :2], frame]))
     decoder = decoder_of(layer_types=[SLIDING, FULL], sliding_window=3)
     no_branch = torch.zeros(2, 1, 0, 4, dtype=torch.bool)
     by_kind = masks(decoder, no_branch, torch.arange(4).expand(2, -1), None, [prefix, short])
     assert isinstance(by_kind, dict)
     assert torch.equal(by_kind[SLIDING][0, 0], mask[:, :4])
     assert by_kind[SLIDING][1, 0, :2].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
-    assert torch.equal(by_kind[FULL][0, 0], torch.ones(4, 4).tril().bool())
+    assert by_kind[FULL].shape == (2, 1, 0, 4)  # the prefix is for the causal kernel
 
 
-@pytest.mark.parametrize(("seen", "window"), [([1, 0, 0], 2), ([1, 1, 1], 2), ([0, 1, 0], None)])
-def test_a_mask_that_is_no_run_of_tokens_is_not_taken_for_one(seen: list[int], window: int | None) -> None:
-    assert tokens_ahead(torch.tensor([[1, 0, 0], [1, 1, 0], seen]).bool(), window) is None
+@pytest.mark.parametrize("seen", [[1, 0, 1, 0], [0, 0, 0, 0], [0, 1, 1, 1]])
+def test_a_mask_that_is_no_run_of_a_prefixes_tokens_is_not_taken_for_one(seen: list[int]) -> None:
+    assert spans_of(torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], seen]).bool()) is None
 
 
 def test_a_configuration_without_kinds_has_one_window_for_all_layers() -> None:
@@ -114,11 +117,11 @@ def test_any_tree_scores_and_trains_as_rows_of_their_own(gemma: VideoLM, request
     check_equalities(gemma, requests)
 
 
-@pytest.mark.parametrize(("folder", "way"), [("exaone", "tree"), ("lfm", "state")])
+@pytest.mark.parametrize(("folder", "way"), [("exaone", "tree"), ("unified", "tree"), ("lfm", "state")])
 def test_a_type_without_a_record_shares_its_clips_under_windows(
     folder: str, way: str, request: pytest.FixtureRequest
 ) -> None:
-    """Prompt and reply are longer than the windows of 16 tokens. LFM has short convolutions, too."""
+    """Prompt and reply are longer than the windows. LFM has short convolutions, too."""
     lm = build_lm(request.getfixturevalue(folder))
     assert lm.way.name == way
     long = "a cat that sits on the mat and sleeps"
@@ -179,6 +182,14 @@ def exaone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     folder = tmp_path_factory.mktemp("exaone4_5")
     return write(folder, lambda: hf.Exaone4_5_ForConditionalGeneration(config), processor, seed=0)
+
+
+@pytest.fixture(scope="module")
+def unified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Gemma 4 of a type that savi has no record of: its frames are seen whole by every layer."""
+    if not hasattr(hf, "Gemma4UnifiedConfig"):
+        pytest.skip("this transformers has no Gemma 4 without a vision tower")
+    return build_gemma4_unified(tmp_path_factory.mktemp("gemma4_unified"))
 
 
 @pytest.fixture(scope="module")

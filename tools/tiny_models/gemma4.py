@@ -1,14 +1,15 @@
-"""A miniature of Gemma 4: windows in every other layer, visual tokens that see each other, embeddings for each
+"""Miniatures of Gemma 4: windows in every other layer, visual tokens that see each other, embeddings for each
 layer, keys and values that the last two layers take from the first two.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import transformers as hf
 
-from tools.tiny_models.parts import WIDE, decoder_config, write
+from tools.tiny_models.parts import WIDE, WIDTH, decoder_config, write
 
 SPECIAL = {
     "image_token": "<|image|>",
@@ -41,42 +42,69 @@ def build_gemma4(folder: Path, seed: int = 0) -> Path:
         video_processor=hf.Gemma4VideoProcessor(max_soft_tokens=70, do_sample_frames=False),
         chat_template=CHAT_TEMPLATE,
     )
-    ids = tokenizer.convert_tokens_to_ids
-    text = decoder_config(
+    text = _text(
         tokenizer,
-        head_dim=16,
         global_head_dim=32,
         num_hidden_layers=4,
         layer_types=["sliding_attention", "full_attention"] * 2,
         num_kv_shared_layers=2,
-        sliding_window=8,
-        use_bidirectional_attention="vision",
         hidden_size_per_layer_input=64,
         vocab_size_per_layer_input=len(tokenizer),
+    )
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "position_embedding_size": 64,
+        "initializer_range": WIDE,
+    }
+    config = hf.Gemma4Config(text_config=text, vision_config=vision, **_rest(tokenizer))
+    return write(folder, lambda: hf.Gemma4ForConditionalGeneration(config), processor, seed)
+
+
+def build_gemma4_unified(folder: Path, seed: int = 0) -> Path:
+    """Write a random Gemma 4 without a vision tower, as the one of 12 billion weights is, to a folder."""
+    tokenizer = gemma_tokenizer()
+    processor = hf.Gemma4UnifiedProcessor(
+        feature_extractor=hf.Gemma4UnifiedAudioFeatureExtractor(),
+        image_processor=hf.Gemma4UnifiedImageProcessor(max_soft_tokens=70),
+        tokenizer=tokenizer,
+        video_processor=hf.Gemma4UnifiedVideoProcessor(max_soft_tokens=70, do_sample_frames=False),
+        chat_template=CHAT_TEMPLATE,
+    )
+    text = _text(tokenizer, layer_types=["sliding_attention", "full_attention"])
+    vision = {"mm_embed_dim": WIDTH, "mm_posemb_size": 64, "output_proj_dims": WIDTH, "initializer_range": WIDE}
+    config = hf.Gemma4UnifiedConfig(text_config=text, vision_config=vision, **_rest(tokenizer))
+    return write(folder, lambda: hf.Gemma4UnifiedForConditionalGeneration(config), processor, seed)
+
+
+def _text(tokenizer: hf.PreTrainedTokenizerBase, **differences: Any) -> dict[str, Any]:
+    text = decoder_config(
+        tokenizer,
+        head_dim=16,
+        sliding_window=8,
+        use_bidirectional_attention="vision",
         final_logit_softcapping=30.0,
+        **differences,
     )
     del text["rope_parameters"]  # one for each kind of layer, as it has by itself
-    config = hf.Gemma4Config(
-        text_config=text,
-        vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 2,
-            "head_dim": 16,
-            "position_embedding_size": 64,
-            "initializer_range": WIDE,
-        },
-        audio_config=None,
-        image_token_id=ids("<|image|>"),
-        video_token_id=ids("<|video|>"),
-        audio_token_id=ids("<|audio|>"),
-        boi_token_id=ids("<|image>"),
-        eoi_token_id=ids("<image|>"),
-        tie_word_embeddings=True,
-    )
-    return write(folder, lambda: hf.Gemma4ForConditionalGeneration(config), processor, seed)
+    return text
+
+
+def _rest(tokenizer: hf.PreTrainedTokenizerBase) -> dict[str, Any]:
+    ids = tokenizer.convert_tokens_to_ids
+    return {
+        "audio_config": None,
+        "image_token_id": ids("<|image|>"),
+        "video_token_id": ids("<|video|>"),
+        "audio_token_id": ids("<|audio|>"),
+        "boi_token_id": ids("<|image>"),
+        "eoi_token_id": ids("<image|>"),
+        "tie_word_embeddings": True,
+    }
 
 
 def gemma_tokenizer() -> hf.PreTrainedTokenizerBase:

@@ -39,9 +39,9 @@ class ClipPrefix:
     """int64 (prefix,), token ids, the padding token's where a feature is. None for a decoder that takes embeddings
     alone."""
 
-    ahead: Tensor | None = None
-    """int64 (kinds of attention layers, prefix), how many tokens behind itself each token sees, by kind in alphabetical
-    order. None where no token sees any."""
+    spans: Tensor | None = None
+    """int64 (kinds of attention layers, 2, prefix), the first and the last token that each token sees, by kind in
+    alphabetical order. None where each sees itself and those before it, within the window of its layer."""
 
     tail: str = ""
     """Text that the processor writes behind the last visual token. It is read with each prompt, as a tokenizer may join

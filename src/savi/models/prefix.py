@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from savi.models.family import ClipPrefix, DecoderArguments, Family, decoder_inputs, token_inputs
-from savi.models.windows import tokens_ahead, windows
+from savi.models.windows import causal_spans, spans_of, windows
 from savi.types import Frames, SaviError
 
 
@@ -41,7 +41,7 @@ def encode_prefix(
         next_position=int(positions[0, length]),
         deep=deep,
         ids=_token_ids(given, decoder, inputs["input_ids"].to(model.device), length),
-        ahead=_ahead(given, decoder, length),
+        spans=_spans(given, decoder, length),
         tail=tail,
     )
 
@@ -80,25 +80,25 @@ def _token_ids(given: DecoderArguments, decoder: PreTrainedModel, row: Tensor, l
     return ids[0, :length]
 
 
-def _ahead(given: DecoderArguments, decoder: PreTrainedModel, length: int) -> Tensor | None:
-    """ClipPrefix.ahead. A model that hands its decoder no mask, or one of padding alone, lets no token see ahead.
+def _spans(given: DecoderArguments, decoder: PreTrainedModel, length: int) -> Tensor | None:
+    """ClipPrefix.spans, read off the masks that a model hands its decoder. None where it hands padding or nothing.
 
     Raises NotSharedError for masks of another kind.
     """
     mask = given.get("attention_mask")
     if mask is None or (isinstance(mask, Tensor) and mask.ndim == 2):
         return None
-    rows = []
+    by_kind = []
     for kind, window in windows(decoder.config).items():
         own = mask.get(kind) if isinstance(mask, dict) else mask
-        ahead = given["inputs_embeds"].new_zeros(length, dtype=torch.int64)
-        if own is not None:
-            told = tokens_ahead((own if own.dtype == torch.bool else own == 0)[0, 0, :length], window)
-            if told is None:
-                raise NotSharedError(f"the decoder of type {decoder.config.model_type!r} takes a mask of its own")
-            ahead = told
-        rows.append(ahead)
-    return torch.stack(rows)
+        if own is None:
+            spans: Tensor | None = causal_spans(length, window, given["inputs_embeds"].device)
+        else:
+            spans = spans_of((own if own.dtype == torch.bool else own == 0)[0, 0, :length])
+        if spans is None:
+            raise NotSharedError(f"the decoder of type {decoder.config.model_type!r} takes a mask of its own")
+        by_kind.append(spans)
+    return torch.stack(by_kind)
 
 
 def _positions(given: DecoderArguments) -> Tensor:

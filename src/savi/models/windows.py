@@ -58,40 +58,45 @@ def masks(
         mask = branches
         if window is not None:
             mask = mask & (places[:, None, None] > places[:, None, keys - branches.shape[2] :, None] - window)
-        if prefixes and (window is not None or any(prefix.ahead is not None for prefix in prefixes)):
-            own = prefix_mask(_ahead(prefixes, index, branches.device), window)[:, None]
-            mask = torch.cat([pad(own, (0, keys - own.shape[-1])), mask], dim=2)
+        if prefixes:
+            causal = causal_spans(max(map(len, prefixes)), window, mask.device)
+            spans = _spans(prefixes, index, causal)
+            if window is not None or not torch.equal(spans, causal.expand_as(spans)):
+                mask = torch.cat([pad(prefix_mask(spans)[:, None], (0, keys - spans.shape[-1])), mask], dim=2)
         attention[kind] = mask
     if levels is not None:
         return {**attention, **dict.fromkeys(recurrent_kinds(decoder), levels)}
     return attention if set(attention) != {FULL} else attention[FULL]
 
 
-def prefix_mask(ahead: Tensor, window: int | None) -> Tensor:
-    """bool (rows, n, n), what each token of a prefix sees. ahead: int64 (rows, n), of how many tokens behind itself."""
-    index = torch.arange(ahead.shape[1], device=ahead.device)
-    seen = index <= (index + ahead)[..., None]
-    return seen if window is None else seen & (index > index[:, None] - window)
+def prefix_mask(spans: Tensor) -> Tensor:
+    """bool (rows, n, n), what each token of a prefix sees. spans: int64 (rows, 2, n), from which token to which."""
+    index = torch.arange(spans.shape[-1], device=spans.device)
+    return (index >= spans[:, 0, :, None]) & (index <= spans[:, 1, :, None])
 
 
-def tokens_ahead(mask: Tensor, window: int | None) -> Tensor | None:
-    """How many tokens behind itself each token of a prefix sees, int64 (n,), by the model's own mask.
+def causal_spans(length: int, window: int | None, device: torch.device) -> Tensor:
+    """int64 (2, length), of tokens that see themselves and those before them, within a window if there is one."""
+    index = torch.arange(length, device=device)
+    return torch.stack([(index - (window or length) + 1).clamp(min=0), index])
 
-    mask: bool (n, row), the row's first n tokens being the prefix. None where the mask is another than
-    :func:`prefix_mask` makes of the numbers, so that they don't tell it.
+
+def spans_of(mask: Tensor) -> Tensor | None:
+    """The runs of tokens that those of a prefix see, int64 (2, n), by the model's own mask.
+
+    mask: bool (n, row), the row's first n tokens being the prefix. None where a token sees none, or several runs, or a
+    token behind the prefix.
     """
-    index = torch.arange(len(mask), device=mask.device)
-    last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
-    ahead = last - index
-    alike = pad(prefix_mask(ahead[None], window)[0], (0, mask.shape[1] - len(mask)))
-    return ahead if torch.equal(alike, mask) else None
+    length, row = mask.shape
+    spans = torch.stack([mask.int().argmax(1), row - 1 - mask.flip(1).int().argmax(1)])
+    alike = pad(prefix_mask(spans[None])[0], (0, row - length))
+    return spans if torch.equal(alike, mask) else None
 
 
-def _ahead(prefixes: Sequence[ClipPrefix], kind: int, device: torch.device) -> Tensor:
-    """ClipPrefix.ahead of one kind of layers, int64 (prefixes, width), padded on the right."""
-    width = max(len(prefix) for prefix in prefixes)
-    ahead = torch.zeros(len(prefixes), width, dtype=torch.int64, device=device)
-    for row, prefix in zip(ahead, prefixes, strict=True):
-        if prefix.ahead is not None:
-            row[: len(prefix)] = prefix.ahead[kind]
-    return ahead
+def _spans(prefixes: Sequence[ClipPrefix], kind: int, causal: Tensor) -> Tensor:
+    """ClipPrefix.spans of one kind of layers, int64 (prefixes, 2, width), padded on the right with causal ones."""
+    spans = causal.repeat(len(prefixes), 1, 1)
+    for row, prefix in zip(spans, prefixes, strict=True):
+        if prefix.spans is not None:
+            row[:, : len(prefix)] = prefix.spans[kind]
+    return spans
