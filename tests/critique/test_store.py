@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -17,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from savi.conversations import Message
-from savi.critique.pairs import json_line, pair_record, read_pairs
+from savi.critique import round_files
+from savi.critique.pairs import json_line, pair_record, read_pairs, stored_pairs
 from savi.critique.store import ClipResult, PairStore
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, SaviError, Trace, Turn, derive_seed
 
@@ -79,7 +82,10 @@ def test_pairs_come_back_word_for_word_and_in_order(tmp_path: Path) -> None:
     expected = [pair for batch in BATCHES for result in batch for pair in result.pairs]
     assert len(expected) == 4
     assert expected[0].chosen == AWKWARD
-    assert store.pairs() == expected
+    stored, by_clip = store.pairs()
+    assert list(stored) == expected
+    assert [stored[0], stored[-1], *stored[1:3]] == [expected[0], expected[-1], *expected[1:3]]
+    assert by_clip == Counter(pair.clip for pair in expected)
     assert read_pairs(tmp_path / "pairs" / "round_00.jsonl") == expected
 
 
@@ -101,7 +107,7 @@ def test_datasets_reads_the_pairs_as_a_preference_dataset(tmp_path: Path) -> Non
         cache_dir=str(tmp_path / "cache"),
     )
     assert {"prompt", "chosen", "rejected"} <= set(dataset.column_names)
-    assert [PreferencePair(**row) for row in dataset] == store.pairs()
+    assert [PreferencePair(**row) for row in dataset] == list(store.pairs()[0])
 
 
 def test_traces_hold_every_turn_and_every_rejection(tmp_path: Path) -> None:
@@ -122,6 +128,57 @@ def test_traces_hold_every_turn_and_every_rejection(tmp_path: Path) -> None:
     assert records[0]["traces"] == as_json
     assert records[0]["rejected"] is None
     assert store.traces().rejected == {"clips/clip_2.mp4": "no video stream"}
+
+
+def test_a_rounds_summary_reads_no_trace_but_those_of_clips_without_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100,000 clips they are gigabytes."""
+    store = fill(tmp_path, BATCHES)
+    read: list[int] = []
+
+    def count(path: Path, number: int, line: bytes) -> Any:
+        read.append(number)
+        return json.loads(line)
+
+    monkeypatch.setattr(round_files, "to_record", count)
+    summary = store.traces()
+    assert read == [3]
+    assert summary.undecodable == {"clip_2": "no video stream"}
+    turns = [turn for batch in BATCHES for one in batch for trace in one.traces for turn in trace.turns]
+    names = Counter(turn.name for turn in turns)
+    cut = Counter(turn.name for turn in turns if not turn.finished)
+    assert summary.unfinished == {name: cut[name] / names[name] for name in names}
+
+
+def test_a_round_that_an_earlier_version_began_is_counted_by_its_traces(tmp_path: Path) -> None:
+    summary = fill(tmp_path, BATCHES).traces()
+    progress = tmp_path / "pairs" / "round_00.progress.json"
+    kept = json.loads(progress.read_text())
+    progress.write_text(json.dumps({name: kept[name] for name in kept.keys() - {"replies", "cut"}}))
+    store = PairStore(tmp_path, 0, "key")
+    assert store.traces() == summary
+    store.commit([make_result(5)])
+    assert store.traces().unfinished
+
+
+def test_what_another_process_gets_of_the_pairs_holds_none_of_them(tmp_path: Path) -> None:
+    fill(tmp_path, [[make_result(clip) for clip in (*range(2), *range(3, 60))]])
+    path = tmp_path / "pairs" / "round_00.jsonl"
+    pairs, by_clip = stored_pairs(path)
+    sent = pickle.dumps((pairs, by_clip))
+    assert list(pickle.loads(sent)[0]) == read_pairs(path)  # noqa: S301 (our own)
+    assert len(sent) < path.stat().st_size / 10
+    assert pairs[0].chosen.encode() not in sent
+
+
+def test_a_pair_whose_line_is_another_one_by_now_names_file_and_line(tmp_path: Path) -> None:
+    store = fill(tmp_path, BATCHES)
+    pairs, _ = store.pairs()
+    path = tmp_path / "pairs" / "round_00.jsonl"
+    path.write_bytes(b"x" + path.read_bytes())
+    with pytest.raises(SaviError, match=r"round_00\.jsonl, line 2: changed"):
+        list(pairs[1:])
 
 
 def test_a_thought_is_kept_with_its_turn(tmp_path: Path) -> None:
@@ -148,7 +205,7 @@ def test_counts_by_filter_and_aspect_survive_reopening(tmp_path: Path) -> None:
 
 def test_an_empty_round_counts_no_pairs(tmp_path: Path) -> None:
     assert PairStore(tmp_path, 0, "key").counts() == {"pairs": 0, "pairs/spatial": 0, "pairs/temporal": 0}
-    assert PairStore(tmp_path, 0, "key").pairs() == []
+    assert not PairStore(tmp_path, 0, "key").pairs()[0]
 
 
 def test_progress_and_completion_survive_reopening(tmp_path: Path) -> None:
@@ -166,8 +223,8 @@ def test_progress_and_completion_survive_reopening(tmp_path: Path) -> None:
 def test_rounds_are_kept_apart(tmp_path: Path) -> None:
     PairStore(tmp_path, 0, "key").commit(BATCHES[0])
     other = PairStore(tmp_path, 1, "another key")
-    assert (other.clips_done, other.pairs()) == (0, [])
-    assert len(PairStore(tmp_path, 0, "key").pairs()) == 2
+    assert (other.clips_done, list(other.pairs()[0])) == (0, [])
+    assert len(PairStore(tmp_path, 0, "key").pairs()[0]) == 2
 
 
 def cut_or_litter(path: Path, committed: int, written: int, extra: bytes) -> None:
@@ -200,7 +257,7 @@ def test_a_kill_anywhere_leaves_the_same_round(texts: list[str], batch_size: int
             cut_or_litter(interrupted / name, committed, data.draw(st.integers(0, len(extra)), label=name), extra)
         store = PairStore(interrupted, 0, "key")
         assert store.clips_done == len(results[: killed_at * batch_size])
-        assert len(store.pairs()) == store.counts()["pairs"]
+        assert len(store.pairs()[0]) == store.counts()["pairs"]
         for batch in batches[killed_at:]:
             store.commit(batch)
         store.finish()
@@ -381,7 +438,7 @@ def test_pairs_that_contradict_their_traces_are_refused() -> None:
 
 def test_a_lone_surrogate_does_not_spoil_the_file(tmp_path: Path) -> None:
     store = fill(tmp_path, [[make_result(0, "half \ud83d an emoji")]])
-    assert store.pairs()[0].chosen == "half ? an emoji"
+    assert store.pairs()[0][0].chosen == "half ? an emoji"
 
 
 def test_a_conversation_comes_back_as_it_was(tmp_path: Path) -> None:

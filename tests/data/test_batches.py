@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from savi.critique.pairs import json_line, pair_record, stored_pairs
 from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, group_by_clip, plan_steps
 from savi.evaluation.benchmarks.items import Item
 from savi.types import Clip, Frames, PreferencePair
@@ -40,7 +43,8 @@ def make_pair(clip: str, number: int = 0) -> PreferencePair:
 
 def make_groups(sizes: list[int]) -> list[ClipPairs]:
     pairs = [make_pair(f"c{clip}", number) for clip, size in enumerate(sizes) for number in range(size)]
-    return group_by_clip(pairs, [Clip(f"c{clip}", Path(f"c{clip}.mp4")) for clip in range(len(sizes))])
+    clips = [Clip(f"c{clip}", Path(f"c{clip}.mp4")) for clip in range(len(sizes))]
+    return group_by_clip(pairs, Counter(pair.clip for pair in pairs), clips)
 
 
 def read_nothing(clips: object) -> tuple[Frames | None, ...]:
@@ -148,3 +152,26 @@ def test_pixels_leave_a_worker_through_a_pipe_and_not_through_shared_memory() ->
     assert torch.equal(received.pixels, frames.pixels)
     assert not received.pixels.is_shared()
     assert replace(received, pixels=frames.pixels) == frames
+
+
+def test_a_process_reads_the_pairs_of_its_share_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100,000 clips all of them would be gigabytes in each process."""
+    file, written = (
+        tmp_path / "round_00.jsonl",
+        [make_pair(f"c{clip}", number) for clip in range(12) for number in (0, 1)],
+    )
+    file.write_bytes(b"".join(json_line(pair_record(pair)) for pair in written))
+    pairs, by_clip = stored_pairs(file)
+    read: list[int] = []
+
+    def count(path: Path, number: int, line: bytes) -> Any:
+        read.append(number)
+        return json.loads(line)
+
+    monkeypatch.setattr("savi.critique.pairs.to_record", count)
+    groups = group_by_clip(pairs, by_clip, [Clip(f"c{clip}", Path(f"c{clip}.mp4")) for clip in range(12)])
+    steps = plan_steps(groups, 16, 1, seed=0)
+    step = StepDataset(steps, 4, read_nothing, 1, 4)[0]  # type: ignore[arg-type]
+    own = [pair for micro in step.micro_batches for clip_pairs in micro.pairs for pair in clip_pairs]
+    assert (len(own), step.pairs) == (4, 16)
+    assert [written[number - 1] for number in read] == own

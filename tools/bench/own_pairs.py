@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from savi.cli.main import main as savi
-from savi.critique.pairs import read_pairs
+from savi.critique.pairs import read_pairs, stored_pairs
 from savi.critique.reference_logps import FOLDER
 from savi.data.batches import FrameReader, cut_groups, group_by_clip, plan_steps
 from savi.data.pair_files import read_given_pairs
@@ -107,7 +107,8 @@ def train_trl(work: Workload, file: Path, run: Path) -> Trained:
     from tools.bench import peer_trl  # not at the top: the rest runs where TRL isn't installed
 
     clips = read_given_pairs(str(file)).clips
-    groups = cut_groups(group_by_clip(read_pairs(run / "pairs" / "round_00.jsonl"), clips), work.pairs_per_step)
+    pairs, by_clip = stored_pairs(run / "pairs" / "round_00.jsonl")
+    groups = cut_groups(group_by_clip(pairs, by_clip, clips), work.pairs_per_step)
     steps = plan_steps(groups, work.pairs_per_step, 1, derive_seed(0, "steps", 0))[: work.steps]
     places = {clip: place for place, clip in enumerate(clips)}
     rows = [

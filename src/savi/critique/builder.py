@@ -11,13 +11,14 @@ from typing import Protocol, TypeVar
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
 from savi.critique.frames import Decode, FramesAhead
+from savi.critique.pairs import StoredPairs
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.round_files import undecodable_clips
 from savi.critique.store import ClipResult, PairStore
 from savi.distributed.collectives import from_rank_zero, shard_and_gather
 from savi.distributed.sharding import chunks
-from savi.types import Clip, Frames, Labelled, PreferencePair
+from savi.types import Clip, Frames, Labelled
 
 T = TypeVar("T")
 
@@ -38,12 +39,15 @@ class PairMaker(Protocol):
 class BuiltRound:
     """A round's pairs in the order of the clips, and what became of the rest.
 
-    round: from 0. counts: as PairStore.counts. unfinished, rejected: as TraceSummary. traces: the file with every turn.
+    round: from 0. pairs: in the round's file, from which each process reads those that it needs. by_clip: how many each
+    clip has, in their order. counts: as PairStore.counts. unfinished, rejected: as TraceSummary. traces: the file with
+    every turn.
     contents: digests of the clips' files as the round began, by clip id.
     """
 
     round: int
-    pairs: list[PreferencePair]
+    pairs: StoredPairs
+    by_clip: dict[str, int]
     counts: dict[str, int]
     unfinished: dict[str, float]
     rejected: dict[str, str]
@@ -118,7 +122,7 @@ class PairBuilder:
         return self._store.counts() if self._store is not None else {}
 
     def close(self) -> BuiltRound:
-        """The round's pairs, in all processes, once all clips are done."""
+        """The round, in all processes, once all clips are done. The processes exchange no pair here."""
         return from_rank_zero(self._close, "building")
 
     def _close(self) -> BuiltRound:
@@ -127,9 +131,11 @@ class PairBuilder:
         if not self._store.complete:
             self._store.finish()
         store, traces = self._store, self._store.traces()
+        pairs, by_clip = store.pairs()
         return BuiltRound(
             round=self.maker.round,
-            pairs=store.pairs(),
+            pairs=pairs,
+            by_clip=by_clip,
             counts=store.counts(),
             unfinished=traces.unfinished,
             rejected=traces.rejected,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, overload
 
 from savi.conversations import Prompt, from_messages, to_messages
 from savi.types import PairAspect, PreferencePair, SaviError
@@ -28,6 +29,53 @@ def read_pairs(path: Path) -> list[PreferencePair]:
     return [_to_pair(f"{path}, line {number}", record) for number, record in json_records(path)]
 
 
+class StoredPairs(Sequence[PreferencePair]):
+    """Pairs in a file, each of which is read when it is asked for. A slice of them is one, too.
+
+    path: a `pairs/round_NN.jsonl`. starts: where each of its lines begins, and the end, in bytes. lines: those that are
+    meant, from 0. A copy for another process has no pair in it.
+    """
+
+    def __init__(self, path: Path, starts: array[int], lines: range) -> None:
+        self.path = path
+        self.starts = starts
+        self.lines = lines
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @overload
+    def __getitem__(self, index: int) -> PreferencePair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> StoredPairs: ...
+
+    def __getitem__(self, index: int | slice) -> PreferencePair | StoredPairs:
+        if isinstance(index, slice):
+            return StoredPairs(self.path, self.starts, self.lines[index])
+        return next(iter(self[index : index + 1 or None]))
+
+    def __iter__(self) -> Iterator[PreferencePair]:
+        """Raises SaviError for a line that is another one by now."""
+        with self.path.open("rb") as file:
+            for line in self.lines:
+                file.seek(self.starts[line])
+                data = file.read(self.starts[line + 1] - self.starts[line])
+                if not data.endswith(b"\n"):
+                    raise SaviError(f"{self.path}, line {line + 1}: changed since it was written")
+                yield _to_pair(f"{self.path}, line {line + 1}", to_record(self.path, line + 1, data))
+
+
+def stored_pairs(path: Path) -> tuple[StoredPairs, dict[str, int]]:
+    """The pairs of a file, and how many each clip has, in their order. A damaged line raises a SaviError."""
+    starts, counts = array("Q", [0]), dict[str, int]()
+    for number, line in json_lines(path):
+        pair = _to_pair(f"{path}, line {number}", to_record(path, number, line))
+        counts[pair.clip] = counts.get(pair.clip, 0) + 1
+        starts.append(starts[-1] + len(line))
+    return StoredPairs(path, starts, range(len(starts) - 1)), counts
+
+
 def pair_record(pair: PreferencePair) -> dict[str, Any]:
     """A pair as it is written: its fields, a conversation as the list of messages that chat templates take."""
     return {**asdict(pair), "prompt": pair.prompt if isinstance(pair.prompt, str) else to_messages(pair.prompt)}
@@ -42,21 +90,32 @@ def json_line(record: dict[str, Any]) -> bytes:
 
 
 def json_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, record) of each line. A damaged line raises a SaviError that names file and line.
+    """(line number, record) of each line. A damaged line raises a SaviError that names file and line."""
+    for number, line in json_lines(path):
+        yield number, to_record(path, number, line)
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(line number, line with its end) of each line, one at a time. Raises SaviError for a last line without an end.
 
     Lines end at newline bytes only: model text may hold the other characters that Python calls line ends.
     """
-    *lines, tail = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise SaviError(f"{path}, line {number}: not readable ({error})") from None
-        if not isinstance(record, dict):
-            raise SaviError(f"{path}, line {number}: not an object")
-        yield number, record
-    if tail:
-        raise SaviError(f"{path}, line {len(lines) + 1}: cut off, it has no line end")
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                raise SaviError(f"{path}, line {number}: cut off, it has no line end")
+            yield number, line
+
+
+def to_record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """The record of a line. Raises SaviError for a damaged one."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise SaviError(f"{path}, line {number}: not readable ({error})") from None
+    if not isinstance(record, dict):
+        raise SaviError(f"{path}, line {number}: not an object")
+    return record
 
 
 def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from savi.critique.filters import UNDECODABLE
-from savi.critique.pairs import json_records
+from savi.critique.pairs import json_lines, json_records, to_record
 from savi.types import SaviError
 
 
@@ -24,7 +24,11 @@ def round_paths(folder: Path, round: int) -> tuple[Path, Path, Path]:
 
 @dataclass(frozen=True)
 class Progress:
-    """What is committed: counts, sizes of the two files in bytes, and whether the round has all its clips."""
+    """What is committed: counts, sizes of the two files in bytes, and whether the round has all its clips.
+
+    replies, cut: by turn, how many there are, and how many of them their token limit cut off. None in a round that an
+    earlier version has begun: then the traces tell.
+    """
 
     key: str
     clips: int
@@ -35,6 +39,8 @@ class Progress:
     aspects: dict[str, int]
     filters: dict[str, int]
     complete: bool
+    replies: dict[str, int] | None = None
+    cut: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,18 +54,36 @@ class TraceSummary:
     unfinished: dict[str, float]
 
 
-def read_traces(path: Path) -> TraceSummary:
-    """The summary of a file of traces. Raises SaviError for a line that is damaged."""
+USED = b', "rejected": null, "traces": ['
+"""In the line of a clip that could be used. No text has it, as quotes are escaped there."""
+
+
+def summarise_traces(path: Path, progress: Progress) -> TraceSummary:
+    """What a round's counts and its file of traces say. Raises SaviError for a line that is damaged.
+
+    Only the lines of clips that could not be decoded are read, if there are any.
+    """
     undecodable, rejected = {}, {}
+    if progress.filters.get(UNDECODABLE):
+        for number, line in json_lines(path):
+            if USED not in line:
+                record = to_record(path, number, line)
+                undecodable[record["clip"]] = rejected[record["video"]] = record["rejected"]
+    replies, cut = progress.replies, progress.cut
+    if replies is None or cut is None:
+        replies, cut = _count_replies(path)
+    return TraceSummary(undecodable, rejected, {name: cut.get(name, 0) / count for name, count in replies.items()})
+
+
+def _count_replies(path: Path) -> tuple[Counter[str], Counter[str]]:
+    """Progress.replies and Progress.cut, from all traces."""
     replies: Counter[str] = Counter()
     cut: Counter[str] = Counter()
     for _, record in json_records(path):
-        if record["rejected"] is not None:
-            undecodable[record["clip"]] = rejected[record["video"]] = record["rejected"]
         turns = [turn for trace in record["traces"] for turn in trace["turns"]]
         replies.update(turn["name"] for turn in turns)
         cut.update(turn["name"] for turn in turns if not turn["finished"])
-    return TraceSummary(undecodable, rejected, {name: cut[name] / count for name, count in replies.items()})
+    return replies, cut
 
 
 def check_key(folder: Path, round: int, key: str) -> None:
@@ -84,19 +108,27 @@ def built_clips(folder: Path, round: int) -> tuple[list[str], bool]:
     if not path.exists():
         return [], False
     progress = read_progress(path)
+    ids: list[str] = []
     try:
         with traces.open("rb") as file:
-            ids = [json.loads(line)["clip"] for line in file.read(progress.traces_bytes).splitlines()]
+            while file.tell() < progress.traces_bytes and (line := file.readline()):
+                ids.append(_clip_of(line))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SaviError(f"{traces}: damaged ({error}); {remedy(path)}") from None
     return ids, progress.complete
 
 
+def _clip_of(line: bytes) -> str:
+    """The clip of a line of traces, without the turns behind it."""
+    first, found, _ = line.partition(b', "video": ')
+    clip: str = json.loads(first + b"}" if found else line)["clip"]
+    return clip
+
+
 def undecodable_clips(folder: Path, round: int) -> dict[str, str]:
     """Why clips of a round could not be decoded, by clip id; {} without such a round."""
     _, traces, path = round_paths(folder, round)
-    found = path.exists() and read_progress(path).filters.get(UNDECODABLE)
-    return read_traces(traces).undecodable if found else {}
+    return summarise_traces(traces, read_progress(path)).undecodable if path.exists() else {}
 
 
 def read_progress(path: Path) -> Progress:

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from savi.critique.filters import UNDECODABLE
-from savi.critique.pairs import json_line, pair_record, read_pairs
+from savi.critique.pairs import StoredPairs, json_line, pair_record, stored_pairs
 from savi.critique.round_files import (
     Progress,
     TraceSummary,
     read_progress,
-    read_traces,
     refuse_other_key,
     remedy,
     round_paths,
+    summarise_traces,
 )
 from savi.errors import NonFiniteError
 from savi.files import write_durably
-from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, readable
+from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, Turn, readable
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PairStore:
             refuse_other_key(self.progress_path, self._progress, key)
         else:
             self._refuse_orphans()
-            self._progress = Progress(key, 0, 0, 0, 0, 0, dict.fromkeys(ASPECTS, 0), {}, False)
+            self._progress = Progress(key, 0, 0, 0, 0, 0, dict.fromkeys(ASPECTS, 0), {}, False, {}, {})
             self._save()
         for path, size in self._committed():
             self._cut(path, size)
@@ -92,6 +92,7 @@ class PairStore:
         pairs = [pair for result in results for pair in result.pairs]
         pair_lines = b"".join(json_line(pair_record(pair)) for pair in pairs)
         trace_lines = b"".join(json_line(_trace_record(result)) for result in results)
+        turns = [turn for result in results for trace in result.traces for turn in trace.turns]
         before = self._progress
         _append(self.pairs_path, before.pairs_bytes, pair_lines)
         _append(self.traces_path, before.traces_bytes, trace_lines)
@@ -104,6 +105,8 @@ class PairStore:
             traces_bytes=before.traces_bytes + len(trace_lines),
             aspects=_add(before.aspects, (pair.aspect for pair in pairs)),
             filters=_add(before.filters, _taken(results)),
+            replies=_add_turns(before.replies, turns),
+            cut=_add_turns(before.cut, (turn for turn in turns if not turn.finished)),
         )
         self._save()
 
@@ -112,12 +115,12 @@ class PairStore:
         self._progress = replace(self._progress, complete=True)
         self._save()
 
-    def pairs(self) -> list[PreferencePair]:
-        """Every committed pair, in the order it was built."""
-        pairs = read_pairs(self.pairs_path)
+    def pairs(self) -> tuple[StoredPairs, dict[str, int]]:
+        """Every committed pair, in the order it was built, and how many each clip has."""
+        pairs, by_clip = stored_pairs(self.pairs_path)
         if len(pairs) != self._progress.pairs:
             raise SaviError(f"{self.pairs_path}: changed since it was written; {remedy(self.pairs_path)}")
-        return pairs
+        return pairs, by_clip
 
     def counts(self) -> dict[str, int]:
         """ "pairs", "pairs/<aspect>" for each aspect, and the name of each filter that took something."""
@@ -126,7 +129,7 @@ class PairStore:
 
     def traces(self) -> TraceSummary:
         """What the committed traces say of the clips and the replies."""
-        return read_traces(self.traces_path)
+        return summarise_traces(self.traces_path, self._progress)
 
     def _refuse_orphans(self) -> None:
         """The progress file comes first, so pairs without one lost theirs by hand: not to be overwritten."""
@@ -175,6 +178,15 @@ def _taken(results: Sequence[ClipResult]) -> Iterable[str]:
 def _add(counts: dict[str, int], names: Iterable[str]) -> dict[str, int]:
     more = Counter(names)
     return {name: counts.get(name, 0) + more[name] for name in sorted(counts.keys() | more.keys())}
+
+
+def _add_turns(counts: dict[str, int] | None, turns: Iterable[Turn]) -> dict[str, int] | None:
+    """Counts by turn, in the order of the chain. They stay None in a round that an earlier version has begun."""
+    if counts is None:
+        return None
+    more = Counter(counts)
+    more.update(turn.name for turn in turns)
+    return dict(more)
 
 
 def _open(path: Path) -> BinaryIO:

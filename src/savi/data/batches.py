@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from types import MappingProxyType
 
 from torch.utils.data import Dataset
@@ -23,7 +24,7 @@ class ClipPairs:
     """A clip with its pairs: they share one prefix, so they are scored together."""
 
     clip: Clip
-    pairs: tuple[PreferencePair, ...]
+    pairs: Sequence[PreferencePair]
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,22 @@ class ItemBatch(ClipBatch):
     items: tuple[tuple[Item, ...], ...]
 
 
-def group_by_clip(pairs: Sequence[PreferencePair], clips: Iterable[Clip]) -> list[ClipPairs]:
-    """Pairs by clip, in the order in which the clips first appear in them.
+def group_by_clip(
+    pairs: Sequence[PreferencePair], by_clip: Mapping[str, int], clips: Iterable[Clip]
+) -> list[ClipPairs]:
+    """Pairs by clip. None of them is looked at, as they may still be in a file.
 
-    clips: those that the pairs were built from. Their files count: a pair has the name of its file for people to read.
+    by_clip: how many pairs each clip has, by its id, in their order. clips: those that the pairs were built from. Their
+    files count: a pair has the name of its file for people to read.
     """
     by_id = {clip.id: clip for clip in clips}
-    groups: dict[str, list[PreferencePair]] = {}
-    for pair in pairs:
-        groups.setdefault(pair.clip, []).append(pair)
-    return [ClipPairs(by_id[clip], tuple(group)) for clip, group in groups.items()]
+    ends = accumulate(by_clip.values())
+    return [ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end]) for clip, end in zip(by_clip, ends, strict=True)]
 
 
 def cut_groups(groups: Sequence[ClipPairs], most: int) -> list[ClipPairs]:
     """The groups in parts of at most `most` pairs: somebody else's file may have hundreds of pairs about a clip."""
-    return [ClipPairs(group.clip, tuple(part)) for group in groups for part in chunks(group.pairs, most)]
+    return [ClipPairs(group.clip, part) for group in groups for part in chunks(group.pairs, most)]
 
 
 def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, seed: int) -> list[list[ClipPairs]]:
@@ -162,7 +164,7 @@ class StepDataset(Dataset[OptimizerStep]):
         for part in chunks(shard(step, self.rank, self.processes), self.micro_batch_clips):
             clips = tuple(group.clip for group in part)
             frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
-            micro_batches.append(MicroBatch(clips, frames, tuple(group.pairs for group in part)))
+            micro_batches.append(MicroBatch(clips, frames, tuple(tuple(group.pairs) for group in part)))
         return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step), len(step))
 
     def _changed(self, clip: Clip) -> UndecodableClip | None:

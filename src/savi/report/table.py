@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from savi.critique.pairs import json_records
+from savi.critique.round_files import read_progress, summarise_traces
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
 from savi.evaluation.tables import compares
@@ -57,14 +57,14 @@ def print_rejected(run: Path, console: Console | None = None) -> None:
     traces = sorted((run / "traces").glob("round_*.jsonl"))
     if not traces:
         return
-    records = [record for _, record in json_records(traces[-1])]
-    rejected = [record for record in records if record["rejected"] is not None]
+    progress = read_progress(run / "pairs" / f"{traces[-1].stem}.progress.json")
+    rejected = list(summarise_traces(traces[-1], progress).rejected.items())
     if not rejected:
         return
     console = console or Console()
-    console.print(f"{len(rejected)} of {len(records)} clips were left out:")
-    for record in rejected[:LISTED]:
-        _say(console, f"  {record['video']}: {record['rejected']}")
+    console.print(f"{len(rejected)} of {progress.clips} clips were left out:")
+    for video, reason in rejected[:LISTED]:
+        _say(console, f"  {video}: {reason}")
     if len(rejected) > LISTED:
         _say(console, f"  and {len(rejected) - LISTED} more, in {traces[-1]}")
 

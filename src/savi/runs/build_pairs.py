@@ -97,7 +97,7 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
     for _ in builder.build():
         pass
     built = builder.close()
-    return BuiltPairs(built.pairs, built.counts, built.rejected)
+    return BuiltPairs(list(built.pairs), built.counts, built.rejected)
 
 
 def _another(run: Run, path: str) -> VideoLM:

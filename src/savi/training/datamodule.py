@@ -186,7 +186,7 @@ class ClipDataModule(LightningDataModule):
             return self._loader(StepDataset([], self.micro_batch_clips, self._reader(), *self._place))
         built = self.pair_source.build_round(self.clips)
         seed = derive_seed(self.seed, "steps", built.round)
-        groups = group_by_clip(built.pairs, self.clips)
+        groups = group_by_clip(built.pairs, built.by_clip, self.clips)
         if self.given:
             groups = cut_groups(groups, self.pairs_per_step)
         steps = plan_steps(groups, self.pairs_per_step, self.epochs_per_round, seed)
