@@ -20,13 +20,16 @@ import wandb
 import yaml
 from datasets import load_dataset
 from PIL import Image
+from playwright.sync_api import expect
 
 from savi.cli import main
 from savi.critique.question_maker import QuestionMaker
 from savi.critique.store import ClipResult
 from savi.record.lock import lock_run, unlock_run
 from tests.real_videos import real_videos
+from tests.view.browser import Visit, browser, until
 from tests.wandb_files import finished_run
+from tools.view_pictures import served
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
@@ -142,6 +145,23 @@ def test_pairs_are_read_as_a_preference_data_set(run: Path, tmp_path: Path) -> N
     data = load_dataset("json", data_files=files, split="train", cache_dir=str(tmp_path))
     assert {"prompt", "chosen", "rejected"} <= set(data.column_names)
     assert all(row["chosen"] != row["rejected"] for row in data)
+
+
+def test_its_page_shows_what_is_in_its_files(run: Path, tmp_path: Path) -> None:
+    pairs = sum(entry["pairs"] for entry in json.loads((run / "results.json").read_text())["rounds"])
+    first = json.loads((run / "traces" / "round_00.jsonl").read_text().splitlines()[0])
+    with browser() as chromium, served([run], tmp_path) as address:
+        visited = Visit(chromium)
+        page = visited.page
+        page.goto(address)
+        expect(page.locator(".status")).to_have_text("finished The run is finished: 2 rounds.")
+        expect(page.locator(".tiles")).to_contain_text(f"{pairs}pairs that the model made")
+        page.goto(f"{address}#/pairs?round=1")
+        page.click(f".grid a:has-text('{first['clip']}')")
+        asked = page.locator("section[aria-labelledby=round-1] .question h4")
+        expect(asked).to_have_text([trace["question"] for trace in first["traces"]])
+        until(page, "document.querySelector('video')?.readyState >= 2")
+        visited.check(address)
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(run: Path, runs: Path) -> None:

@@ -48,7 +48,7 @@ def main() -> None:
         served(given.runs, Path(cache)) as address,
         sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(executable_path=browser_path(playwright), chromium_sandbox=False)
+        browser = playwright.chromium.launch(executable_path=browser_path(playwright))
         for name, (path, seen, width, theme) in VIEWS.items():
             context = browser.new_context(viewport={"width": width, "height": 840}, color_scheme=theme)
             page = context.new_page()

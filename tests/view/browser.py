@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,34 @@ def browser() -> Iterator[Any]:
             if os.environ.get("CI"):
                 pytest.fail(ABSENT)
             pytest.skip(ABSENT)
-        # Chromium has no sandbox for root, which tests in containers are. They open savi's own pages alone.
-        launched = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
+        launched = playwright.chromium.launch(executable_path=found)
         try:
             yield launched
         finally:
             launched.close()
+
+
+class Visit:
+    """A page that keeps what it asked for and what it complained about."""
+
+    def __init__(self, context: Any) -> None:
+        self.page = context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def check(self, start: str) -> None:
+        """No complaint, and nothing asked for but what begins with `start`."""
+        assert self.complaints == []
+        assert self.requests
+        assert [url for url in self.requests if not url.startswith((start, "data:"))] == []
+
+
+def until(page: Any, script: str) -> None:
+    """Wait until a script is true. Playwright's own way needs eval(), which the page forbids."""
+    end = time.monotonic() + 20
+    while not page.evaluate(script):
+        assert time.monotonic() < end, script
+        time.sleep(0.05)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,17 @@ import pytest
 from playwright.sync_api import expect
 
 from savi.cli import main
+from savi.critique.store import ClipResult, PairStore
 from savi.data.labelled import read_labelled
 from savi.files import write_json
+from savi.record.failure import write_failure
+from savi.record.lock import lock_run, unlock_run
+from savi.types import Clip, PreferencePair, RefusedPair, SaviError, Trace
 from savi.world.clips import training_clips
 from tests.report.made_up_runs import as_before, make_results
-from tests.view.browser import browser
+from tests.view.browser import Visit, browser, until
 from tools.made_up_run import write_run
 from tools.view_pictures import served
-
-DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 
 HOSTILE = "<img src=x onerror='document.title=1'><script>document.title=2</script></script>"
 """What a model may have written."""
@@ -34,32 +35,6 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(
         folder / "demo" / "version_0", videos, 2, clips=60, questions=4, words=4, change=lambda text: text + HOSTILE
     )
-
-
-class Visit:
-    """A page that keeps what it asked for and what it complained about."""
-
-    def __init__(self, context: Any) -> None:
-        self.page = context.new_page()
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def check(self, start: str) -> None:
-        """No complaint, and nothing asked for but what begins with `start`."""
-        assert self.complaints == []
-        assert self.requests
-        assert [url for url in self.requests if not url.startswith((start, "data:"))] == []
-
-
-def until(page: Any, script: str) -> None:
-    """Wait until a script is true. Playwright's own way needs eval(), which the page forbids."""
-    end = time.monotonic() + 20
-    while not page.evaluate(script):
-        assert time.monotonic() < end, script
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -214,34 +189,6 @@ def test_no_view_has_a_serious_fault_for_people_with_disabilities(
     context.close()
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A round of the demo over a few clips."""
-    runs = tmp_path_factory.mktemp("real")
-    few = ["--data.clip_count=3", "--data.benchmark_clips=1", "--trainer.max_epochs=1", "--data.readiness_clips=1"]
-    few.append("--model.base.nf4=false")
-    main(["fit", f"--config={DEMO}", f"--runs={runs}", *few])
-    return runs / "demo" / "version_0"
-
-
-def test_a_real_run_opens_with_what_its_files_say(chromium: Any, real: Path, tmp_path: Path) -> None:
-    results = json.loads((real / "results.json").read_text())
-    with served([real], tmp_path) as address:
-        context = chromium.new_context()
-        visited = Visit(context)
-        page = visited.page
-        page.goto(address)
-        expect(page.locator(".status")).to_have_text("finished The run is finished: 1 round.")
-        expect(page.locator(".tiles")).to_contain_text(f"{results['rounds'][1]['pairs']}pairs that the model made")
-        page.goto(f"{address}#/pairs")
-        page.click(".grid a")
-        first = json.loads((real / "traces" / "round_00.jsonl").read_text().splitlines()[0])["traces"]
-        expect(page.locator(".question h4")).to_have_text([one["question"] for one in first])
-        until(page, "document.querySelector('video')?.readyState >= 2")
-        visited.check(address)
-        context.close()
-
-
 def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path, tmp_path: Path) -> None:
     gone = [made_up / "gone.mp4"]
     killed = write_run(tmp_path / "killed", gone, 1, planned=3, change=lambda text: text + HOSTILE)
@@ -269,15 +216,65 @@ def test_several_runs_of_any_state_are_on_one_page(chromium: Any, made_up: Path,
         context.close()
 
 
-def test_a_page_of_files_opens_from_the_disk(chromium: Any, made_up: Path, tmp_path: Path) -> None:
-    main(["view", str(made_up), "--output", str(tmp_path / "page"), "--clips", "none"])
+def test_a_run_that_goes_on_a_failed_one_and_one_on_pairs_from_a_file_say_what_they_are(
+    chromium: Any, tmp_path: Path
+) -> None:
+    running, failed = (write_run(tmp_path / name, [tmp_path / "gone.mp4"], 1, planned=2) for name in ("a", "failed"))
+    write_failure(failed, SaviError("the loss is nan"))
+    given = write_given_run(tmp_path / "given", tmp_path / "gone.mp4")
+    with served([running, failed, given], tmp_path / "cache") as address:
+        context = chromium.new_context()
+        visited = Visit(context)
+        page = visited.page
+        page.goto(address)
+        expect(page.locator(".status b")).to_have_text("stopped")
+        lock = lock_run(running)
+        expect(page.locator(".status b")).to_have_text("running", timeout=20_000)  # nobody has loaded it anew
+        unlock_run(lock)
+        page.select_option("#run", label="failed")
+        expect(page.locator(".status")).to_contain_text("The run failed: the loss is nan")
+        page.select_option("#run", label="given")
+        expect(page.locator("dl")).to_contain_text("pairs in mine.jsonl")
+        page.goto(f"{address}#/pairs?run=2&clip=v")
+        expect(page.locator(".question").nth(0)).to_contain_text("a cat")
+        expect(page.locator(".question").nth(1)).to_contain_text("mine.jsonl, line 2: too long")
+        visited.check(address)
+        context.close()
+
+
+def write_given_run(folder: Path, video: Path) -> Path:
+    """A run on two pairs from a file, of which one was refused."""
+    pair = PreferencePair("v", str(video), 0, "other", "what?", "what?", "a cat", "a dog", "", -1.0, -2.0, 0, "own")
+    traces = (
+        Trace("v", 0, "other", "what?", (), "pair"),
+        RefusedPair("v", 0, "other", "why?", (), "overlong", place="mine.jsonl, line 2", reason="too long"),
+    )
+    store = PairStore(folder, 0, "key")
+    store.commit([ClipResult(Clip("v", video), (pair,), traces)])
+    store.finish()
+    run = {"name": "given", "seed": 0, "base": "world", "pairs": "mine.jsonl"}
+    write_json(folder / "results.json", {"run": run, "rounds": [{"round": 1, "pairs": 1, "filters": {"overlong": 1}}]})
+    return folder
+
+
+def test_a_page_of_files_opens_from_the_disk_and_plays_its_clips(
+    chromium: Any, made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    main(["view", str(made_up), "--output", str(tmp_path / "page")])
     context = chromium.new_context()
     visited = Visit(context)
     start = (tmp_path / "page" / "index.html").as_uri()
     visited.page.goto(f"{start}#/pairs?round=2&clip=clip_00002")
     visited.page.wait_for_selector(".question")
-    expect(visited.page.locator(".player")).to_contain_text("left out")
+    until(visited.page, "document.querySelector('video')?.readyState >= 2")
     visited.page.click("text=Overview")
     visited.page.wait_for_selector("figure svg")
     visited.check((tmp_path / "page").as_uri())
     context.close()
+
+
+def test_a_page_of_files_may_leave_the_clips_out(tmp_path: Path) -> None:
+    main(["view", str(write_given_run(tmp_path / "run", tmp_path / "v.mp4")), f"--output={tmp_path}/p", "--clips=none"])
+    assert "left out of this copy" in (tmp_path / "p" / "data" / "0" / "media_0.js").read_text()
+    assert not (tmp_path / "p" / "media").exists()

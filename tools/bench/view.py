@@ -54,7 +54,7 @@ def measure(run: Path, clips: int) -> None:
         address = server.stdout.readline().split()[0]  # type: ignore[union-attr]  # it is a pipe
         print(f"start until the address is printed: {time.perf_counter() - started:.2f} s")
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=browser_path(playwright), chromium_sandbox=False)
+            browser = playwright.chromium.launch(executable_path=browser_path(playwright))
             page = browser.new_page()
             print(f"first view of a server that has just started: {_open(page, address, '.chart svg'):.2f} s")
             page.goto(f"{address}#/pairs")
