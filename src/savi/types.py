@@ -219,6 +219,21 @@ class PreferencePair:
     prompt_version: str
 
 
+@dataclass(frozen=True)
+class TwoClipPair(PreferencePair):
+    """A pair from a file whose rejected response is about another clip: each response is scored behind its own.
+
+    rejected_clip: the id of that clip.
+    """
+
+    rejected_clip: str
+
+
+def clips_of(pair: PreferencePair) -> tuple[str, ...]:
+    """The ids of the clips that a pair is about: one, or that of the chosen and that of the rejected response."""
+    return (pair.clip, pair.rejected_clip) if isinstance(pair, TwoClipPair) else (pair.clip,)
+
+
 def readable(name: str) -> str:
     """A file's name as text that can be written in UTF-8: bytes of it that are no UTF-8 become \\xe9 and the like."""
     return SURROGATE.sub(lambda found: f"\\x{ord(found[0]) & 0xFF:02x}", name)

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 import pytest
+from PIL import Image
 
 from savi.conversations import Message
 from savi.critique.given import GivenPairs
@@ -105,7 +106,7 @@ def test_videos_are_found_from_the_files_own_folder_or_from_another_one(folder: 
     write_lines(folder / "two" / "pairs.jsonl", [trl_plain(Said(str(folder / "a.mp4"), "q", "c", "d"))])
     given = read_given_pairs(str(folder / "*" / "pairs.jsonl"))
     assert len(given.clips) == 1, "a clip is one clip, however its path is written"
-    with pytest.raises(SaviError, match=r"line 1: there is no video at .*one/a.mp4"):
+    with pytest.raises(SaviError, match=r"line 1: there is no file at .*one/a.mp4"):
         read_given_pairs(str(write_lines(folder / "one" / "pairs.jsonl", [trl_plain(Said("a.mp4", "q", "a", "b"))])))
     assert read_given_pairs(str(folder / "one" / "pairs.jsonl"), str(folder)).pairs[0].clip.path == folder / "a.mp4"
     with pytest.raises(SaviError, match=r"data\.videos: nowhere is no folder"):
@@ -117,7 +118,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no JSON": (b"{'prompt'", "not JSON"),
     "no object": ("text", "it is no object with fields"),
     "no video": ({**trl_plain(GOOD), "video": None}, "it has no video"),
-    "missing video": ({**trl_plain(GOOD), "video": "c.mp4"}, "there is no video at"),
+    "missing video": ({**trl_plain(GOOD), "video": "c.mp4"}, "there is no file at"),
     "address": ({**trl_plain(GOOD), "video": "https://example.org/a.mp4"}, "is an address"),
     "frames": ({**swift(GOOD), "videos": [["1.png", "2.png"]]}, "its video is no path"),
     "two videos": ({**swift(GOOD), "videos": ["a.mp4", "sub/b.mp4"]}, "it has 2 videos"),
@@ -125,8 +126,34 @@ BAD: dict[str, tuple[Any, str]] = {
         {**swift(GOOD), "messages": [{"role": "user", "content": "<video><video>"}, trl(GOOD)["chosen"][0]]},
         "more than one place for a video",
     ),
-    "images": ({**swift(GOOD), "videos": [], "images": ["a.png"]}, "it has images"),
-    "rejected videos": ({**swift(GOOD), "rejected_videos": ["sub/b.mp4"]}, "it has rejected_videos"),
+    "no image": ({**swift(GOOD), "videos": [], "images": ["a.mp4"]}, "it has a place for a video and no such file"),
+    "missing image": ({**trl(GOOD), "videos": [], "images": ["a.png"]}, "there is no file at"),
+    "no picture": ({**trl(GOOD), "videos": [], "images": ["a.mp4"]}, "a.mp4 is no image that can be read"),
+    "video and images": ({**trl(GOOD), "images": ["a.png"]}, "it has a video and images"),
+    "image tag": ({**trl_plain(GOOD), "prompt": "<image>what is it?"}, "it has a place for an image and no such file"),
+    "image bytes": ({**trl_plain(GOOD), "video": None, "image": {"bytes": "AAAA"}}, "it holds the bytes of its image"),
+    "too few places": (
+        {
+            **trl(GOOD),
+            "videos": [],
+            "images": ["a", "b", "c"],
+            "prompt": "<image><image>q",
+            "chosen": "a",
+            "rejected": "b",
+        },
+        "it has 2 places for 3 images",
+    ),
+    "text between": (
+        {"prompt": "<image>or<image>?", "images": ["a", "b"], "chosen": "a", "rejected": "b"},
+        "it has text between its images",
+    ),
+    "two rejected videos": ({**swift(GOOD), "rejected_videos": ["sub/b.mp4", "a.mp4"]}, "it has 2 rejected videos"),
+    "missing rejected video": ({**swift(GOOD), "rejected_videos": ["c.mp4"]}, "there is no file at"),
+    "rejected image": ({**swift(GOOD), "rejected_images": ["a.png"]}, "must both be about a video"),
+    "same video": (
+        {**swift(GOOD), "rejected_videos": ["./a.mp4"], "rejected_response": "a cat"},
+        "chosen and rejected are the same",
+    ),
     "audio": ({**swift(GOOD), "audios": ["a.wav"]}, "it has audios"),
     "no difference": ({**trl_plain(GOOD), "rejected": " a cat\n"}, "chosen and rejected are the same"),
     "empty": ({**trl_plain(GOOD), "rejected": ""}, "the rejected response is empty"),
@@ -141,7 +168,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "messages and rejected_messages differ",
     ),
     "text and list": ({**trl(GOOD), "chosen": "a cat"}, "must both be texts"),
-    "bytes": ({**trl_plain(GOOD), "video": {"bytes": "AAAA"}}, "a video's bytes"),
+    "bytes": ({**trl_plain(GOOD), "video": {"bytes": "AAAA"}}, "it holds the bytes of its video"),
 }
 
 
@@ -210,7 +237,7 @@ def test_a_name_of_the_hub_is_loaded_by_datasets(folder: Path, monkeypatch: pyte
     assert asked == [("owner/pairs", "train"), ("owner/pairs", "test")]
     assert told(given) == told(read_given_pairs(str(write_lines(folder / "p.jsonl", [swift(p) for p in PAIRS]))))
     assert given.home is None
-    with pytest.raises(SaviError, match=r"row 1: its video a.mp4 is a relative path: data.videos says"):
+    with pytest.raises(SaviError, match=r"row 1: a.mp4 is a relative path: data.videos says"):
         read_given_pairs("owner/pairs")
 
     def offline(*_: Any, **__: Any) -> None:
@@ -239,9 +266,15 @@ def test_what_isnt_installed_is_named(folder: Path, missing: str, monkeypatch: p
 def test_each_example_of_the_page_is_a_pair_in_the_shape_that_it_is_said_to_have(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "own_pairs.md").read_text(encoding="utf-8")
     examples = [json.loads(example) for example in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    (tmp_path / "a.mp4").write_bytes(b"a video")
-    given = read_given_pairs(str(write_lines(tmp_path / "pairs.jsonl", examples)))
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(name.encode())
+    for name in ("before.png", "after.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    given = read_given_pairs(str(write_lines(tmp_path / "pairs.jsonl", examples)), cache=tmp_path)
     assert given.refused == ()
-    assert given.shapes == {"TRL": 2, "ms-swift": 1, "LLaMA-Factory": 1, "savi": 1}
-    assert {(pair.chosen, pair.rejected) for pair in given.pairs} == {("He is juggling.", "He is running.")}
+    assert given.shapes == {"TRL": 3, "ms-swift": 2, "LLaMA-Factory": 1, "savi": 1}
+    assert {(pair.chosen, pair.rejected) for pair in given.pairs[:5]} == {("He is juggling.", "He is running.")}
+    images, two_clips = given.pairs[5:]
+    assert (images.clip.path.suffix, images.prompt) == (".images", "What has changed?")
+    assert [clip.path.name for clip in two_clips.clips] == ["a.mp4", "b.mp4"]
     assert [len(pair.prompt) for pair in given.pairs if not isinstance(pair.prompt, str)] == [2, 3]

@@ -146,7 +146,7 @@ def test_each_kind_of_bad_row_is_named_and_the_others_are_learnt(
     found = refused(run)
     reasons = [
         "its fields (prompt, video) are of no known shape",
-        "there is no video at",
+        "there is no file at",
         "broken.mp4: ",
         "tokens, and at most 400 are read",
         "chosen and rejected are the same",

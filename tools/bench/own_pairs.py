@@ -30,7 +30,7 @@ from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, Frames, derive_seed
+from savi.types import Clip, Frames, TwoClipPair, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.world.clips import training_clips
 from tools.bench.meters import Stopwatch
@@ -111,8 +111,10 @@ def train_trl(work: Workload, file: Path, run: Path) -> Trained:
     groups = cut_groups(group_by_clip(pairs, by_clip, clips), work.pairs_per_step)
     steps = plan_steps(groups, work.pairs_per_step, 1, derive_seed(0, "steps", 0))[: work.steps]
     places = {clip: place for place, clip in enumerate(clips)}
+    ids = {clip.id: place for clip, place in places.items()}
     rows = [
         {"question": ScoreRequest(places[group.clip], pair.prompt, (pair.chosen, pair.rejected))}
+        | ({"rejected_clip": ids[pair.rejected_clip]} if isinstance(pair, TwoClipPair) else {})
         for step in steps
         for group in step
         for pair in group.pairs

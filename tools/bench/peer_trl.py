@@ -29,7 +29,7 @@ from tools.bench.workload import Shape, settings
 class VideoCollator:
     """Pairs to the batch that TRL's own collators make, chosen responses first, with the clip as a video.
 
-    read: the frames of a question's clip.
+    read: the frames of a clip: the question's, or that of a `rejected_clip` for the rejected response.
     """
 
     def __init__(self, lm: VideoLM, read: Callable[[int], Frames]) -> None:
@@ -38,10 +38,11 @@ class VideoCollator:
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         lm = self.lm
-        pairs = [(example["question"], self.read(example["question"].clip)) for example in examples]
         rows, responses = [], []
         for side in (0, 1):
-            for question, frames in pairs:
+            for example in examples:
+                question: ScoreRequest = example["question"]
+                frames = self.read(example.get("rejected_clip", question.clip) if side else question.clip)
                 rows.append(lm.family.video_inputs(lm.processor, lm.chat.text(question.prompt), frames))
                 responses.append(torch.tensor(lm.chat.response_ids(question.responses[side])))
         text: dict[str, list[Tensor]] = {}

@@ -16,7 +16,7 @@ from savi.distributed.collectives import all_gather, all_reduce_gradients, all_r
 from savi.errors import NonFiniteError
 from savi.inference import ResponseScores, ScoreRequest, VideoModel
 from savi.objective.dpo import DPOSettings, loss_of_scores, reward_metrics
-from savi.types import PreferencePair
+from savi.types import PreferencePair, TwoClipPair
 
 
 def take_step(
@@ -65,12 +65,22 @@ def try_weights(model: VideoModel, batch: OptimizerStep, settings: DPOSettings) 
 def pair_metrics(model: VideoModel, micro: MicroBatch, settings: DPOSettings) -> dict[str, Tensor]:
     """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
     pairs = [pair for clip_pairs in micro.pairs for pair in clip_pairs]
+    places = {clip.id: index for index, clip in enumerate(micro.clips)}
     requests = [
-        ScoreRequest(index, pair.prompt, (pair.chosen, pair.rejected))
+        request
         for index, clip_pairs in enumerate(micro.pairs)
         for pair in clip_pairs
+        for request in _requests(pair, index, places)
     ]
     return _metrics(pairs, model.encode(micro.clips, micro.decoded()).score(requests), settings)
+
+
+def _requests(pair: PreferencePair, place: int, places: Mapping[str, int]) -> list[ScoreRequest]:
+    """What scores the chosen response and then the rejected one. place: of the pair's clip. places: of all, by id."""
+    if not isinstance(pair, TwoClipPair):
+        return [ScoreRequest(place, pair.prompt, (pair.chosen, pair.rejected))]
+    sides = ((place, pair.chosen), (places[pair.rejected_clip], pair.rejected))
+    return [ScoreRequest(side, pair.prompt, (response,)) for side, response in sides]
 
 
 def _metrics(pairs: Sequence[PreferencePair], scores: ResponseScores, settings: DPOSettings) -> dict[str, Tensor]:

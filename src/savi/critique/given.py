@@ -13,18 +13,26 @@ from savi.types import Clip, PreferencePair
 
 @dataclass(frozen=True)
 class GivenPair:
-    """A pair as its file has it. place: file and line. clip: an OpenedClip where text comes before the video."""
+    """A pair as its file has it. place: file and line. clip: an OpenedClip where text comes before the video.
+    rejected_clip: what the rejected response is about, where it is another clip, behind the same text."""
 
     place: str
     clip: Clip
     prompt: Prompt
     chosen: str
     rejected: str
+    rejected_clip: Clip | None = None
+
+    @property
+    def clips(self) -> tuple[Clip, ...]:
+        """The clip, and that of the rejected response where it is another one."""
+        return (self.clip,) if self.rejected_clip is None else (self.clip, self.rejected_clip)
 
 
-def pair_digest(content: str | None, pair: GivenPair | PreferencePair) -> str:
-    """Of what a pair's log-probabilities depend on besides the model. content: a digest of the clip's file."""
-    return _digest((content, pair.prompt, pair.chosen, pair.rejected))
+def pair_digest(pair: GivenPair | PreferencePair, content: str | None, *rejected_content: str | None) -> str:
+    """Of what a pair's log-probabilities depend on besides the model. content: a digest of the clip's file.
+    rejected_content: of the file that the rejected response is about, where it is another one."""
+    return _digest((content, pair.prompt, pair.chosen, pair.rejected, *rejected_content))
 
 
 def _digest(parts: object) -> str:
@@ -55,12 +63,12 @@ class GivenPairs:
 
     @property
     def clips(self) -> list[Clip]:
-        """The clips in the order in which they first appear."""
-        return list(dict.fromkeys(pair.clip for pair in self.pairs))
+        """The clips in the order in which they first appear, those of rejected responses too."""
+        return list(dict.fromkeys(clip for pair in self.pairs for clip in pair.clips))
 
     def digest(self) -> str:
         """Of all pairs, in order, whatever the place of their files."""
-        return _digest([(pair.clip.id, pair_digest(None, pair)) for pair in self.pairs])
+        return _digest([(*(clip.id for clip in pair.clips), pair_digest(pair, None)) for pair in self.pairs])
 
     def line(self) -> str:
         """What was found, in one line."""

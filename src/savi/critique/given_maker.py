@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from savi.conversations import last_words
-from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG
+from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG, UNDECODABLE
 from savi.critique.given import GivenPair, GivenPairs, pair_digest
 from savi.critique.question_maker import PAIR
 from savi.critique.reference_logps import Logps, ReferenceLogps
@@ -16,7 +16,21 @@ from savi.errors import SaviError
 from savi.files import content_digest
 from savi.inference import ScoreRequest, Session, VideoModel
 from savi.prompts.content import aspect_of
-from savi.types import Clip, Frames, PairAspect, PreferencePair, RefusedPair, Trace, derive_seed, readable
+from savi.types import (
+    Clip,
+    Frames,
+    PairAspect,
+    PreferencePair,
+    RefusedPair,
+    Trace,
+    TwoClipPair,
+    derive_seed,
+    readable,
+)
+from savi.video.decode import UndecodableClip
+
+Read = Callable[[Sequence[Clip]], Sequence[Frames | UndecodableClip | None]]
+"""Gives the frames of clips, here and now. None for a clip that the model has in its cache."""
 
 PROMPT_VERSION = "given"
 """The version of the prompts of a pair from a file, which has its own."""
@@ -37,15 +51,18 @@ class GivenPairMaker:
         round_index: int,
         max_length: int | None = None,
         pairs_at_once: int = 32,
+        read: Read = lambda clips: [None for _ in clips],
     ) -> None:
         """known: under the reference of this round. max_length: most tokens of clip, prompt and response; None for what
-        the model was made for. pairs_at_once: of a clip, in a pass of the reference."""
+        the model was made for. pairs_at_once: of a clip, in a pass of the reference. read: gives the frames of clips
+        that rejected responses alone are about."""
         self.model = model
         self.known = known
         self.run_seed = run_seed
         self.round = round_index
         self.max_length = max_length if max_length is not None else model.max_length
         self.pairs_at_once = pairs_at_once
+        self.read = read
         self._of_clip: dict[Clip, list[GivenPair]] = {}
         for pair in given.pairs:
             self._of_clip.setdefault(pair.clip, []).append(pair)
@@ -59,38 +76,49 @@ class GivenPairMaker:
         """Pairs and traces of a batch of clips. frames may be None where is_cached() says so."""
         logps = {pair: known for clip in clips for pair, known in self._known(clip).items()}
         refused: dict[GivenPair, tuple[str, str]] = {}
-        unknown = [index for index, clip in enumerate(clips) if None in self._known(clip).values()]
+        unknown = [pair for pair, known in logps.items() if known is None]
         if unknown:
-            session = self.model.encode([clips[i] for i in unknown], [frames[i] for i in unknown])
-            requests = {
-                pair: ScoreRequest(index, pair.prompt, (pair.chosen, pair.rejected))
-                for index, clip in enumerate(session.clips)
-                for pair, known in self._known(clip).items()
-                if known is None
-            }
-            refused = {pair: why for pair, request in requests.items() if (why := self._refusal(session, request))}
-            wanted = {pair: request for pair, request in requests.items() if pair not in refused}
-            scored = dict(zip(wanted, self._score(session, list(wanted.values())), strict=True))
-            logps |= scored
+            shown, refused = self._shown(dict(zip(clips, frames, strict=True)), unknown)
+            session = self.model.encode(list(shown), list(shown.values()))
+            places = {clip: index for index, clip in enumerate(shown)}
+            requests = {pair: _requests(pair, places) for pair in unknown if pair not in refused}
+            refused |= {pair: why for pair, asked in requests.items() if (why := self._refusal(session, asked))}
+            logps |= self._score(session, {pair: asked for pair, asked in requests.items() if pair not in refused})
         return [self._result(clip, logps, refused) for clip in clips]
 
-    def _score(self, session: Session, requests: Sequence[ScoreRequest]) -> list[Logps]:
-        """Log-probabilities of both responses of each request: in passes of some pairs of each clip."""
+    def _shown(
+        self, frames: Mapping[Clip, Frames | None], pairs: Sequence[GivenPair]
+    ) -> tuple[dict[Clip, Frames | None], dict[GivenPair, tuple[str, str]]]:
+        """The clips that pairs are about, with their frames, and the pairs whose rejected response has none."""
+        needed = list(dict.fromkeys(clip for pair in pairs for clip in pair.clips))
+        more = [clip for clip in needed if frames.get(clip) is None and not self.model.is_cached(clip)]
+        read = dict(zip(more, self.read(more), strict=True))
+        found = {clip: read[clip] if clip in read else frames[clip] for clip in needed}
+        bad = {clip: str(one) for clip, one in found.items() if isinstance(one, UndecodableClip)}
+        refused = {pair: (UNDECODABLE, bad[clip]) for pair in pairs for clip in pair.clips if clip in bad}
+        return {clip: one for clip, one in found.items() if not isinstance(one, UndecodableClip)}, refused
+
+    def _score(self, session: Session, requests: Mapping[GivenPair, Sequence[ScoreRequest]]) -> dict[GivenPair, Logps]:
+        """Log-probabilities of both responses of each pair: in passes of some requests of each clip."""
+        asked = [(pair, request) for pair, of_pair in requests.items() for request in of_pair]
         places: dict[int, list[int]] = {}
-        for place, request in enumerate(requests):
+        for place, (_, request) in enumerate(asked):
             places.setdefault(request.clip, []).append(place)
         cut = [list(chunks(of_clip, self.pairs_at_once)) for of_clip in places.values()]
-        scored: dict[int, Logps] = {}
+        scored: dict[int, list[float]] = {}
         for number in range(max(map(len, cut), default=0)):
             some = [place for parts in cut if number < len(parts) for place in parts[number]]
-            both = session.score_reference([requests[place] for place in some]).logps.view(-1, 2).tolist()
-            scored |= {place: (chosen, rejected) for place, (chosen, rejected) in zip(some, both, strict=True)}
-        return [scored[place] for place in range(len(requests))]
+            values = iter(session.score_reference([asked[place][1] for place in some]).logps.tolist())
+            scored |= {place: [next(values) for _ in asked[place][1].responses] for place in some}
+        both: dict[GivenPair, list[float]] = {}
+        for place, (pair, _) in enumerate(asked):
+            both.setdefault(pair, []).extend(scored[place])
+        return {pair: (chosen, rejected) for pair, (chosen, rejected) in both.items()}
 
-    def _refusal(self, session: Session, request: ScoreRequest) -> tuple[str, str] | None:
+    def _refusal(self, session: Session, requests: Sequence[ScoreRequest]) -> tuple[str, str] | None:
         """The filter that takes a pair and its reason, or None."""
         try:
-            length = session.length(request)
+            length = max(session.length(request) for request in requests)
         except SaviError as error:
             return NOT_IN_TEMPLATE, str(error)
         if self.max_length is not None and length > self.max_length:
@@ -102,7 +130,7 @@ class GivenPairMaker:
     ) -> ClipResult:
         pairs: list[PreferencePair] = []
         traces: list[Trace] = []
-        for given in self._of_clip[clip]:
+        for given in self._of_clip.get(clip, ()):
             question = last_words(given.prompt).strip()
             aspect: PairAspect = aspect_of(question) or "other"
             both = logps[given]
@@ -113,27 +141,40 @@ class GivenPairMaker:
                 )
                 continue
             traces.append(Trace(clip.id, self.round, aspect, question, (), PAIR))
-            pairs.append(
-                PreferencePair(
-                    clip=clip.id,
-                    video=readable(str(clip.path)),
-                    round=self.round,
-                    aspect=aspect,
-                    question=question,
-                    prompt=given.prompt,
-                    chosen=given.chosen,
-                    rejected=given.rejected,
-                    critique="",
-                    reference_chosen_logp=both[0],
-                    reference_rejected_logp=both[1],
-                    seed=derive_seed(self.run_seed, self.round, clip.id),
-                    prompt_version=PROMPT_VERSION,
-                )
+            pair = PreferencePair(
+                clip=clip.id,
+                video=readable(str(clip.path)),
+                round=self.round,
+                aspect=aspect,
+                question=question,
+                prompt=given.prompt,
+                chosen=given.chosen,
+                rejected=given.rejected,
+                critique="",
+                reference_chosen_logp=both[0],
+                reference_rejected_logp=both[1],
+                seed=derive_seed(self.run_seed, self.round, clip.id),
+                prompt_version=PROMPT_VERSION,
             )
+            other = given.rejected_clip
+            pairs.append(pair if other is None else TwoClipPair(**vars(pair), rejected_clip=other.id))
         return ClipResult(clip, tuple(pairs), tuple(traces))
 
     def _known(self, clip: Clip) -> dict[GivenPair, Logps | None]:
-        if clip.path not in self._contents:
-            self._contents[clip.path] = content_digest(clip.path)
-        content = self._contents[clip.path]
-        return {pair: self.known.get(pair_digest(content, pair)) for pair in self._of_clip[clip]}
+        return {
+            pair: self.known.get(pair_digest(pair, *(self._content(one.path) for one in pair.clips)))
+            for pair in self._of_clip.get(clip, ())
+        }
+
+    def _content(self, path: Path) -> str | None:
+        if path not in self._contents:
+            self._contents[path] = content_digest(path)
+        return self._contents[path]
+
+
+def _requests(pair: GivenPair, places: Mapping[Clip, int]) -> list[ScoreRequest]:
+    """What scores the chosen response and then the rejected one. places: of the session's clips."""
+    if pair.rejected_clip is None:
+        return [ScoreRequest(places[pair.clip], pair.prompt, (pair.chosen, pair.rejected))]
+    sides = ((pair.clip, pair.chosen), (pair.rejected_clip, pair.rejected))
+    return [ScoreRequest(places[clip], pair.prompt, (response,)) for clip, response in sides]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args, overload
 
 from savi.conversations import Prompt, from_messages, to_messages
-from savi.types import PairAspect, PreferencePair, SaviError
+from savi.types import PairAspect, PreferencePair, SaviError, TwoClipPair
 
 NUMBERS: dict[str, type] = {
     "round": int,
@@ -119,7 +119,8 @@ def to_record(path: Path, number: int, line: bytes) -> dict[str, Any]:
 
 
 def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:
-    names = {field.name for field in fields(PreferencePair)}
+    kind = TwoClipPair if "rejected_clip" in record else PreferencePair
+    names = {field.name for field in fields(kind)}
     if record.keys() != names:
         raise SaviError(f"{place}: missing or unknown fields {sorted(record.keys() ^ names)}")
     record = {**record, "prompt": _to_prompt(place, record["prompt"])}
@@ -133,7 +134,7 @@ def _to_pair(place: str, record: dict[str, Any]) -> PreferencePair:
             raise SaviError(f"{place}: {name} must be finite, not {value!r}")
     if record["aspect"] not in ASPECTS:
         raise SaviError(f"{place}: aspect must be one of {list(ASPECTS)}, not {record['aspect']!r}")
-    return PreferencePair(**record)
+    return kind(**record)
 
 
 def _to_prompt(place: str, value: object) -> Prompt:

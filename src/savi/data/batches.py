@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
 
@@ -14,17 +14,19 @@ from savi.critique.clip_files import CHANGED
 from savi.distributed.sharding import chunks, shard
 from savi.evaluation.benchmarks.items import Item
 from savi.files import content_digest
-from savi.types import Clip, Excerpt, Frames, PreferencePair, derive_seed
+from savi.types import Clip, Excerpt, Frames, PreferencePair, clips_of, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.prefetch import decode_ahead
 
 
 @dataclass(frozen=True)
 class ClipPairs:
-    """A clip with its pairs: they share one prefix, so they are scored together."""
+    """A clip with its pairs: they share one prefix, so they are scored together. by_id: all clips, of which rejected
+    responses may be about another one."""
 
     clip: Clip
     pairs: Sequence[PreferencePair]
+    by_id: Mapping[str, Clip] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ClipBatch:
 
 @dataclass(frozen=True)
 class MicroBatch(ClipBatch):
-    """Clips with their pairs, (clips,) each."""
+    """Clips with their pairs, (clips,) each. A clip that rejected responses alone are about has none."""
 
     pairs: tuple[tuple[PreferencePair, ...], ...]
 
@@ -84,12 +86,15 @@ def group_by_clip(
     """
     by_id = {clip.id: clip for clip in clips}
     ends = accumulate(by_clip.values())
-    return [ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end]) for clip, end in zip(by_clip, ends, strict=True)]
+    return [
+        ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end], by_id)
+        for clip, end in zip(by_clip, ends, strict=True)
+    ]
 
 
 def cut_groups(groups: Sequence[ClipPairs], most: int) -> list[ClipPairs]:
     """The groups in parts of at most `most` pairs: somebody else's file may have hundreds of pairs about a clip."""
-    return [ClipPairs(group.clip, part) for group in groups for part in chunks(group.pairs, most)]
+    return [ClipPairs(group.clip, part, group.by_id) for group in groups for part in chunks(group.pairs, most)]
 
 
 def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, seed: int) -> list[list[ClipPairs]]:
@@ -162,14 +167,24 @@ class StepDataset(Dataset[OptimizerStep]):
         micro_batches = []
         step = self.steps[index]
         for part in chunks(shard(step, self.rank, self.processes), self.micro_batch_clips):
-            clips = tuple(group.clip for group in part)
+            pairs = [tuple(group.pairs) for group in part]
+            clips = [group.clip for group in part]
+            clips += _others(part, pairs, clips)
             frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
-            micro_batches.append(MicroBatch(clips, frames, tuple(tuple(group.pairs) for group in part)))
+            micro_batches.append(MicroBatch(tuple(clips), frames, (*pairs, *[()] * (len(clips) - len(pairs)))))
         return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step), len(step))
 
     def _changed(self, clip: Clip) -> UndecodableClip | None:
         before, now = self.contents.get(clip.id), content_digest(clip.path)
         return UndecodableClip(clip.path, CHANGED) if before and now and before != now else None
+
+
+def _others(
+    groups: Sequence[ClipPairs], pairs: Sequence[Sequence[PreferencePair]], clips: Sequence[Clip]
+) -> list[Clip]:
+    """The clips that rejected responses alone are about. pairs: of each group. clips: of the groups."""
+    named = (groups[place].by_id[other] for place, own in enumerate(pairs) for one in own for other in clips_of(one)[1:])
+    return [other for other in dict.fromkeys(named) if other not in clips]
 
 
 class ItemDataset(Dataset[ItemBatch]):

@@ -13,29 +13,36 @@ from itertools import takewhile
 from typing import Any
 
 from savi.conversations import Conversation
-from savi.data.pair_messages import Said, named_videos, paths_of, place_video, read_message, read_messages, reply_of
+from savi.data.pair_messages import Said, paths_of, place_clip, read_message, read_messages, reply_of
 
 TRL, SWIFT, FACTORY, SAVI = "TRL", "ms-swift", "LLaMA-Factory", "savi"
 
 UNREAD = ("audio", "audios", "tools", "objects")
 """Fields of a row that savi has no use for: a row that has something in them is refused, not read without it."""
 
-
-OTHER_MEDIA = ("image", "images", "rejected_image", "rejected_images", "rejected_video", "rejected_videos")
-
 TEXTS = ("prompt", "chosen", "rejected", "rejected_response")
 """Fields that are missing where they are empty; other fields may be empty."""
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A video, or images. paths: as the row has them; one for a video, none where the row names nothing."""
+
+    paths: tuple[str, ...]
+    images: bool = False
+
+
+@dataclass(frozen=True)
 class ShapedRow:
-    """A pair as its row says it. shape: the project that writes such rows. videos: paths as the row has them."""
+    """A pair as its row says it. shape: the project that writes such rows. shown: what both responses are about.
+    rejected_shown: what the rejected one is about, where it is something else."""
 
     shape: str
     conversation: Conversation
     chosen: str
     rejected: str
-    videos: tuple[str, ...]
+    shown: Shown
+    rejected_shown: Shown | None = None
 
 
 def read_row(row: Mapping[str, Any]) -> ShapedRow:
@@ -50,15 +57,31 @@ def read_row(row: Mapping[str, Any]) -> ShapedRow:
     for name in UNREAD:
         if name in row:
             raise ValueError(f"it has {name}, which savi doesn't read")
-    for name in OTHER_MEDIA:
-        if name in row:
-            raise ValueError(f"it has {name}; savi takes pairs about one video")
-    if chosen == rejected:
+    shown, other = _shown(row, said), _shown(row, (), "rejected_")
+    if shown == other:
+        other = Shown(())
+    if chosen == rejected and not other.paths:
         raise ValueError("chosen and rejected are the same")
-    videos = list(dict.fromkeys((*paths_of(row.get("videos")), *paths_of(row.get("video")), *named_videos(said))))
+    if other.paths and (other.images != shown.images or (shown.images and len(other.paths) != len(shown.paths))):
+        raise ValueError("chosen and rejected must both be about a video, or both about equally many images")
+    conversation = place_clip(said, len(shown.paths) if shown.images else 0)
+    return ShapedRow(shape, conversation, chosen, rejected, shown, other if other.paths else None)
+
+
+def _shown(row: Mapping[str, Any], said: Sequence[Said], side: str = "") -> Shown:
+    """What a row shows, by its own fields and by its messages. side: "rejected_" for that of the rejected response."""
+    found: dict[str, list[str]] = {}
+    for kind in ("video", "image"):
+        named = [path for one in said for path in (one.videos if kind == "video" else one.images)]
+        fields = [path for name in (f"{kind}s", kind) for path in paths_of(row.get(side + name), kind)]
+        # A file is named once in the fields, and often once more in the messages.
+        found[kind] = fields if fields and set(named) <= set(fields) else [*fields, *named]
+    videos = list(dict.fromkeys(found["video"]))
     if len(videos) > 1:
-        raise ValueError(f"it has {len(videos)} videos; savi takes pairs about one video")
-    return ShapedRow(shape, place_video(said), chosen, rejected, tuple(videos))
+        raise ValueError(f"it has {len(videos)} {side.replace('_', ' ')}videos; savi takes pairs about one video")
+    if videos and found["image"]:
+        raise ValueError("it has a video and images; savi takes pairs about one of them")
+    return Shown(tuple(found["image"]), images=True) if found["image"] else Shown(tuple(videos))
 
 
 _Read = Callable[[Mapping[str, Any]], tuple[list[Said], str, str]]

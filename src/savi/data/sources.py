@@ -64,7 +64,7 @@ class DataSources:
 
     def given_pairs(self) -> GivenPairs | None:
         """The pairs from files, if there are any. Raises SaviError."""
-        return None if self.pairs is None else read_given_pairs(self.pairs, self.videos)
+        return None if self.pairs is None else read_given_pairs(self.pairs, self.videos, self.cache_folder / "images")
 
     def training_clips(self) -> list[Clip]:
         """The clips that the model makes pairs of. Raises SaviError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,28 @@ ADAPTER_LOAD = """    from peft import PeftModel
 MERGED_LOAD = """    model = AutoModelForImageTextToText.from_pretrained("this folder")
     processor = AutoProcessor.from_pretrained("this folder")"""
 
+DATASET = """---
+{header}---
+
+# {title}: preference pairs about videos
+
+{pairs} pairs (`prompt`, `chosen`, `rejected`) in {rounds} that a video language model made itself, with
+[savi](https://arxiv.org/abs/2412.00624): questions about unlabelled clips, its answers, its criticism of them, and
+revisions. **Nobody has checked them.** `critique` is the model's criticism of the rejected response,
+`reference_*_logp` the log-probabilities under the frozen base.
+
+| | |
+|---|---|
+| base | {base} |
+| prompts | {prompts} |
+| frames | {frames} of each clip |
+| videos | {videos} |
+
+Each round's pairs are from the model that the round before left: {counts}. To learn from them:
+
+    savi fit --config pairs --data.pairs FOLDER{more}
+"""
+
 SHARES = {"accuracy": "accuracy", "free_form_accuracy": "free-form replies", "malformed": "malformed"}
 """The columns of a benchmark."""
 
@@ -68,7 +91,7 @@ EMBEDDED = "this folder/base"
 def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
     """The README.md of an export. notes: what its user must know."""
     settings = run.config["model"]
-    base = "the miniature embedded in savi" if run.embedded else run.base.path
+    base = _base(run)
     pairs = run.config["data"].get("pairs")
     groups = ["lora", "dpo", "optimizer", *([] if pairs else ["chain", "filters"])]
     return CARD.format(
@@ -101,9 +124,38 @@ def _header(run: Run, merged: bool) -> str:
         "pipeline_tag": "video-text-to-text",
         "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), method, "lora"],
     }
-    if not run.embedded:
+    if not run.embedded and not Path(run.base.path).is_dir():  # a folder is of no use to others
         header["base_model"] = run.base.path
     return yaml.safe_dump(header, sort_keys=False)
+
+
+def dataset_card(run: Run, name: str, counts: Sequence[int], *, videos: bool) -> str:
+    """The README.md of a run's pairs. counts: pairs of each round. videos: whether their files go along."""
+    header: dict[str, Any] = {
+        "pretty_name": name.rpartition("/")[2],
+        "task_categories": ["video-text-to-text"],
+        "tags": ["savi", "preference", "dpo", "video"],
+        "configs": [{"config_name": "default", "data_files": "round_*.jsonl"}],
+    }
+    return DATASET.format(
+        header=yaml.safe_dump(header, sort_keys=False),
+        title=name,
+        pairs=sum(counts),
+        rounds="one round" if len(counts) == 1 else f"{len(counts)} rounds",
+        base=_base(run),
+        prompts=run.prompts.version,
+        frames=run.data["frames"],
+        videos="in `videos/`" if videos else "not part of this data set; `video` is each one's name",
+        counts=", ".join(map(str, counts)),
+        more="" if videos else " --data.videos FOLDER_OF_VIDEOS",
+    )
+
+
+def _base(run: Run) -> str:
+    """The base's name, without the place that a folder has on this machine."""
+    if run.embedded:
+        return "the miniature embedded in savi"
+    return Path(run.base.path).name if Path(run.base.path).is_dir() else run.base.path
 
 
 def _videos(run: Run) -> str:
@@ -113,7 +165,7 @@ def _videos(run: Run) -> str:
     if run.config["data"].get("pairs"):
         return f"{count}clips"
     embedded = run.data["clips"] == "world"
-    return f"{count}rendered clips of savi's world" if embedded else f"{count}clips of {run.data['clips']}"
+    return f"{count}rendered clips of savi's world" if embedded else f"{count}clips of {Path(run.data['clips']).name}"
 
 
 def _rounds(rounds: list[Entry]) -> str:

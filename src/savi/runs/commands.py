@@ -10,9 +10,11 @@ from pathlib import Path
 import transformers
 
 from savi.distributed.failures import one_line
+from savi.errors import SaviError
 from savi.evaluation.options import OneLineParser
 from savi.runs.ask import ask
 from savi.runs.export import export_adapter, export_merged
+from savi.runs.hub import Destination, HubRepositories
 from savi.runs.read import Run, newest_run, read_run
 
 
@@ -38,13 +40,38 @@ def export_run(arguments: Sequence[str]) -> None:
     parser.add_argument("--to", type=Path, required=True, help="an empty folder")
     parser.add_argument("--merged", action="store_true", help="base and adapter in one, not the adapter alone")
     add_base(parser)
+    hub = parser.add_argument_group("Hugging Face hub")
+    hub.add_argument("--push-to-hub", metavar="NAME", help="upload it, and the run's pairs as NAME-pairs; private")
+    hub.add_argument("--public", action="store_true", help="let everybody read them")
+    hub.add_argument("--update", action="store_true", help="write into repositories that are there already")
+    hub.add_argument("--without-pairs", action="store_true", help="upload no pairs")
+    hub.add_argument("--videos", action="store_true", help="upload the videos of the pairs too; never by default")
     given = parser.parse_args(arguments)
+    for option in ("public", "update", "without_pairs", "videos"):
+        if getattr(given, option) and given.push_to_hub is None:
+            raise SaviError(f"--{option.replace('_', '-')} goes with --push-to-hub NAME")
     transformers.utils.logging.disable_progress_bar()
     with one_line():
         run = read_named(given.run, given)
+        hub_repositories = _repositories(run, given) if given.push_to_hub is not None else None
         for warning in (export_merged if given.merged else export_adapter)(run, given.to):
             print(warning)
-    print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
+        print(f"Written to {given.to}; python {given.to / 'ask.py'} VIDEO QUESTION asks it.")
+        if hub_repositories:
+            for address in hub_repositories.push(given.to):
+                print(f"Uploaded to {address} ({'public' if given.public else 'private'}).")
+
+
+def _repositories(run: Run, given: Namespace) -> HubRepositories:
+    """The repositories of the hub that an export goes to, checked before it is written."""
+    if not (given.merged or run.embedded) and Path(run.base.path).is_dir():
+        raise SaviError(
+            f"--push-to-hub: others have no {run.base.path}, over which the adapter was made; name the base on the hub "
+            "(--base NAME), or upload it --merged"
+        )
+    pairs = not given.without_pairs
+    destination = Destination(given.push_to_hub, given.public, given.update, pairs=pairs, videos=given.videos)
+    return HubRepositories(run, destination)
 
 
 def add_base(parser: ArgumentParser, base: str = "where the base is now, if not where the run had it") -> None:

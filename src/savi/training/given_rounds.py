@@ -20,6 +20,7 @@ from savi.errors import SaviError
 from savi.files import write_json
 from savi.training.aligned_model import AlignedModel
 from savi.training.datamodule import ClipDataModule
+from savi.types import clips_of
 
 SOURCE = Path("pairs") / "source.json"
 """In a run's folder: where its pairs are from, and the rows that none was made of."""
@@ -63,6 +64,7 @@ class GivenRounds:
             round_index=round_index,
             max_length=self._data.max_length,
             pairs_at_once=self._data.pairs_per_step,
+            read=self._data.read_frames,
         )
 
     def key_parts(self) -> dict[str, Any]:
@@ -76,7 +78,7 @@ class GivenRounds:
             known = self._known()
             known.add(
                 {
-                    pair_digest(built.contents[pair.clip], pair): (
+                    pair_digest(pair, *(built.contents[clip] for clip in clips_of(pair))): (
                         pair.reference_chosen_logp,
                         pair.reference_rejected_logp,
                     )

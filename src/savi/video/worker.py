@@ -86,6 +86,10 @@ def _answer(job: dict[str, Any], read: Callable[..., Reading]) -> tuple[dict[str
 
 def _read(job: dict[str, Any], read: Callable[..., Reading]) -> Reading:
     path, span = Path(job["path"]), job["span"]
+    if path.suffix == ".images":
+        from savi.video.images import read_images
+
+        return read_images(path)
     if job["fps"]:
         # A worker for videos starts faster without it.
         from savi.video.image_folder import read_image_folder

@@ -1,0 +1,80 @@
+"""Pairs whose rejected response is about another clip: each side is scored behind its own, as TRL does it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import savi
+from savi.alignment.step import pair_metrics
+from savi.critique.pairs import read_pairs
+from savi.data.batches import FrameReader, StepDataset, group_by_clip
+from savi.data.pair_files import read_given_pairs
+from savi.inference import ScoreRequest
+from savi.models.adapters import LoraSettings
+from savi.objective.dpo import DPOSettings
+from savi.runs.ask import read_frames
+from savi.types import TwoClipPair
+from savi.world.clips import training_clips
+from tools.bench.own_pairs import Workload, largest_difference, train_savi, train_trl
+from tools.pair_shapes import Said, swift, write_lines
+
+QUESTION = "what happens ?"
+
+
+@pytest.fixture(scope="module")
+def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workload, Path, Path]:
+    """Pairs with a rejected video, of another pair or of none, without one, and with an undecodable one; their run."""
+    folder = tmp_path_factory.mktemp("two_clips")
+    a, b, c, d = (str(one.path) for one in training_clips(folder / "clips", 4, seed=11))
+    (folder / "bad.mp4").write_bytes(b"no video")
+    rows = [
+        swift(Said(a, QUESTION, "it moves", "it moves")) | {"rejected_videos": [b]},
+        swift(Said(b, QUESTION, "it moves", "it stays")) | {"rejected_videos": [d]},  # which no other pair is about
+        swift(Said(a, QUESTION, "it moves", "no")),
+        swift(Said(c, QUESTION, "it stays", "it moves")),
+        swift(Said(b, QUESTION, "it is red", "it is blue")) | {"rejected_video": a},
+        swift(Said(c, QUESTION, "it is red", "it is blue")) | {"rejected_video": d},
+        swift(Said(a, QUESTION, "yes", "no")) | {"rejected_videos": ["bad.mp4"]},
+    ]
+    file = write_lines(folder / "pairs.jsonl", rows)
+    work = Workload("world", LoraSettings(r=8, alpha=16), (), 2, 3, 1e-3, False)
+    ours, run = train_savi(work, file, folder / "runs")
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # TRL's own
+        theirs = train_trl(work, file, run)
+    assert len(ours.losses) == len(theirs.losses) == 3
+    assert largest_difference(ours.losses, theirs.losses) < 1e-5
+    return work, file, run
+
+
+def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Workload, Path, Path]) -> None:
+    _, file, run = workload
+    model = savi.load_run(run)
+    pairs = read_pairs(run / "pairs" / "round_00.jsonl")
+    clips = {clip.id: clip for clip in read_given_pairs(str(file)).clips}
+    assert [type(pair) is TwoClipPair for pair in pairs] == [True, False, True, True, False, True]
+    (step,) = StepDataset([group_by_clip(pairs, clips.values())], 8, FrameReader(32, 60.0, lambda _: False))
+    (micro,) = step.micro_batches
+    assert len(micro.clips) == len(set(micro.clips)) == 4, "no clip is read twice in a pass"
+    with torch.no_grad():
+        metrics = pair_metrics(model.lm, micro, DPOSettings())
+    for index, pair in enumerate(pair for of_clip in micro.pairs for pair in of_clip):
+        other = pair.rejected_clip if isinstance(pair, TwoClipPair) else pair.clip
+        frames = [read_frames(model.run, clips[clip].path) for clip in (pair.clip, other)]
+        asked = [ScoreRequest(side, pair.prompt, (text,)) for side, text in enumerate((pair.chosen, pair.rejected))]
+        plain = model.lm.score_one_by_one(frames, asked).logps
+        assert metrics["logps/chosen"][index].item() == pytest.approx(plain[0].item(), abs=1e-4)
+        assert metrics["logps/rejected"][index].item() == pytest.approx(plain[1].item(), abs=1e-4)
+        with model.lm.peft_model.disable_adapter():
+            base = model.lm.score_one_by_one(frames, asked).logps
+        assert [pair.reference_chosen_logp, pair.reference_rejected_logp] == pytest.approx(base.tolist(), abs=1e-4)
+
+
+def test_a_rejected_video_without_frames_refuses_its_pair_alone(workload: tuple[Workload, Path, Path]) -> None:
+    _, _, run = workload
+    traces = (run / "traces" / "round_00.jsonl").read_text()
+    assert traces.count('"outcome": "undecodable"') == 1
+    assert "bad.mp4: " in traces
