@@ -106,6 +106,7 @@ def test_adapter_and_pairs_are_uploaded_privately_and_no_video(
     assert header["configs"][0]["data_files"] == "round_*.jsonl"
     assert f"{len(ours)} pairs" in card
     assert "not part of this data set" in card
+    assert "| method | VideoSAVi" in card
     everything = b"".join(hub.files[dataset].values()) + hub.files[model]["README.md"]
     assert str(Path(ours[0]["video"]).parent).encode() not in everything, "no path of this machine"
     said = capsys.readouterr().out

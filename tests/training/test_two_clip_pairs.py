@@ -10,7 +10,9 @@ import torch
 
 import savi
 from savi.alignment.step import pair_metrics
+from savi.critique.given_maker import GivenPairMaker
 from savi.critique.pairs import read_pairs
+from savi.critique.reference_logps import ReferenceLogps
 from savi.data.batches import FrameReader, StepDataset, group_by_clip
 from savi.data.pair_files import read_given_pairs
 from savi.inference import ScoreRequest
@@ -26,7 +28,7 @@ QUESTION = "what happens ?"
 
 
 @pytest.fixture(scope="module")
-def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workload, Path, Path]:
+def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Pairs with a rejected video, of another pair or of none, without one, and with an undecodable one; their run."""
     folder = tmp_path_factory.mktemp("two_clips")
     a, b, c, d = (str(one.path) for one in training_clips(folder / "clips", 4, seed=11))
@@ -47,12 +49,16 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workload, Path, 
         theirs = train_trl(work, file, run)
     assert len(ours.losses) == len(theirs.losses) == 3
     assert largest_difference(ours.losses, theirs.losses) < 1e-5
-    return work, file, run
+    return file, run
 
 
-def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Workload, Path, Path]) -> None:
-    _, file, run = workload
-    model = savi.load_run(run)
+@pytest.fixture(scope="module")
+def model(workload: tuple[Path, Path]) -> savi.AlignedModel:
+    return savi.load_run(workload[1])
+
+
+def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Path, Path], model: savi.AlignedModel) -> None:
+    file, run = workload
     pairs = read_pairs(run / "pairs" / "round_00.jsonl")
     clips = {clip.id: clip for clip in read_given_pairs(str(file)).clips}
     assert [type(pair) is TwoClipPair for pair in pairs] == [True, False, True, True, False, True]
@@ -73,8 +79,27 @@ def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Workload
         assert [pair.reference_chosen_logp, pair.reference_rejected_logp] == pytest.approx(base.tolist(), abs=1e-4)
 
 
-def test_a_rejected_video_without_frames_refuses_its_pair_alone(workload: tuple[Workload, Path, Path]) -> None:
-    _, _, run = workload
+def test_the_references_scores_are_those_of_clips_that_are_read_one_by_one(
+    workload: tuple[Path, Path], model: savi.AlignedModel
+) -> None:
+    file, run = workload
+    given = read_given_pairs(str(file))
+    read = FrameReader(32, 60.0, model.lm.is_cached)  # a clip that an earlier pair was about is cached
+    maker = GivenPairMaker(model.lm, given, ReferenceLogps([], ""), read, run_seed=0, round_index=0)
+    results = [
+        result
+        for clip in given.clips
+        for result in maker.run([clip], [None if maker.is_cached(clip) else read_frames(model.run, clip.path)])
+    ]
+    found = [pair for result in results for pair in result.pairs]
+    for one, pair in zip(found, read_pairs(run / "pairs" / "round_00.jsonl"), strict=True):
+        assert (one.clip, one.chosen, one.rejected) == (pair.clip, pair.chosen, pair.rejected)
+        assert one.reference_chosen_logp == pytest.approx(pair.reference_chosen_logp, abs=1e-4)
+        assert one.reference_rejected_logp == pytest.approx(pair.reference_rejected_logp, abs=1e-4)
+
+
+def test_a_rejected_video_without_frames_refuses_its_pair_alone(workload: tuple[Path, Path]) -> None:
+    _, run = workload
     traces = (run / "traces" / "round_00.jsonl").read_text()
     assert traces.count('"outcome": "undecodable"') == 1
     assert "bad.mp4: " in traces

@@ -47,15 +47,15 @@ class GivenPairMaker:
         model: VideoModel,
         given: GivenPairs,
         known: ReferenceLogps,
+        read: Read,
         run_seed: int,
         round_index: int,
         max_length: int | None = None,
         pairs_at_once: int = 32,
-        read: Read = lambda clips: [None for _ in clips],
     ) -> None:
-        """known: under the reference of this round. max_length: most tokens of clip, prompt and response; None for what
-        the model was made for. pairs_at_once: of a clip, in a pass of the reference. read: gives the frames of clips
-        that rejected responses alone are about."""
+        """known: under the reference of this round. read: gives the frames of clips that rejected responses are about.
+        max_length: most tokens of clip, prompt and response; None for what the model was made for. pairs_at_once: of a
+        clip, in a pass of the reference."""
         self.model = model
         self.known = known
         self.run_seed = run_seed
@@ -93,7 +93,7 @@ class GivenPairMaker:
         needed = list(dict.fromkeys(clip for pair in pairs for clip in pair.clips))
         more = [clip for clip in needed if frames.get(clip) is None and not self.model.is_cached(clip)]
         read = dict(zip(more, self.read(more), strict=True))
-        found = {clip: read[clip] if clip in read else frames[clip] for clip in needed}
+        found = {clip: read.get(clip, frames.get(clip)) for clip in needed}
         bad = {clip: str(one) for clip, one in found.items() if isinstance(one, UndecodableClip)}
         refused = {pair: (UNDECODABLE, bad[clip]) for pair in pairs for clip in pair.clips if clip in bad}
         return {clip: one for clip, one in found.items() if not isinstance(one, UndecodableClip)}, refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,14 @@ DATASET = """---
 
 # {title}: preference pairs about videos
 
-{pairs} pairs (`prompt`, `chosen`, `rejected`) in {rounds} that a video language model made itself, with
-[savi](https://arxiv.org/abs/2412.00624): questions about unlabelled clips, its answers, its criticism of them, and
-revisions. **Nobody has checked them.** `critique` is the model's criticism of the rejected response,
-`reference_*_logp` the log-probabilities under the frozen base.
+{pairs} pairs (`prompt`, `chosen`, `rejected`) in {rounds} that a video language model made about unlabelled clips, with
+savi, an implementation of [VideoSAVi](https://arxiv.org/abs/2412.00624). **Nobody has checked them.** `critique` is
+what was said against the rejected response, `reference_*_logp` are log-probabilities under the reference.
 
 | | |
 |---|---|
 | base | {base} |
+| method | {method} |
 | prompts | {prompts} |
 | frames | {frames} of each clip |
 | videos | {videos} |
@@ -143,12 +144,20 @@ def dataset_card(run: Run, name: str, counts: Sequence[int], *, videos: bool) ->
         pairs=sum(counts),
         rounds="one round" if len(counts) == 1 else f"{len(counts)} rounds",
         base=_base(run),
+        method=_method(run),
         prompts=run.prompts.version,
         frames=run.data["frames"],
         videos="in `videos/`" if videos else "not part of this data set; `video` is each one's name",
         counts=", ".join(map(str, counts)),
         more="" if videos else " --data.videos FOLDER_OF_VIDEOS",
     )
+
+
+def _method(run: Run) -> str:
+    """The class that made the pairs, with its settings."""
+    named = run.config["model"]["pairs"]
+    given = {name: value for name, value in (named.get("init_args") or {}).items() if value is not None}
+    return named["class_path"].rpartition(".")[2] + (f", `{json.dumps(given)}`" if given else "")
 
 
 def _base(run: Run) -> str:

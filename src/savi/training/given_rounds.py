@@ -60,11 +60,11 @@ class GivenRounds:
             module.video_lm,
             self.given,
             self._known(),
+            self._data.read_frames,
             run_seed=module.seed,
             round_index=round_index,
             max_length=self._data.max_length,
             pairs_at_once=self._data.pairs_per_step,
-            read=self._data.read_frames,
         )
 
     def key_parts(self) -> dict[str, Any]:
