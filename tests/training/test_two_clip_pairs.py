@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,11 @@ def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Path, Pa
     pairs = read_pairs(run / "pairs" / "round_00.jsonl")
     clips = {clip.id: clip for clip in read_given_pairs(str(file)).clips}
     assert [type(pair) is TwoClipPair for pair in pairs] == [True, False, True, True, False, True]
-    (step,) = StepDataset([group_by_clip(pairs, clips.values())], 8, FrameReader(32, 60.0, lambda _: False))
+    (step,) = StepDataset(
+        [group_by_clip(pairs, Counter(pair.clip for pair in pairs), clips.values())],
+        8,
+        FrameReader(32, 60.0, lambda _: False),
+    )
     (micro,) = step.micro_batches
     assert len(micro.clips) == len(set(micro.clips)) == 4, "no clip is read twice in a pass"
     with torch.no_grad():

@@ -87,8 +87,7 @@ def group_by_clip(
     by_id = {clip.id: clip for clip in clips}
     ends = accumulate(by_clip.values())
     return [
-        ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end], by_id)
-        for clip, end in zip(by_clip, ends, strict=True)
+        ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end], by_id) for clip, end in zip(by_clip, ends, strict=True)
     ]
 
 
@@ -183,7 +182,9 @@ def _others(
     groups: Sequence[ClipPairs], pairs: Sequence[Sequence[PreferencePair]], clips: Sequence[Clip]
 ) -> list[Clip]:
     """The clips that rejected responses alone are about. pairs: of each group. clips: of the groups."""
-    named = (groups[place].by_id[other] for place, own in enumerate(pairs) for one in own for other in clips_of(one)[1:])
+    named = (
+        groups[place].by_id[other] for place, own in enumerate(pairs) for one in own for other in clips_of(one)[1:]
+    )
     return [other for other in dict.fromkeys(named) if other not in clips]
 
 
