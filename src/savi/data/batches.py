@@ -183,7 +183,10 @@ def _others(
 ) -> list[Clip]:
     """The clips that rejected responses alone are about. pairs: of each group. clips: of the groups."""
     named = (
-        groups[place].by_id[other] for place, own in enumerate(pairs) for one in own for other in clips_of(one)[1:]
+        group.by_id[other]
+        for group, own in zip(groups, pairs, strict=True)
+        for pair in own
+        for other in clips_of(pair)[1:]
     )
     return [other for other in dict.fromkeys(named) if other not in clips]
 
