@@ -44,7 +44,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
         ({"model": {**SAMPLE["model"], "chain": {"revision": {"temperature": 0.0}}}}, []),
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),
         (WORLD, ["--model.filters.same_meaning", "content"]),
-        (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "{first} {second} same"]),
+        (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "same as {other}?"]),
         ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
         (TRUTH, ["--model.chain.revision.temperature", "1"]),
         ({**TRUTH, "data": {"held_out": 0.1}}, ["--data.labelled", "questions.json"]),  # they give an accuracy

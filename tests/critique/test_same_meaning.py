@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from savi.conversations import Conversation, Message, Prompt
 from savi.critique.filters import FilterSettings
 from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
@@ -28,6 +29,15 @@ ONE_OR_SEVERAL = {("A banana", "Bananas"), ("The man comes in.", "The men come i
 
 LEAST_RECALL = 0.24
 """Measured: 33 of the 136 pairs that say the same. The others need the model's word."""
+
+
+def follow_up(question: str, first: str, second: str) -> Conversation:
+    """The conversation in which the judge is asked."""
+    return (
+        Message("user", VIDEOSAVI_2.answer.format(question=question), 0),
+        Message("assistant", first),
+        Message("user", VIDEOSAVI_2.same_meaning.format(other=second)),
+    )
 
 
 @dataclass
@@ -47,16 +57,19 @@ class Judge:
         self.calls.append(requests)
         logps: list[float] = []
         for request in requests:
+            if isinstance(request.prompt, str):
+                logps += [-1.0] * len(request.responses)
+                continue
             label, turned = self._read(request.prompt)
             margin = (1.0 if label else -1.0) + self.yes + (-self.place if turned else self.place)
             assert request.responses == ("Yes", "No")
             logps += [-3.0 + margin / 2, -3.0 - margin / 2]
         return ResponseScores(torch.tensor(logps), torch.ones(len(logps), dtype=torch.int64))
 
-    def _read(self, prompt: str) -> tuple[bool, bool]:
+    def _read(self, prompt: Prompt) -> tuple[bool, bool]:
         for pair, label in zip(ANSWERS, LABELS, strict=True):
             for turned, (first, second) in enumerate(((pair.first, pair.second), (pair.second, pair.first))):
-                if prompt == VIDEOSAVI_2.same_meaning.format(question=pair.question, first=first, second=second):
+                if prompt == follow_up(pair.question, first, second):
                     return label, bool(turned)
         raise AssertionError(f"not a pair of the list: {prompt}")
 
@@ -123,12 +136,23 @@ def test_the_model_is_asked_once_about_pairs_that_differ_in_words_and_in_both_or
     same_meaning(judge, ANSWERS, VIDEOSAVI_2, FilterSettings(same_meaning="model"))
     unknown = [pair for pair in ANSWERS if not say_the_same(pair.question, pair.first, pair.second)]
     (requests,) = judge.calls
-    assert [request.prompt for request in requests] == [
-        VIDEOSAVI_2.same_meaning.format(question=pair.question, first=first, second=second)
+    assert [request.prompt for request in requests if not isinstance(request.prompt, str)] == [
+        follow_up(pair.question, first, second)
         for pair in unknown
         for first, second in ((pair.first, pair.second), (pair.second, pair.first))
     ]
     assert {request.clip for request in requests} == {0}
+
+
+def test_the_judge_reads_behind_answers_that_the_same_pass_scores() -> None:
+    """So that a tree reads each answer once, however many others it is compared with."""
+    judge = Judge()
+    same_meaning(judge, ANSWERS, VIDEOSAVI_2, FilterSettings(same_meaning="model"))
+    (requests,) = judge.calls
+    scored = {(one.prompt, answer) for one in requests if isinstance(one.prompt, str) for answer in one.responses}
+    asked = {(one.prompt[0].text, one.prompt[1].text) for one in requests if not isinstance(one.prompt, str)}
+    assert asked == scored
+    assert sum(len(one.responses) for one in requests if isinstance(one.prompt, str)) == len(scored)
 
 
 @pytest.mark.parametrize("how", ["words", "content"])

@@ -286,7 +286,7 @@ def test_a_prompt_is_read_back() -> None:
         ("answer", {"question": question}),
         ("critique", {"question": "what?", "answer": "it"}),
         ("revision", {"question": "what?", "answer": "it", "critique": "no\nVerdict: wrong"}),
-        ("same_meaning", {"question": "what?", "first": "it", "second": "that"}),
+        ("same_meaning", {"other": "that"}),
     ):
         assert read_prompt(getattr(VIDEOSAVI_2, name).format(**fields)) == (name, fields)
 

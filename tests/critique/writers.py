@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from savi.conversations import Conversation
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.prompts.templates import FIELDS, VIDEOSAVI_2
 from savi.types import ASPECTS, Aspect, Clip, Frames, Sampling, derive_seed
@@ -42,6 +43,14 @@ def read_prompt(prompt: str) -> tuple[str, dict[str, str]]:
     if found is None:
         raise AssertionError(f"no prompt of {VIDEOSAVI_2.version}: {prompt}")
     return "answer", found.groupdict()
+
+
+def read_comparison(conversation: Conversation) -> tuple[str, str, str]:
+    """The question, its answer and the other answer, of a conversation in which the judge is asked."""
+    shown, answered, asked = conversation
+    _, answer_fields = read_prompt(shown.text)
+    _, fields = read_prompt(asked.text)
+    return answer_fields["question"], answered.text, fields["other"]
 
 
 def draws(kind: str, clip: str, prompt: str, seed: int) -> random.Random:
@@ -72,9 +81,8 @@ class WriterSession:
         logps: list[float] = []
         lengths: list[int] = []
         for request in requests:
-            name, fields = read_prompt(request.prompt)
-            if name == "same_meaning":
-                same = self.model.say_the_same(fields["question"], fields["first"], fields["second"])
+            if not isinstance(request.prompt, str):
+                same = self.model.say_the_same(*read_comparison(request.prompt))
                 logps += [-1.0 if (word == "Yes") == same else -3.0 for word in request.responses]
                 lengths += [2 for _ in request.responses]
                 continue

@@ -67,6 +67,23 @@ def test_every_conversation_scores_as_a_row_of_its_own_does(lm: VideoLM) -> None
         assert len({round(score, 3) for score in packed.logps[::2].tolist()}) == len(CONVERSATIONS)
 
 
+def test_what_follows_an_answer_scores_as_a_row_of_its_own_does(lm: VideoLM) -> None:
+    """The answers are responses of one request and turns of the others, which a tree may read once."""
+    clip, frames = noise_clip(0)
+    answers = ("a cat", "it is a small cat", "no")
+    follow_ups = [
+        ScoreRequest(0, (SHOWN, Message("assistant", one), Message("user", f"or: {other}")), ("Yes", "No"))
+        for one in answers
+        for other in answers
+        if one != other
+    ]
+    requests = [ScoreRequest(0, SHOWN.text, answers), *follow_ups]
+    together = lm.encode([clip], [frames]).score(requests)
+    plain = lm.score_one_by_one([frames], requests)
+    torch.testing.assert_close(together.logps, plain.logps, atol=1e-4, rtol=0)
+    assert together.lengths.tolist() == plain.lengths.tolist()
+
+
 def test_a_template_that_loses_the_system_message_is_refused(random_base: Path) -> None:
     lm = build_lm(random_base)
     _, frames = noise_clip(0)

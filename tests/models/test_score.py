@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from savi.inference import ResponseScores, ScoreRequest
+from savi.models import attention
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
 
@@ -63,6 +66,27 @@ def test_gradients_equal_plain_scoring(lm: VideoLM) -> None:
     largest = max(gradient.abs().max() for gradient in oracle.values())
     for name in oracle:
         assert (ours[name] - oracle[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_a_long_tree_is_attended_to_in_stretches(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stretch brings only the keys that its tokens see. Values and gradients stay."""
+    keys: list[int] = []
+
+    def counted(attend: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda module, query, key, *args: (keys.append(key.shape[2]), attend(module, query, key, *args))[1]
+
+    for name in ("_folded", "_repeated"):
+        monkeypatch.setattr(attention, name, counted(getattr(attention, name)))
+    whole = packed(lm, PROMPTS)
+    gradients, (most, *_) = adapter_gradients(lm, whole), keys
+    keys.clear()
+    monkeypatch.setattr(attention, "STRETCH", 16)
+    in_stretches = packed(lm, PROMPTS)
+    assert min(keys) < most - 16
+    torch.testing.assert_close(in_stretches.logps, whole.logps, atol=1e-4, rtol=0)
+    largest = max(gradient.abs().max() for gradient in gradients.values())
+    for name, gradient in adapter_gradients(lm, in_stretches).items():
+        assert (gradient - gradients[name]).abs().max() <= 1e-5 * largest, name
 
 
 def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:

@@ -30,6 +30,21 @@ def test_layout_of_two_questions_by_hand() -> None:
     assert torch.equal(tree.visible, expected)
 
 
+def test_a_prompt_behind_an_answer_branches_from_it() -> None:
+    """The second prompt begins with the first and its response (20, 9), whose end token isn't read: 10 11 20 | 9 30."""
+    answered, follow_up = (
+        TokenizedRequest((10, 11), ((20, 9), (21, 9))),
+        TokenizedRequest((10, 11, 20, 9, 30), ((40, 9),)),
+    )
+    tree = build_tree([answered, follow_up], followed=True)
+    assert tree.ids.tolist() == [10, 11, 20, 21, 9, 30, 40]
+    assert tree.offsets.tolist() == [0, 1, 2, 2, 3, 4, 5]
+    assert tree.sources.tolist() == [1, 2, 1, 3, 5, 6]
+    assert tree.segments.tolist() == [0, 0, 1, 1, 2, 2]
+    assert tree.visible[4:].int().tolist() == [[1, 1, 1, 0, 1, 0, 0], [1, 1, 1, 0, 1, 1, 0], [1, 1, 1, 0, 1, 1, 1]]
+    assert len(build_tree([answered, follow_up])) == len(tree) + 3
+
+
 def test_two_clips_of_unlike_lengths_by_hand() -> None:
     long = build_tree([TokenizedRequest((10, 11), ())])
     short = build_tree([TokenizedRequest((12,), ())])

@@ -28,7 +28,7 @@ def rendered(prompts: Prompts) -> str:
         "revision": prompts.revision.format(**example),
     }
     if prompts.same_meaning:
-        texts["same meaning"] = prompts.same_meaning.format(first="left", second="to the left", **example)
+        texts["same meaning"] = prompts.same_meaning.format(other="to the left")
     return "".join(f"=== {name}\n{text}\n" for name, text in texts.items())
 
 

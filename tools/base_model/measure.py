@@ -57,16 +57,20 @@ class Speaker:
         replies = [row[start:] for row, start in zip(rows, starts, strict=True)]
         return [self.tokenizer.decode(reply).removesuffix("<|im_end|>") for reply in replies]
 
-    @torch.no_grad()
     def prefer(self, clip: int, prompt: str, options: Sequence[str]) -> int:
-        """Index of the option with the highest log-probability, the end token counted in."""
+        """Index of the option with the highest log-probability."""
+        return int(self.score(clip, prompt, options).argmax())
+
+    @torch.no_grad()
+    def score(self, clip: int, prompt: str, options: Sequence[str]) -> torch.Tensor:
+        """The log-probability of each option, (options,), the end token counted in."""
         asked, replies = self.typesetter.prompt(prompt), [self.tokenizer.encode(f"{o}<|im_end|>") for o in options]
         page = self.typesetter.lay([[(asked, reply) for reply in replies]])
         hidden = read(self.model, self.tokens[[clip]], page)[page.targets >= 0]
         logps = self.model.lm_head(hidden).log_softmax(-1)
         said = logps.gather(1, page.targets[page.targets >= 0][:, None])[:, 0]
         sums = [part.sum() for part in said.split([len(reply) for reply in replies])]
-        return int(torch.stack(sums).argmax())
+        return torch.stack(sums)
 
     def _next(self, going: list[int], clips: Sequence[int], rows: list[list[int]]) -> torch.Tensor:
         """Logits of the next token of some rows, (rows, vocabulary)."""

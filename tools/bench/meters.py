@@ -56,6 +56,16 @@ class Stopwatch(Meter):
             torch.cuda.synchronize(self.device)
 
 
+class ProcessClock(Meter):
+    """Seconds of CPU time of this process: what others do on a shared machine is hardly in it."""
+
+    def start(self) -> None:
+        self._started = time.process_time()
+
+    def stop(self) -> None:
+        self.readings.append(time.process_time() - self._started)
+
+
 class Watermark(Meter):
     """MiB: the allocator's on a GPU; of the process on a CPU, where Linux lets the high-water mark be set back."""
 

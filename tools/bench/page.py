@@ -117,6 +117,20 @@ def _longer(results: Row) -> str:
     )
 
 
+def _judge(results: Row) -> str:
+    header = ["visual tokens", "chain, s", "judge, s", "share of the chain"]
+    rows = [
+        [str(row["visual_tokens"]), f"{row['chain_s']:.1f}", f"{row['judge_s']:.2f}", _share(row)]
+        for row in sorted(results.get("judge", []), key=lambda row: row["visual_tokens"])
+    ]
+    return _markdown(header, rows)
+
+
+def _share(row: Row) -> str:
+    low, high = row["judge_share_spread"]
+    return f"**{row['judge_share']:.2f}** ({low:.2f} to {high:.2f}, {row['readings']} readings)"
+
+
 def _own_pairs(results: Row) -> str:
     (row,) = results["own_pairs"]
     return (
@@ -134,6 +148,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "own_pairs": _own_pairs,
     "states": _states,
     "chain": _chain,
+    "judge": _judge,
     "parts": _parts,
 }
 

@@ -10,10 +10,9 @@ from typing import Protocol
 import torch
 
 from savi.critique.asking import ask, left
-from savi.critique.filters import SAME_MEANING, filter_pair, filter_reply
+from savi.critique.filters import filter_pair, filter_reply
 from savi.critique.preferences import build_pairs
 from savi.critique.round import Round
-from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.store import ClipResult
 from savi.critique.turns import ANSWER, Question, Thread
 from savi.inference import ScoreRequest, Session
@@ -77,7 +76,7 @@ class QuestionMaker:
             texts = {"chosen": responses.chosen, "rejected": responses.rejected}
             thread.replies = {**texts, "critique": responses.critique}
             thread.filtered_by = responses.filtered_by or self._filter_texts(*texts.values())
-        self._compare(session, left(asked))
+        self._compare(left(asked))
         paired = left(asked)
         pairs = build_pairs(session, paired, self._direct(session, paired), self._settings)
         return [
@@ -94,19 +93,11 @@ class QuestionMaker:
         taken = (filter_reply(text, True, self._settings.filters) for text in texts)
         return next(filter(None, taken), None)
 
-    def _compare(self, session: Session, threads: Sequence[Thread]) -> None:
-        """Filter the pairs of responses, by their texts and by what they mean."""
-        filters = self._settings.filters
+    def _compare(self, threads: Sequence[Thread]) -> None:
+        """Filter the pairs of responses by their texts."""
         for thread in threads:
             rejected, chosen = thread.replies["rejected"], thread.replies["chosen"]
-            thread.filtered_by = filter_pair(thread.question.text, rejected, chosen, filters)
-        unlike = left(threads)
-        pairs = [
-            AnswerPair(one.question.clip, one.question.text, one.replies["rejected"], one.replies["chosen"])
-            for one in unlike
-        ]
-        for thread, same in zip(unlike, same_meaning(session, pairs, self._settings.prompts, filters), strict=True):
-            thread.filtered_by = SAME_MEANING if same else None
+            thread.filtered_by = filter_pair(thread.question.text, rejected, chosen, self._settings.filters)
 
     def _direct(self, session: Session, threads: Sequence[Thread]) -> list[ScoreRequest]:
         """What each pair replies to, with its chosen and its rejected response."""

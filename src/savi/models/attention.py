@@ -19,6 +19,9 @@ from transformers.masking_utils import sdpa_mask
 TREE_ATTENTION = "savi_tree"
 """The name under which a decoder's configuration asks for it."""
 
+STRETCH = 256
+"""Branch tokens that are attended together. Those of a long tree see little of it: each stretch takes what it sees."""
+
 
 def tree_attention(
     module: nn.Module,
@@ -46,14 +49,23 @@ def tree_attention(
     if before:
         prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])
         parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
-    if attention_mask.shape[2]:
-        branches = query[:, :, before:]
+    for start in range(0, attention_mask.shape[2], STRETCH):
+        branches = query[:, :, before + start : before + start + STRETCH]
+        seen = (key, value, attention_mask[:, :, start : start + STRETCH])
+        if attention_mask.shape[2] > STRETCH:
+            seen = _seen(*seen)
         # Under a mask no CUDA kernel groups queries. Either keys and values are copied for each of a group, which is
         # what transformers does, or the mask is: whichever is less.
         few = branches.shape[2] < 2 * key.shape[1] * key.shape[3]
         attend = _folded if few else _repeated
-        parts.append(attend(module, branches, key, value, attention_mask, dropout, scaling))
+        parts.append(attend(module, branches, *seen, dropout, scaling))
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), None
+
+
+def _seen(key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The keys and values that any of a mask's queries sees, with the mask's columns of them."""
+    columns = mask.flatten(0, 2).any(0).nonzero()[:, 0]
+    return key.index_select(2, columns), value.index_select(2, columns), mask.index_select(3, columns)
 
 
 def _repeated(

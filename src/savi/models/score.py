@@ -28,17 +28,19 @@ def score_packed(
     There is no cache in it, so it is exact under gradient checkpointing too. Logits are computed at response
     positions only. The responses come in the order of the clips, their requests, and the requests' responses.
     """
-    trees = [build_tree(clip_requests) for clip_requests in requests]
+    decoder = family.language_model(model)
+    recurrent = bool(recurrent_kinds(decoder))
+    # A recurrent layer would need the state behind each response that something follows.
+    trees = [build_tree(clip_requests, followed=not recurrent) for clip_requests in requests]
     embeds, positions = pad_prefixes(prefixes)
     device, width = embeds.device, embeds.shape[1]
     lengths = [len(prefix) for prefix in prefixes]
     packed = pack_trees(trees, lengths, width)
-    decoder = family.language_model(model)
     start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
     ids = packed.ids.to(device)
     branches = model.get_input_embeddings()(ids)
-    levels = tree_levels(trees, lengths, width, device) if recurrent_kinds(decoder) else None
+    levels = tree_levels(trees, lengths, width, device) if recurrent else None
     hidden = decoder(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
         attention_mask=masks(decoder, packed.mask.to(device), packed.places.to(device), levels, prefixes),

@@ -46,25 +46,34 @@ class Tree:
         return self.ids.shape[0]
 
 
-def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
-    """Flatten the requests about one clip, each prompt shared by its responses."""
+def build_tree(requests: Sequence[TokenizedRequest], followed: bool = False) -> Tree:
+    """Flatten the requests about one clip, each prompt shared by its responses.
+
+    followed: a prompt that begins with an earlier request's prompt and response branches from that response.
+    """
     ids: list[int] = []
     offsets: list[int] = []
+    stems: list[tuple[range, ...]] = []
     blocks: list[tuple[range, tuple[range, ...]]] = []
     sources: list[int] = []
     targets: list[int] = []
     segments: list[int] = []
     response_count = 0
+    paths: dict[tuple[int, ...], tuple[range, ...]] = {}
     for request in requests:
-        prompt = range(len(ids), len(ids) + len(request.prompt))
-        ids.extend(request.prompt)
-        offsets.extend(range(len(request.prompt)))
+        known = max((path for path in paths if _begins(request.prompt, path)), key=len, default=())
+        stems.append(paths.get(known, ()))
+        prompt = range(len(ids), len(ids) + len(request.prompt) - len(known))
+        ids.extend(request.prompt[len(known) :])
+        offsets.extend(range(len(known), len(request.prompt)))
         responses = []
         for response in request.responses:
             read = range(len(ids), len(ids) + len(response) - 1)
             ids.extend(response[:-1])
             offsets.extend(range(len(request.prompt), len(request.prompt) + len(read)))
             responses.append(read)
+            if followed:
+                paths[request.prompt + response[:-1]] = (*stems[-1], prompt, read)
             sources.extend([prompt[-1], *read])
             targets.extend(response)
             segments.extend([response_count] * len(response))
@@ -73,7 +82,7 @@ def build_tree(requests: Sequence[TokenizedRequest]) -> Tree:
     return Tree(
         ids=torch.tensor(ids, dtype=torch.int64),
         offsets=torch.tensor(offsets, dtype=torch.int64),
-        visible=_ancestors(len(ids), blocks),
+        visible=_ancestors(len(ids), blocks, stems),
         sources=torch.tensor(sources),
         targets=torch.tensor(targets),
         segments=torch.tensor(segments),
@@ -110,12 +119,18 @@ def pack_trees(trees: Sequence[Tree], prefix_lengths: Sequence[int], width: int)
     return PackedTrees(ids, offsets, mask, torch.cat([torch.arange(width).expand(len(trees), -1), places], dim=1))
 
 
-def _ancestors(size: int, blocks: Sequence[tuple[range, tuple[range, ...]]]) -> Tensor:
+def _begins(prompt: tuple[int, ...], path: tuple[int, ...]) -> bool:
+    return len(path) < len(prompt) and prompt[: len(path)] == path
+
+
+def _ancestors(
+    size: int, blocks: Sequence[tuple[range, tuple[range, ...]]], stems: Sequence[tuple[range, ...]]
+) -> Tensor:
     visible = torch.zeros(size, size, dtype=torch.bool)
-    for prompt, responses in blocks:
+    for (prompt, responses), stem in zip(blocks, stems, strict=True):
         for block in (prompt, *responses):
             rows = slice(block.start, block.stop)
             visible[rows, rows] = torch.ones(len(block), len(block), dtype=torch.bool).tril()
-            if block is not prompt:
-                visible[rows, prompt.start : prompt.stop] = True
+            for before in stem if block is prompt else (*stem, prompt):
+                visible[rows, before.start : before.stop] = True
     return visible

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from savi.prompts.labels import Kind, as_lines, sections
 from savi.prompts.markup import Unparsable, bare, visible
+from savi.prompts.question_form import is_question
 from savi.prompts.refusals import refuses
 from savi.prompts.talk import JUDGMENT, without_talk
 
@@ -21,6 +22,8 @@ PREFACE = re.compile(
         \ (?:help|assist|answer)[^.!\n]*[.!]
     |thank(?:s|\ you)\ for\ (?:your|the|this|asking|sharing)\b[^.!\n]*[.!]
     |let(?:\ me|['’]s)\ (?:look|check|watch|see|take|examine|review|re-?examine)\b[^.!\n]*[.!:]
+    |(?:hi|hello|hey)(?:\ there)?!(?=\s*\S)
+    |to\ answer\ (?:your|the|this)\ question:
     |(?:感谢|谢谢)[您你]的(?:提问|问题)[，。！])\s*)+""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -37,9 +40,11 @@ THINKING = re.compile(
 )
 """How a thought begins that isn't marked as one. Its answer is below a label, or can't be told from it."""
 
+EMOJI = re.compile(r"\s*[\U0001f300-\U0001f64f\U0001f900-\U0001faff]+\s*$")
 FAREWELL = re.compile(
     r"""(?:^|\s+|(?<=[。！？]))(?:i\ hope\ (?:this|that)|hope\ (?:this|that)|(?:please\ )?let\ me\ know|feel\ free
-    |is\ there\ anything\ else|if\ you\ (?:have|need|would\ like)|would\ you\ like|do\ you\ (?:want|need)
+    |(?:is\ there\ )?anything\ else|i['’]m\ (?:always\ )?happy\ to\ help
+    |if\ you\ (?:have|need|would\ like)|would\ you\ like|do\ you\ (?:want|need)
     |(?:很高兴)?希望(?:这|以上|对)|如果[您你](?:还)?(?:有|需要)|如(?:有|需)|请随时|还有(?:什么|其他))[^\n]*$""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -77,5 +82,12 @@ def _answer(reply: str, kinds: Sequence[Kind]) -> str:
             continue
         if kind == "text" and (found[0].kind == "thought" or THINKING.match(of_kind[0])):
             break
-        return bare(PREFACE.sub("", of_kind[0 if kind == "text" else -1]))
+        return bare(_without_echo(PREFACE.sub("", of_kind[0 if kind == "text" else -1])))
     raise Unparsable("no answer in the reply" if bare(text) else "empty reply")
+
+
+def _without_echo(text: str) -> str:
+    """Without the question on a line of its own above the answer, and emoji behind it."""
+    head, _, rest = text.strip().partition("\n")
+    text = rest if rest.strip() and head.rstrip("*_ ").endswith(("?", "？")) and is_question(head) else text
+    return EMOJI.sub("", text)

@@ -14,8 +14,9 @@ from savi.prompts.talk import EARLIER
 Verdict = Literal["right", "wrong"]
 
 LABELED = re.compile(
-    r"""(?<![a-z])(?:verdict|conclusion|judge?ment|overall|assessment|rating|correctness|结论|判定|判断|总评|评判|裁定)
-    (?:\*\*|[*_"\s>\])】])*(?:[:：>]|[-–—](?=\s)|\n\s*(?=\W*\w)|\bis\b(?:\ that\b)?|是)[*_"\s]*(?P<said>[^\n]*)""",
+    r"""(?<![a-z])(?:verdict|conclusion|judge?ment|overall|assessment|rating|correctness|结论|判定|判断|判决|裁决|总评|评判|裁定)
+    (?:\*\*|[*_"\s>\])】])*(?:[:：>=]|(?<=[】\]])|[-–—](?=\s)|\n\s*(?=\W*\w)|\bis\b(?:\ that\b)?|是)
+    [*_"\s]*(?P<said>[^\n]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 BOXED = re.compile(r"\\boxed\{(?P<said>[^{}\n]*)")
@@ -25,9 +26,14 @@ ANSWER = rf"(?:{EARLIER}\ )?(?:answer|response|reply|draft)"
 STATED = [
     re.compile(pattern, re.IGNORECASE | re.VERBOSE)
     for pattern in (
-        rf"""\b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
+        rf"""(?<!nothing\ in\ )(?<!none\ of\ )(?<!part\ of\ )
+            \b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
             (?:\ (?:seems|appears)\ to\ be)?(?P<said>[^\n.;!?]*)""",
         r"(?:答案|回答|草稿)(?!说|称|提到|给出)(?:是)?(?P<said>[^\n。；！]*)",
+        rf"""\b(?P<said>(?:contrary\ to|unlike|nothing\ in|none\ of|no\ part\ of)
+            \ (?:the|this)\ {ANSWER}(?:\ is\ \w+)?)""",
+        rf"""\b(?:the|this)\ {ANSWER}\ (?:says|states|claims|suggests)[^\n.;!?]*,
+            \ (?P<said>(?:which|but\ this)\ is[^\n.;!?]*)""",
         rf"\bi\ (?:\w+ly\ )?(?P<said>(?:dis)?agree)\ with\ (?:the|this)\ {ANSWER}",
         rf"(?:^|(?<=[\n.;!?]))(?P<said>[^\n.;!?]*\b{FAULTS})\ (?:\w+\ )?(?:in|with)\ (?:the|this)\ {ANSWER}",
         rf"""(?:^|\n|[.!?。]\s)\W{{0,8}}(?P<said>(?:in)?correct|right|wrong|(?:in)?accurate|true|false
@@ -41,24 +47,30 @@ FAULTLESS = re.compile(
         (?:\ (?:(?!correct|right|accurate|true)\w+)){{0,3}}
         \ (?:{FAULTS}|wrong|incorrect|inaccurate|missing|false|contradict\w*|miss(?:es|ed)?|omit\w*|nor\ wrong)\b
         (?:\ (?:are|is|needed|necessary|required|found))*
+    |\b(?:error|mistake|fault)s?-free\b|\bfault?less\b|\bflawless\b
     |(?:没有?|并?无|未发现|不存在|不需要?|无需)(?:任何|明显)?的?(?:错误|问题|遗漏|不准确|矛盾|修改|更正)|无误|不错""",
     re.IGNORECASE | re.VERBOSE,
 )
 """That nothing is wrong, which has words of WRONG in it."""
 
 WRONG = re.compile(
-    rf"""(?:\b(?:not|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}(?:correct|right|accurate|true|valid
-        |match\w*|agree\w*|consistent|supported|reflect\w*|complete|faithful|support)\b
-    |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed|misleading
-    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|partial(?:ly)?|partly|mostly|almost|nearly|half|largely
+    rf"""(?:\b(?:not|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}(?:(?:correct|right|accurate|faithful)(?:ly)?
+        |true|valid|what|match\w*|align\w*|agree\w*|consistent|supported|reflect\w*|complete|support)\b
+    |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed
+    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|unlike
+    |(?:nothing|none|no\ part)\ (?:in|of)\ .*\b(?:correct|right|accurate|true)
+    |partial(?:ly)?|partly|mostly|almost|nearly|half|largely
     |fail(?:s|ed)?|omit\w*|omission|miss(?:es|ed|ing)?|lacks?|overlook\w*|misidentif\w*|overstat\w*|reject(?:ed)?|disagree
+    |vague(?:ly)?|imprecise|ambiguous|misleading|insufficient|inadequate|exaggerat\w*|oversimplif\w*
+    |(?:could|should)\ (?:be|have\ been)\ (?:\w+\ )?(?:improved|corrected|revised|changed|clearer|more)
+    |too\ (?:vague|general|broad)
     |{FAULTS}|needs?\ (?:to\ be\b|\w*\ ?(?:correction|revision|improvement)))\b
     |错|不正确|不准确|有误|不对|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
     re.IGNORECASE | re.VERBOSE,
 )
 RIGHT = re.compile(
-    r"""\b(?:correct(?:ly)?|right(?!-)|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|consistent
-    |supported|in\ line|fine|acceptable|approved?)\b
+    r"""\b(?:correct(?:ly)?|right(?!-)|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|aligns?|consistent
+    |supported|in\ line|spot[\ -]on|fine|acceptable|approved?)\b
     |正确|准确|符合|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -18,6 +18,7 @@ answer, such as its reason. A `conclusion` is an answer or a verdict."""
 
 CLAUSE = r"""(?:(?:based\ on|according\ to|given|considering|after|taking|with|following|from)\s[^,:：]{3,60},\s+
     |(?:根据|基于|按照|结合|综合)[^，,：:]{0,20}[，,]\s*)"""
+CONSEQUENCE = "(?:(?:因此|所以|综上(?:所述)?|总之|总的来说)[，,]?)?"
 BEGINNING = rf"""(?:(?:so|therefore|thus|hence|and|finally|overall|sure|okay|ok|certainly)[,!.]?\s+)*{CLAUSE}?
     (?:(?:here|this|that|below|it)(?:['’]s|\s+is|\s+are)\s+)?"""
 NEW = r"""(?:improved|revised|corrected|final|better|updated|new|rewritten|refined|modified|amended|adjusted|polished
@@ -33,13 +34,14 @@ WORDS: dict[Kind, str] = {
     "draft": rf"""(?:(?:the|my|your)\s+)?(?:{OLD}\s+)+{NOUN}|(?:the\s+)?draft|original
         |{CHINESE_OLD}的?(?:答案|回答|回复|版本)|草稿|初稿|原文""",
     "answer": rf"""{BEGINNING}(?:in\s+)?(?:(?:the|my|a|an|your|our|its)\s+)?(?:{NEW}[\s,]+(?:and\s+)?)*{NOUN}
+            (?:\s+of\s+(?:the|my|your)\s+(?:{OLD}\s+)?(?:answer|response|draft))?
             (?:\s+(?:to|for)\s+(?:the|your|this)\s+question)?
             (?:\s+(?:is|would\ be|could\ be|should\ be|might\ be|remains|stays|now|reads|the\ same|unchanged))*
             (?:\s+as\ follows)?
             (?:,?\s+(?:based\ on|taking|considering|given|after|incorporating|addressing|reflecting|following)\b
                 .{{0,50}})?
         |a|ans|final|revised|improved|corrected|correction|rewritten|updated|assistant
-        |(?:{CLAUSE})?(?:{CHINESE_NEW}*(?:之?后|过)?的?(?:答案|回答|回复)(?:是|为|如下)*
+        |{CONSEQUENCE}(?:{CLAUSE})?(?:{CHINESE_NEW}*(?:之?后|过)?的?(?:答案|回答|回复)(?:是|为|如下)*
             |{CHINESE_NEW}+(?:(?:之?后|过)?的?(?:版本?|为|内容|结果)?))|答|助手""",
     "question": r"(?:the\s+)?(?:q|questions?|user|human)(?:\s+(?:is|was))?|(?:answer\s+)?(?:options|choices)"
     r"|问题?|题目|提问|用户|选项",
@@ -49,8 +51,8 @@ WORDS: dict[Kind, str] = {
         |(?:批评|评论|评价|评估|点评|反馈|批注)(?:意见)?|意见""",
     "verdict": r"""(?:(?:my|the)\s+)?(?:(?:final|overall)\s+)?(?:verdict|judge?ment|rating|correctness
             |assessment)
-        |overall|(?:最终|总体)?(?:判定|判断|总评|评判|裁定)""",
-    "conclusion": r"(?:(?:my|the|in)\s+)?(?:final\s+)?conclusion|(?:最终)?(?:结论|总结)",
+        |overall|(?:最终|总体)?(?:判定|判断|判决|裁决|总评|评判|裁定)""",
+    "conclusion": r"(?:(?:my|the|in)\s+)?(?:final\s+)?(?:conclusion|summary)|(?:最终)?(?:结论|总结)",
     "remark": r"""explanations?|note|(?:key\s+)?changes?(?:\s+made)?|rationale|reasons?|justification|what\s+changed
         |corrections(?:\s+made)?|key\s+corrections?|evidence|confidence(?:\s+(?:score|level))?|comments?|timestamps?
         |disclaimer|p\.?s\.?|解释|解析|说明|注意?|备注|修改(?:说明|原因|之处)|理由|依据|原因|证据|置信度|时间戳""",

@@ -18,6 +18,9 @@ TAGGED = re.compile(
     r"<(?P<name>(?:(?:final|revised|improved|corrected)_?)?(?:answer|response|output|revision)|final)>(.*?)(?:</(?P=name)>|$)",
     re.IGNORECASE | re.DOTALL,
 )
+KIMI_TAG = re.compile(r"◁(/?\w+)▷")
+STRUCK = re.compile(r"~~(?=\S).+?~~[ \t]*")
+"""Text that the model has struck out."""
 TOKEN = re.compile(r"<\|[^|>\s]{1,30}\|>|</?s>")
 """A special token that was written as text."""
 STRAY = re.compile(r"</(?:answer|response|output|final|question)>", re.IGNORECASE)
@@ -41,7 +44,7 @@ def visible(reply: str) -> str:
     A chat template may open the thought in the prompt, so that the reply only closes it. Raises Unparsable for a
     thought that was never closed: what follows it was never written. The user's next turn is left out.
     """
-    text = THOUGHT.sub("", TOKEN.sub("\n", reply))
+    text = THOUGHT.sub("", KIMI_TAG.sub(r"<\1>", STRUCK.sub("", TOKEN.sub("\n", reply))))
     text = THOUGHT_END.sub("", text)
     if THOUGHT_START.search(text):
         raise Unparsable("a thought without an end")
@@ -87,6 +90,8 @@ def bare(text: str) -> str:
     if newline and rest.strip() and head.endswith((":", "：")) and ANNOUNCEMENT.match(head):
         text = rest
     text = re.sub(r"^[ \t]*>[ \t]?", "", text, flags=re.MULTILINE).strip()
+    if text.count("**") % 2 and text.endswith("**"):
+        text = text[:-2].rstrip()  # what opened it was in front of a label
     whole = BOLD.fullmatch(text)
     text = unquote((whole[1] or whole[2]) if whole and "**" not in text[2:-2] else text)
     if not re.search(r"\w", text):

@@ -8,9 +8,9 @@ from typing import Any
 from savi.prompts.markup import undress
 
 OPTIONS_LABEL = re.compile(r"^(?:options|choices|answer choices|选项|备选)\s*[:：]\s*", re.IGNORECASE)
-OPTION = re.compile(r"^[(（]?[A-Ha-h][.)）:：、](?!\w[.)])\s*(?=\S)")
-INLINE_OPTIONS = re.compile(r"(?:^|\s)[(（]?([A-Ha-h])[.)）:：、]\s*(?=\S)")
-LISTED = re.compile(r"^[(（]?([A-H])[.)）:：、]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
+OPTION = re.compile(r"^[(（\[]?[A-Ha-h][.)）:：、\]](?!\w[.)])\s*(?=\S)")
+INLINE_OPTIONS = re.compile(r"(?:^|\s)[(（\[]?([A-Ha-h])[.)）:：、\]]\s*(?=\S)")
+LISTED = re.compile(r"^[(（\[]?([A-H])[.)）:：、\]]\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 LETTER = re.compile(
     r"""^(?:(?:the\ )?(?:correct\ |right\ |best\ )?(?:answer|option|choice)(?:\ is)?\s*:?
         |(?:答案|选项?|选择)(?:是|为)?[:：]?)?

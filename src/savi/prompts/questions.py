@@ -6,14 +6,12 @@ question, each on a line of its own; an answer or an explanation next to a quest
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from savi.prompts.markup import HEADING, Unparsable, undress, visible
-from savi.prompts.options import OPTION, inline_options, option_lines, options_in
+from savi.prompts.json_questions import questions_in_json
+from savi.prompts.markup import HEADING, QUOTES, Unparsable, undress, visible
+from savi.prompts.options import OPTION, inline_options, options_in
 from savi.prompts.question_form import (
     CHINESE,
     IMPERATIVE,
@@ -36,16 +34,21 @@ MARKER = re.compile(
        | \d\N{{VARIATION SELECTOR-16}}?\N{{COMBINING ENCLOSING KEYCAP}}\s*
        | \d{{1,2}}\s+{DASH}\s+  # 1 -
        | \#\d{{1,2}}[.:]?\s+  # #1
+       | [\[(（]\d{{1,2}}:\d{{2}}(?:\s*{DASH}\s*\d{{1,2}}:\d{{2}})?[\])）]\s*(?:{DASH}|:)?\s*  # [0:03]
        | \(?(?:[a-z]|[ivx]{{1,4}})[.)]\s+  # a)  (b)  ii)  III.
        | q\d{{0,2}}\s*(?:\((?:spatial|temporal)\))?\s*[:：.)]\s*  # Q:  Q1:  Q1 (spatial):
+       | q\d{{1,2}}\s+{DASH}\s+  # Q1 -
        )""",
     re.VERBOSE | re.IGNORECASE,
 )
 ASPECT = r"(?:spatial|temporal|空间|时间|时序)"
+ORDINAL = "(?:first|second|third|fourth|fifth|sixth|next|another|last)"
 LABEL = re.compile(
-    rf"""^(?:[\[(（【]?{ASPECT}[\])）】]?(?:[\s-]+(?:reasoning|understanding|relations?|order))*(?:\s*(?:questions?|问题|推理))?
+    rf"""^(?:(?:the\ )?{ORDINAL}\s+question|[\[(（【]?{ASPECT}[\])）】]?
+            (?:[\s-]+(?:reasoning|understanding|relations?|order))*(?:\s*(?:questions?|问题|推理))?
+        |easy|medium|hard|moderate|difficult|challenging
         |(?:the\ |my\ |your\ |final\ )*questions?|问题|提问|问|第\s*[\d一二三四五六]+\s*[题问]个?|assistant)
-    \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（]{ASPECT}[)）])?(?:\ (?:is|are))?
+    \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（][^()（）?？\n]{{1,30}}[)）])?(?:\ (?:is|are))?
     \s*(?:[:：.)]\s*|{DASH}\s+|$|(?<=[\])）】])\s*)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -73,10 +76,13 @@ CHATTER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern})[^?？:：]{{0,60}}[:：]\s*(?=\S)", CHATTER.flags)
+FOR_INSTANCE = r"(?:one|a|another|my)\ (?:\w+\ )?question\ (?:is|(?:c|w)ould\ be|might\ be)"
+ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern}|{FOR_INSTANCE})[^?？:：]{{0,60}}[:：]\s*(?=\S)", CHATTER.flags)
 """Words to the user in front of a question: "Sure, here you go: Where is …"."""
 
 TAG = re.compile(r"</?(?:q|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
+ENDED = re.compile(r".*[?？.。!！][\"”’'）)]*$", re.MULTILINE)
+"""A question whose first line has an end."""
 WRAPPED = re.compile(r"(?<=[,，、])[ \t]*\n[ \t]*(?=[a-z\u4e00-\u9fff])")
 """A line's end inside a sentence."""
 USER = re.compile(r"^(?:user|human|用户)\s*[:：]", re.IGNORECASE)
@@ -94,47 +100,15 @@ def parse_questions(reply: str, strict: bool = True) -> list[str]:
         raise Unparsable("empty reply")
     if refuses(text):
         raise Unparsable("a refusal")
-    listed = _from_json(text)
+    listed = questions_in_json(text)
     found = _from_lines(text, strict) if listed is None else [undress(question) for question in listed]
     questions = [question for question in found if re.search(r"\w", question) and (not strict or is_question(question))]
+    *others, last = questions or [""]
+    if strict and others and all(map(ENDED.match, others)) and not (ENDED.match(last) or IMPERATIVE.match(last)):
+        questions = others  # the reply ends within its last question
     if not questions:
         raise Unparsable("a refusal" if REFUSAL.match(text) else "no question found")
     return questions
-
-
-def _from_json(text: str) -> list[str] | None:
-    """The questions in the JSON (or Python) lists and objects of a reply; None where there are none."""
-    spans = [text]
-    for start, end in ("[]", "{}"):
-        if start in text and end in text:
-            spans.append(text[text.index(start) : text.rindex(end) + 1])
-    spans += [f"[{','.join(line.strip().rstrip(',') for line in text.splitlines() if line.strip())}]"]
-    for span in spans:
-        for read in (json.loads, ast.literal_eval):
-            try:
-                value = read(span)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-            if isinstance(value, list | dict):
-                return list(_asked(value))
-    return None
-
-
-def _asked(value: Any) -> Iterator[str]:
-    """The questions of a decoded value: strings of lists, and "question" fields with their options."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from _asked(item)
-    elif isinstance(value, dict):
-        named = next((value[key] for key in value if re.fullmatch(r"q|questions?|text|问题|q\d+", key, re.I)), None)
-        if isinstance(named, str):
-            options = next((value[key] for key in value if re.fullmatch(r"options|choices|选项", key, re.I)), None)
-            yield "\n".join([named, *option_lines(options)])
-        else:
-            for item in [named] if named is not None else value.values():
-                yield from _asked(item)
 
 
 def _from_lines(text: str, strict: bool) -> list[str]:
@@ -216,7 +190,7 @@ def _opens(line: str) -> bool:
 
 def _split(line: str, marked: bool) -> list[str]:
     """The questions of a line, one a string, without the answers between them. An item of a list is one question."""
-    pieces = re.split(r"(?<=[?？])\s+(?=\(?\d{1,2}[.)]\s)", line)
+    pieces = re.split(r"(?<=[?？.!。;；])\s+(?=\(?\d{1,2}[.)]\s)", line)
     if len(pieces) > 1:
         return [part for piece in pieces for part in _split(_unmark(piece)[0], True)]
     if not marked:
@@ -238,9 +212,15 @@ def _without_answer(line: str) -> str:
     if not end:
         return line
     rest = line[end[0] :]
+    question = _without_lone_quote(line[: end[0]])
     if re.match(r"[\"”’'）)]*(?:\s*$|[\"”’']\s*\w)", rest) and rest.strip():
         return line  # the mark is inside quotes, or closes them
     rest = rest.strip(' "”')
     if OPTION.match(rest) and len(inline_options(rest)) > 1:
-        return "\n".join([line[: end[0]], *inline_options(rest)])
-    return f"{line[: end[0]]} {rest}" if IMPERATIVE.match(rest) else line[: end[0]]
+        return "\n".join([question, *inline_options(rest)])
+    return f"{question} {rest}" if IMPERATIVE.match(rest) else question
+
+
+def _without_lone_quote(line: str) -> str:
+    """Without an opening quote whose other half came behind the question."""
+    return line[1:] if line[:1] in QUOTES and QUOTES[line[0]] not in line[1:] else line

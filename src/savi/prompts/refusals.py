@@ -14,10 +14,16 @@ HELP = r"""(?:view|watch|access|process|analy[sz]e|assist|help|provide|play|open
     |see\ (?:(?:the|this|your|any|a|or)\b[^,.]{0,12}\b)?(?:video|clip|footage|attachment)s?\b
     |fulfil+|comply|complete|discuss|review|verify|evaluate|judge|assess
     |identify\ (?:the\ |real\ |specific\ )*(?:people|persons?|individuals?|anyone|someone)
+    |revise|rewrite|correct|improve|refine
     |write|create|generate|answer\ (?:this|that|your|the)\ (?:request|prompt)|do\ that|continue)"""
 VIDEO = "(?:video|clip|footage|image|file|attachment|frames?|media)s?"
 REFUSAL = re.compile(
     rf"""^(?:{APOLOGY}(?:as\ an?\ (?:[\w-]+\ )*(?:ai|language\ model|llm|assistant)\b(?!\ (?:in|on|of|at|to)\ the))
+    |{APOLOGY}as\ an?\ (?:[\w-]+\ )*(?:model|chatbot|program),?\ i\b
+    |{APOLOGY}i(?:['’]m|\ am)\ (?:just\ |only\ )?an?\ (?:[\w-]+\ )*(?:ai|model|chatbot|llm)\b
+    |{APOLOGY}the\ {VIDEO}\ (?:(?:could|can)(?:\ not|not|n['’]t)\ be\ (?:loaded|opened|played|processed)
+        |failed\ to\ load)\b(?!\ (?:on|by|because\ he|because\ she)\b)
+    |{APOLOGY}there\ (?:does(?:\ not|n['’]t))\ (?:seem|appear)\ to\ be\ (?:a|any)\ {VIDEO}\b
     |{APOLOGY}i(?:\ {UNABLE}|['’]m\ (?:currently\ )?(?:unable|not\ (?:able|allowed))\ to)\ (?:\w+ly\ )?{HELP}
     |{APOLOGY}i(?:\ do(?:n['’]t|\ not))\ (?:\w+ly\ )?
         (?:have\ (?:\w+\ )?(?:access|the\ (?:ability|capability|means)|enough\ (?:information|context))
@@ -33,7 +39,8 @@ REFUSAL = re.compile(
     |(?:由于)?(?:(?:很|非常|十分)?(?:抱歉|遗憾)|对不起|不好意思)?[，,。]?\s*(?:但|由于|因为)?
         (?:我(?:目前|暂时|现在)?(?:无法|不能|没有办法|没法)(?:直接|实际)?
             (?:查看|观看|访问|播放|分析|看到|识别|处理|打开|提供|协助|帮助)
-        |作为(?:一个|一名)?\s*(?:AI|人工智能|语言模型|基于文本))
+        |我(?:看不到|看不见|没有?(?:看到|收到))[^，。]{{0,6}}(?:视频|片段|附件)
+        |作为(?:一个|一名|一款)?\s*[^，。]{{0,6}}(?:AI|人工智能|模型|助手|基于文本))
     |(?:(?:很|非常)?抱歉|对不起)[，,]?我(?:无法|不能)|请(?:您)?(?:先)?(?:提供|上传|分享)(?:该|这个|一下)?(?:视频|片段))""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -59,7 +59,9 @@ TALK = re.compile(
         |see\ (?:my|the)\ (?:mistake|error)|stand\ corrected|was\ (?:wrong|mistaken)|missed|overlooked
         |would\ (?:keep|revise|change))\b
     |i['’]ve\ (?:corrected|revised|updated|changed|removed|added|rewritten)\b
-    |(?:my\ )?(?:apologies|apology|mistake|bad)\b|sorry\b|thank(?:s|\ you)\b|(?:good|great|nice)\ (?:catch|point)\b
+    |(?<=[(（])(?:corrected|changed|revised|updated|modified|edited)\ (?:from|to|after|as\ per|based|according)\b
+    |(?:my\ )?(?:apologies|apology|mistake|bad)\b|sorry\b|thank(?:s(?!\ to\b)|\ you)\b
+    |(?:good|great|nice)\ (?:catch|point)\b
     |(?:correct|incorrect|accurate|inaccurate)\s*[.!]?$
     |(?:你|您)(?:说得对|(?:所?(?:指出|提到|说)的?)[^，。]{{0,8}}(?:对|正确|有道理|没错))|(?:很|非常)?抱歉|对不起|谢谢|感谢|{CHINESE_EARLIER}
     |(?:该|这个|您的|你的|我的)?(?:答案|回答|草稿|初稿)(?:是|基本|完全|很|不)*(?:正确|准确|错误|有误|对)的?(?=[，。！]|$)
@@ -70,6 +72,18 @@ TALK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """How a sentence begins that talks about another answer, a critique or a mistake, and not about the clip."""
+
+COURTESY = re.compile(
+    rf"""^(?:(?:(?:i['’]?m\ |i\ am\ )?(?:so\ |very\ )?sorry\ (?:for|about)|(?:my\ )?apologies
+            |i\ apologi[sz]e|thank(?:s(?!\ to\b)|\ you)|you(?:['’]re|\ are)\ (?:\w+\ )?(?:right|correct))\b
+        [^,;:.!?\n]{{0,40}}[,;]\s+(?:but\s+)?
+    |the\ (?:notes|critique|feedback)\ (?:is|are)\ (?:\w+\ )?(?:right|correct|accurate|valid)[:;,]\s+
+    |(?:(?:很|非常)?抱歉|对不起|谢谢|感谢|[你您]说得对)[^，,；。！？\n]{{0,12}}[，,；]\s*)
+    (?!(?:i|we|you|let)\b|[我您你]|(?:that|this|it)(?:['’]s|\ is|\ was)\ (?:\w+\ )?{JUDGED})
+    (?![^.!?。！？]*(?:\b(?:draft|notes?|answer|critique|response|mistake|error)\b|草稿|答案|回答|错误))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Courtesy in front of what a sentence says about the clip: "My apologies for the oversight; the cup is red."."""
 
 TALK_CLAUSE = re.compile(
     r"""^(?:(?:based\ on|according\ to|considering|given|taking\ into\ account|taking|in\ light\ of|following|with|after
@@ -82,7 +96,7 @@ TALK_CLAUSE = re.compile(
             (?:video|clip|footage)(?:\s+(?:again|more\ \w+ly|\w+ly|once\ more))*
         |(?:watch|review|examin|check|inspect|view|look)(?:ed|ing)\s+(?:at\s+)?the\s+(?:video|clip|footage)
             (?:\s+(?:again|more\ \w+ly|\w+ly|once\ more))+),\s*
-    |(?:up)?on\ (?:further\ |closer\ |careful\ )?(?:review|inspection|reflection|look|examination|analysis
+    |(?:(?:up)?on|after)\ (?:further\ |closer\ |careful\ )?(?:review|inspection|reflection|look|examination|analysis
         |viewing)[^,.]{0,30},\s*
     |(?:根据|按照|基于)(?:上述|以上|该|您的)?(?:批评|评论|反馈|评价|意见)[^，,。]{0,12}[，,]\s*)""",
     re.IGNORECASE | re.VERBOSE,
@@ -98,6 +112,8 @@ def without_talk(text: str) -> str:
         rest = text[clause.end() :]
         return without_talk(rest[:1].upper() + rest[1:])
     parts = sentences(text)
+    if courtesy := COURTESY.match(text):
+        return without_talk(text[courtesy.end() :])
     if parts and TALK.match(parts[0]):
         text = text[text.index(parts[0]) + len(parts[0]) :].strip(' \n"”*_')
     elif parts and TALK.match(parts[-1]):

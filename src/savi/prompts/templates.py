@@ -15,7 +15,7 @@ FIELDS = {
     "answer": {"question"},
     "critique": {"question", "answer"},
     "revision": {"question", "answer", "critique"},
-    "same_meaning": {"question", "first", "second"},
+    "same_meaning": {"other"},
 }
 
 
@@ -24,8 +24,9 @@ class Prompts:
     """The prompts of the chain (VideoSAVi, section 3). Each follows the clip in a user turn of its own.
 
     Fields in braces are filled in: {question}, {answer}, {critique}, as far as that turn knows them; the two
-    question prompts take {count}, the number of questions wanted, or none. same_meaning asks whether two answers,
-    {first} and {second}, say the same, to be answered by Yes or No; "" where the model can't be asked.
+    question prompts take {count}, the number of questions wanted, or none. same_meaning follows an answer in the
+    conversation: it asks whether the {other} one says the same, to be answered by Yes or No; "" where the model can't
+    be asked.
     """
 
     version: str
@@ -113,10 +114,7 @@ VIDEOSAVI_2 = Prompts(
         "Answer the question from the video, with the help of the notes. Write as if there had been no draft: do not "
         "mention the draft, the notes or a correction. Write one or two sentences and nothing else."
     ),
-    same_meaning=(
-        "Question: {question}\nFirst answer: {first}\nSecond answer: {second}\n\n"
-        "Do both answers give the same information in reply to the question? Ignore the wording. Reply with Yes or No."
-    ),
+    same_meaning="Another answer: {other}\nDoes it give the same information as yours? Reply with Yes or No.",
 )
 """For instruction-tuned models: the critic gives its evidence before a verdict that can be read, and the reviser
 answers as if nobody had answered before."""

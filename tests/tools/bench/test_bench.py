@@ -87,6 +87,7 @@ def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> 
     filled = fill(f"before\n{marks}after\n", results)
     assert "old" not in filled
     assert f"| 16 | on | **{results['step'][0]['ratio_trl_video_all']:.1f}** |" in filled
+    assert f"**{results['judge'][0]['judge_share']:.2f}**" in filled
     assert filled.startswith("before\n")
     assert filled.endswith("after\n")
 
