@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from savi.critique.store import ClipResult, PairStore
-from savi.evaluation.evaluation import VIDEOS
+from savi.evaluation.outcomes import VIDEOS
 from savi.files import write_json, write_json_lines, write_text
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, Trace, Turn
 

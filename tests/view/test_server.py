@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from savi.data.clips import find_clips
-from savi.view.media import Media
-from savi.view.server import build_app
-from savi.view.site import Site
 from savi.world.clips import training_clips
 from tools.made_up_run import write_run
+from tools.view_pictures import served
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +25,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("served")
     training_clips(folder / "clips", 1, seed=0)
     run = write_run(folder / "run", [find_clips(folder / "clips")[0].path], 1, questions=2)
-    media = Media(folder / "cache")
-    with TestClient(build_app(Site([run], media)), base_url="http://127.0.0.1:8000") as opened:
+    with served([run], folder / "cache") as address, httpx.Client(base_url=address, trust_env=False) as opened:
         yield opened
-    media.close()
 
 
 def document(client: Any, name: str) -> Any:
@@ -100,3 +96,9 @@ def test_a_server_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None
         assert server.wait() == 0
     finally:
         server.kill()
+
+
+def test_the_server_goes_without_torch() -> None:
+    """Which would take five times its memory, and seconds at its start."""
+    check = "import sys, savi.view.command, savi.view.server; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -11,6 +11,7 @@ from savi.evaluation.answers import Answer, AnswerLog, answer_items, greedy
 from savi.evaluation.benchmarks.items import Item
 from savi.evaluation.graded_answers import AnsweredRow, grade_answers
 from savi.evaluation.measured import Summary
+from savi.evaluation.outcomes import VIDEOS
 from savi.evaluation.settings import OpenBenchmark
 from savi.evaluation.tables import write_tables
 from savi.files import digest_json, write_json, write_json_lines
@@ -18,9 +19,6 @@ from savi.inference import VideoModel
 from savi.prompts.templates import WORLD, Prompts
 from savi.types import Clip, Frames, Sampling
 from savi.video.decode import UndecodableClip
-
-VIDEOS = "videos.json"
-"""Name of the file, next to an evaluation's rows, that says where each benchmark's clips were, by id."""
 
 
 @dataclass(frozen=True)

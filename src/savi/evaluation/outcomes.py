@@ -12,6 +12,9 @@ from savi.evaluation.benchmarks.rows import Row, read_lines
 from savi.evaluation.measured import Entry, Summary, heading, measured, read_results
 from savi.types import SaviError
 
+VIDEOS = "videos.json"
+"""Name of the file, next to an evaluation's rows, that says where each benchmark's clips were, by id."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -1,4 +1,4 @@
-"""metrics.csv in a run's folder, read back."""
+"""metrics.csv in a run's folder, read back, and the words for some figures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 
 METRICS = "metrics.csv"
 """Name of the file in a run's folder, as Lightning's CSVLogger has it."""
+
+FIGURES = {
+    "right": "labelled questions right",
+    "found_right": "found right by the base",
+    "agreement": "samples that agree with the reply",
+    "malformed": "malformed replies",
+}
+"""The shares of an entry's `held_out`, see savi.alignment.held_out_figures, and what they are called."""
 
 
 def metric_name(name: str) -> str:

@@ -13,15 +13,7 @@ from savi.distributed.collectives import waited
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, Summary, keep_comparable, upgrade
 from savi.files import write_json
-from savi.record.metrics import metric_name
-
-FIGURES = {
-    "right": "labelled questions right",
-    "found_right": "found right by the base",
-    "agreement": "samples that agree with the reply",
-    "malformed": "malformed replies",
-}
-"""The shares of an entry's `held_out`, see savi.alignment.held_out_figures, and what they are called."""
+from savi.record.metrics import FIGURES, metric_name
 
 
 @dataclass

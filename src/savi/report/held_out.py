@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from savi.evaluation.measured import heading
-from savi.record.results import FIGURES
+from savi.record.metrics import FIGURES
 
 NO_LABEL = (
     "These are no accuracies, but for labelled questions: agreement also rises where a model says the same to "

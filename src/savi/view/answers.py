@@ -11,9 +11,8 @@ from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.rows import Row
 from savi.evaluation.compare import compare_outcomes
-from savi.evaluation.evaluation import VIDEOS
 from savi.evaluation.measured import Summary, describe, is_comparable, measured
-from savi.evaluation.outcomes import Outcome, answer_files, read_answers
+from savi.evaluation.outcomes import VIDEOS, Outcome, answer_files, read_answers
 from savi.files import digest_json
 from savi.view.media import Place
 from savi.view.run import ViewedRun

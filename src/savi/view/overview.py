@@ -12,8 +12,7 @@ from savi.critique.readiness import Readiness
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.intervals import clustered_interval
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
-from savi.record.metrics import METRICS, read_rows
-from savi.record.results import FIGURES
+from savi.record.metrics import FIGURES, METRICS, read_rows
 from savi.record.settings_kinds import in_words
 from savi.types import SaviError
 from savi.view.lines import records
