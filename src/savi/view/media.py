@@ -6,6 +6,7 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from fractions import Fraction
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Lock, Thread
@@ -78,19 +79,25 @@ def write_small(path: Path, output: Path) -> None:
         av.open(str(unfinished), "w", format="mp4") as target,
         open_video(path) as (container, source),
     ):
-        options = {"preset": "veryfast", "crf": "26"}
-        stream = target.add_stream("libx264", rate=source.average_rate or 25, options=options)
+        rate = Fraction(source.average_rate or 25)
+        stream = target.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "26"})
+        unit = stream.codec_context.time_base = source.time_base or 1 / rate
         scale = min(1.0, SMALL / source.codec_context.height)
         size = [max(2, round(side * scale)) for side in (source.codec_context.width, source.codec_context.height)]
+        first, last = None, -1
         for number, frame in enumerate(container.decode(source)):
             clock.check()
             image = upright(frame.reformat(*size, "rgb24").to_ndarray(), frame.side_data.get(SideData.DISPLAYMATRIX))
             if number == 0:
+                first = frame.pts
                 # Chroma is stored for squares of four pixels: sides are even.
                 stream.height, stream.width = (side - side % 2 for side in image.shape[:2])
                 stream.pix_fmt = "yuv420p"
+            # A frame is shown when the original shows it. A file without times has one rate.
+            when = round(number / rate / unit) if None in (first, frame.pts) else frame.pts - first
+            last = max(last + 1, when)
             small = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            small.pts = number
+            small.pts, small.time_base = last, unit
             target.mux(stream.encode(small))
         target.mux(stream.encode())
 
