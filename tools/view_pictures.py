@@ -54,7 +54,8 @@ def main() -> None:
             page = context.new_page()
             page.goto(f"{address}#/{path.format(clip=given.clip)}")
             page.wait_for_selector(seen)
-            page.wait_for_timeout(1500)
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(500)
             # Where the run is on the machine that takes the picture is nobody's interest.
             page.evaluate("document.querySelectorAll('.path').forEach((one) => one.remove())")
             target = given.output / f"{name}.png"

@@ -178,7 +178,8 @@ def _readiness(path: Path) -> dict[str, Any] | None:
         readiness = Readiness(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return {"line": readiness.line().removeprefix("Readiness: "), "concerns": readiness.concerns()}
+    line = readiness.line().removeprefix("Readiness: ")
+    return {"line": f"{line[:1].upper()}{line[1:]}.", "concerns": readiness.concerns()}
 
 
 def _warnings(run: ViewedRun) -> Iterator[str]:
