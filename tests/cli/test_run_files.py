@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
+from contextlib import redirect_stderr
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +25,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from savi.cli import main
-from savi.training import dashboard
+from savi.training import dashboard, progress
 from savi.training.loggers import ResumableCSVLogger, build_loggers
 from savi.training.run_folder import run_folder, run_name
 from savi.types import SaviError
@@ -62,13 +67,15 @@ def own_logger_and_checkpoint(folder: Path) -> list[str]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two rounds with W&B, and with loggers and a checkpoint of the user's own, in `own/`.
 
-    All its rounds count as collapsed.
+    All its rounds count as collapsed, and progress.log has a line of every step.
     """
     runs = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, (runs / "progress.log").open("w") as log, redirect_stderr(log):
         patch.setattr(dashboard, "MOST_MALFORMED", -1)
+        patch.setattr(progress, "LOGGED_SECONDS", 0.0)
         more = own_logger_and_checkpoint(runs / "own")
-        main(arguments(runs, "--trainer.max_epochs=2", "--wandb=offline", *more))
+        more += ["--wandb=offline", "--trainer.enable_progress_bar=true"]
+        main(arguments(runs, "--trainer.max_epochs=2", *more))
     wandb.finish()
     return runs
 
@@ -163,6 +170,29 @@ def test_wandb_is_told_of_a_round_that_has_collapsed(on_wandb: list[Any]) -> Non
     alerts = [record.alert for record in on_wandb if record.HasField("alert")]
     assert [alert.title for alert in alerts] == ["demo", "demo"]
     assert re.fullmatch(r"Round 2: \d+ % of the replies to world are malformed", alerts[1].text)
+
+
+def test_wandbs_own_reader_reads_the_run_in_the_terminal(runs: Path, on_wandb: list[Any]) -> None:
+    pytest.importorskip("wandb.cli.leet")  # older ones have none
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(runs / "demo" / "version_0" / "wandb")]
+    quiet = os.environ | {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
+    said = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True).stdout
+    kinds = Counter(json.loads(line)["type"] for line in said.splitlines())
+    for kind in ("metric", "alert", "artifact", "history"):
+        assert kinds[kind] == sum(record.HasField(kind) for record in on_wandb) > 0
+
+
+def test_the_progress_says_what_the_run_is_doing(runs: Path) -> None:
+    said = (runs / "progress.log").read_text()
+    for line in (
+        "Base evaluating 100 %",
+        "Round 1/2 checking readiness",
+        r"Round 1/2 building 100 %, \d+ pairs, \d+ % filtered, left >",
+        r"Round 2/2 training 100 %, loss \d\.\d\d, accuracy \d\.\d\d, left \d+ s, run \d+ s",
+        r"Round 2/2 evaluating 100 %, left 0 s, run 0 s",
+    ):
+        assert re.search(f"^{line}", said, re.MULTILINE), line
+    assert max(map(len, re.findall("^(?:Round|Base).*", said, re.MULTILINE))) < 80
 
 
 def test_tensorboard_has_the_words_and_a_moving_picture_of_each_clip(

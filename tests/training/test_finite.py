@@ -138,7 +138,7 @@ def test_a_base_whose_numbers_overflow_is_named_before_any_round(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = line_of(arguments(tmp_path, overflow("on_sanity_check_start", 1)), capsys)
-    assert "The base's evaluation: clip test-v3-0/clip_0" in line
+    assert "The base's evaluation: clip dev-v3-0/clip_0" in line
     assert not (tmp_path / "demo" / "version_0" / "results.json").exists()
 
 

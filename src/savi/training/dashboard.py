@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from savi.evaluation.measured import Entry, comparable_with_last
 from savi.record.boards import TensorBoard, WandbBoard
-from savi.record.dashboards import Board, reply_tables, show_tables, training_tables
+from savi.record.dashboards import OWN_CLIPS, Board, reply_tables, show_tables, training_tables
 from savi.training.loggers import RunWandbLogger
 from savi.training.parts import data_of
 from savi.training.run_folder import run_folder, run_name
@@ -41,15 +41,22 @@ def show_earlier(trainer: Trainer, rounds: int) -> None:
 
 def report(trainer: Trainer, rounds: Sequence[Entry]) -> None:
     """Give W&B the figures that runs are sorted by, and tell of a round whose replies have collapsed."""
-    for logger in trainer.loggers:
+    for logger in trainer.loggers if trainer.is_global_zero else ():
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(summary_of(rounds))
     last = rounds[-1]
-    for name, measured in last.get("benchmarks", {}).items() if last["round"] else ():
-        if (share := measured.get("malformed", 0)) > MOST_MALFORMED:
+    for name, share in malformed(last).items() if last["round"] else ():
+        if share > MOST_MALFORMED:
             text = f"Round {last['round']}: {100 * share:.0f} % of the replies to {name} are malformed"
             rank_zero_info(f"{text}; the model may have collapsed.")
             alert(trainer, text)
+
+
+def malformed(entry: Entry) -> dict[str, float]:
+    """The share of malformed replies by benchmark, and of those about the run's own held-out clips."""
+    shares = {name: one["malformed"] for name, one in entry.get("benchmarks", {}).items() if "malformed" in one}
+    own = entry.get("held_out", {}).get("malformed")
+    return shares | ({OWN_CLIPS: own["mean"]} if own else {})
 
 
 def alert(trainer: Trainer, text: str) -> None:
@@ -61,6 +68,8 @@ def alert(trainer: Trainer, text: str) -> None:
 def summary_of(rounds: Sequence[Entry]) -> dict[str, float]:
     """`run/...`: pairs of all rounds, best and last accuracy of the first benchmark, gain over the base, malformed."""
     summary = {"run/pairs": float(sum(entry["pairs"] for entry in rounds))}
+    if shares := list(malformed(rounds[-1]).values()):
+        summary["run/malformed"] = shares[0]
     measured = comparable_with_last(rounds)
     if not measured:
         return summary
@@ -71,8 +80,6 @@ def summary_of(rounds: Sequence[Entry]) -> dict[str, float]:
         summary |= {"run/best_accuracy": max(accuracies), "run/last_accuracy": accuracies[-1]}
         if series[0][0] == 0:
             summary["run/gain"] = accuracies[-1] - accuracies[0]
-    if "malformed" in series[-1][1]:
-        summary["run/malformed"] = series[-1][1]["malformed"]
     return summary
 
 
