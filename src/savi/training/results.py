@@ -52,7 +52,8 @@ class RunResults(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.record.rounds:
             trainer.num_sanity_val_steps = 0  # the base was measured when the run began
-            progress_of(trainer).took.update({part: self.record.rounds[-1]["seconds"].get(part, 0.0) for part in PARTS})
+            took = self.record.rounds[-1]["seconds"]
+            progress_of(trainer).took.update({part: took[part] for part in PARTS if part in took})
             self._write(trainer, self.record.rounds)
             return
         self._started = time.monotonic()
