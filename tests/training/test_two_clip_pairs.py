@@ -1,4 +1,4 @@
-"""Pairs whose rejected response is about another clip: each side is scored behind its own, as TRL does it."""
+"""Pairs about images, and pairs whose rejected response is about another clip: each side is scored behind its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import savi
 from savi.alignment.step import pair_metrics
@@ -21,16 +22,17 @@ from savi.models.adapters import LoraSettings
 from savi.objective.dpo import DPOSettings
 from savi.runs.ask import read_frames
 from savi.types import TwoClipPair
+from savi.video.decode import decode
 from savi.world.clips import training_clips
 from tools.bench.own_pairs import Workload, largest_difference, train_savi, train_trl
-from tools.pair_shapes import Said, swift, write_lines
+from tools.pair_shapes import Said, swift, trl_plain, write_lines
 
 QUESTION = "what happens ?"
 
 
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Pairs with a rejected video, of another pair or of none, without one, and with an undecodable one; their run."""
+    """Pairs with a rejected video, of another pair or of none, without one, with a bad one, about images; their run."""
     folder = tmp_path_factory.mktemp("two_clips")
     a, b, c, d = (str(one.path) for one in training_clips(folder / "clips", 4, seed=11))
     (folder / "bad.mp4").write_bytes(b"no video")
@@ -43,12 +45,18 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         swift(Said(c, QUESTION, "it is red", "it is blue")) | {"rejected_video": d},
         swift(Said(a, QUESTION, "yes", "no")) | {"rejected_videos": ["bad.mp4"]},
     ]
+    for name, clip in (("one", a), ("two", b)):
+        for index in (0, 31):
+            Image.fromarray(decode(Path(clip)).pixels[index].numpy()).save(folder / f"{name}_{index}.png")
+    shown = {"images": ["one_0.png", "one_31.png"]}
+    rows += [trl_plain(Said("", QUESTION, "it moves", reply)) | shown | {"video": None} for reply in ("it stays", "no")]
+    rows[-1] |= {"rejected_images": ["two_0.png", "two_31.png"]}
     file = write_lines(folder / "pairs.jsonl", rows)
-    work = Workload("world", LoraSettings(r=8, alpha=16), (), 2, 3, 1e-3, False)
+    work = Workload("world", LoraSettings(r=8, alpha=16), (), 2, 4, 1e-3, False)
     ours, run = train_savi(work, file, folder / "runs")
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # TRL's own
         theirs = train_trl(work, file, run)
-    assert len(ours.losses) == len(theirs.losses) == 3
+    assert len(ours.losses) == len(theirs.losses) == 4
     assert largest_difference(ours.losses, theirs.losses) < 1e-5
     return file, run
 
@@ -62,14 +70,14 @@ def test_losses_are_trls_and_scores_those_of_plain_rows(workload: tuple[Path, Pa
     file, run = workload
     pairs = read_pairs(run / "pairs" / "round_00.jsonl")
     clips = {clip.id: clip for clip in read_given_pairs(str(file)).clips}
-    assert [type(pair) is TwoClipPair for pair in pairs] == [True, False, True, True, False, True]
+    assert [type(pair) is TwoClipPair for pair in pairs] == [True, False, True, True, False, True, False, True]
     (step,) = StepDataset(
         [group_by_clip(pairs, Counter(pair.clip for pair in pairs), clips.values())],
         8,
         FrameReader(32, 60.0, lambda _: False),
     )
     (micro,) = step.micro_batches
-    assert len(micro.clips) == len(set(micro.clips)) == 4, "no clip is read twice in a pass"
+    assert len(micro.clips) == len(set(micro.clips)) == 6, "no clip is read twice in a pass"
     with torch.no_grad():
         metrics = pair_metrics(model.lm, micro, DPOSettings())
     for index, pair in enumerate(pair for of_clip in micro.pairs for pair in of_clip):
