@@ -24,7 +24,7 @@ class BenchmarkSettings:
 
     split: str = ""
     """Set of its questions. The default, "", is the one that lmms-eval scores; for the rendered world,
-    data.benchmark_set."""
+    data.benchmark_set, and data.test_set in `savi test`."""
 
     tasks: list[str] | None = None
     """Tasks to run. None: all."""
