@@ -32,8 +32,8 @@ ADDITIONS: dict[str, Edits] = {
     },
     "a loss": {
         "src/savi/objective/dpo.py": [
-            ('"hinge", "sft")', '"hinge", "sft", "linear")'),
-            ('Literal["sigmoid", "ipo", "hinge", "sft"]', 'Literal["sigmoid", "ipo", "hinge", "sft", "linear"]'),
+            ('("sigmoid", "ipo", "hinge")', '("sigmoid", "ipo", "hinge", "linear")'),
+            ('Literal["sigmoid", "ipo", "hinge"]', 'Literal["sigmoid", "ipo", "hinge", "linear"]'),
             ('    if settings.loss == "hinge":', '    if settings.loss == "linear":\n        return -beta * gap\n'),
         ]
     },

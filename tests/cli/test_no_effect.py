@@ -25,6 +25,13 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         ({**SAMPLE, "data": {"readiness_clips": 8}}, [], "data.readiness_clips has no effect"),
         ({}, ["--model.pairs.critic=savi.methods.critics.Truth", "--data.readiness_clips=8"], "no effect with Truth"),
         (TRUTH, ["--data.labelled", "questions.json"], "data.labelled has no effect"),
+        (
+            {"model": {"loss": {"class_path": "savi.objective.losses.SFT"}}},
+            ["--model.dpo.beta=2"],
+            "no effect with SFT",
+        ),
+        ({}, ["--model.loss=my.Loss", "--model.dpo.beta=2"], "no effect with Loss"),
+        ({}, ["--model.dpo.loss", "sft"], "--model.loss sft"),
         (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
         (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),

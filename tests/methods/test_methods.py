@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_the_pages_critic_criticizes(tmp_path: Path) -> None:
     ]
     assert prompts
     assert "stern.Stern" in (run / "config.yaml").read_text()
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_pages_loss_is_what_a_step_minimizes(tmp_path: Path) -> None:
+    run = fit(tmp_path, "--model.loss=margin.Margin", "--model.loss.margin=50", "--trainer.max_epochs=1")
+    with (run / "metrics.csv").open() as file:
+        (step,) = [row for row in csv.DictReader(file) if row["loss"]]
+    chosen, rejected = float(step["logps/chosen"]), float(step["logps/rejected"])
+    assert float(step["loss"]) == pytest.approx(50 - (chosen - rejected), abs=1e-3)
 
 
 def test_the_page_lists_savis_own_methods_and_critics() -> None:

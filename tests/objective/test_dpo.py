@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from savi.objective.dpo import DPOSettings, PreferenceLosses, preference_loss, reward_metrics
+from savi.objective.losses import SFT, PairLoss
 from savi.types import SaviError
 
 # One pair. Log-ratios: chosen -10 - (-12) = 2, rejected -16 - (-15) = -1; their gap is 3.
@@ -27,11 +28,11 @@ PAIR = {
 BETA = 0.5
 
 
-def losses_of(settings: DPOSettings, **changes: Any) -> PreferenceLosses:
+def losses_of(settings: PairLoss, **changes: Any) -> PreferenceLosses:
     return preference_loss(**{k: torch.tensor([v]) for k, v in (PAIR | changes).items()}, settings=settings)
 
 
-def loss_of(settings: DPOSettings, **changes: Any) -> float:
+def loss_of(settings: PairLoss, **changes: Any) -> float:
     return losses_of(settings, **changes).losses.item()
 
 
@@ -71,15 +72,15 @@ def test_length_normalised_by_hand() -> None:
 
 def test_sft_by_hand() -> None:
     # 10 nats over 4 tokens are 2.5 a token, whatever the rejected response and the reference say
-    assert loss_of(DPOSettings(loss="sft")) == pytest.approx(2.5, abs=1e-6)
+    assert loss_of(SFT()) == pytest.approx(2.5, abs=1e-6)
     changed = {"policy_rejected_logps": -1.0, "reference_chosen_logps": -3.0, "reference_rejected_logps": -2.0}
-    assert loss_of(DPOSettings(loss="sft", beta=3.0), **changed) == pytest.approx(2.5, abs=1e-6)
+    assert loss_of(SFT(), **changed) == pytest.approx(2.5, abs=1e-6)
 
 
 def test_sft_moves_the_chosen_response_alone() -> None:
     inputs = {k: torch.tensor([v]) for k, v in PAIR.items()}
     chosen, rejected = inputs["policy_chosen_logps"].requires_grad_(), inputs["policy_rejected_logps"].requires_grad_()
-    preference_loss(**inputs, settings=DPOSettings(loss="sft")).losses.sum().backward()
+    preference_loss(**inputs, settings=SFT()).losses.sum().backward()
     assert chosen.grad is not None
     assert chosen.grad.item() == pytest.approx(-1 / 4)
     assert rejected.grad is None
@@ -201,14 +202,13 @@ def test_smoothing_is_the_chance_of_a_turned_pair(
     [
         ({"beta": 0.0}, "model.dpo.beta must be above 0, not 0.0"),
         ({"beta": math.nan}, "model.dpo.beta must be above 0, not nan"),
-        ({"loss": "kto"}, "model.dpo.loss must be one of sigmoid, ipo, hinge, sft, not 'kto'"),
+        ({"loss": "kto"}, "model.dpo.loss must be one of sigmoid, ipo, hinge, not 'kto'"),
         ({"label_smoothing": 0.5}, "model.dpo.label_smoothing must be at least 0 and below 0.5, not 0.5"),
         ({"label_smoothing": -0.1}, "model.dpo.label_smoothing must be at least 0 and below 0.5, not -0.1"),
         (
             {"label_smoothing": 0.1, "loss": "ipo"},
             "model.dpo.label_smoothing goes with the sigmoid loss only, not with ipo",
         ),
-        ({"nll_weight": 1.0, "loss": "sft"}, "model.dpo.nll_weight: the sft loss is that term alone already"),
         ({"nll_weight": -1.0}, "model.dpo.nll_weight must be at least 0, not -1.0"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from savi import methods
 from savi.errors import SaviError
 from savi.methods import critics
-from savi.record.earlier_methods import DEFAULTS, chain_of, method_of, with_method, with_method_flat
+from savi.record.earlier_methods import DEFAULTS, chain_of, method_of, with_classes, with_classes_flat
 
 EARLIER: list[dict[str, Any]] = [
     {},
@@ -49,15 +49,23 @@ def test_methods_and_critics_that_earlier_versions_did_not_have_are_known_by_the
 def test_nested_and_flat_settings_get_the_method_that_they_named() -> None:
     hound = {"class_path": "savi.methods.Hound"}
     nested = {"model": {"chain": {"chosen_source": "sample", "preference": "judge", "decoding": "own"}, "pairs": None}}
-    assert with_method(nested) == {"model": {"chain": {"decoding": "own"}, "pairs": hound}}
+    assert with_classes(nested) == {"model": {"chain": {"decoding": "own"}, "pairs": hound}}
     flat = {"model.chain.chosen_source": "sample", "model.chain.preference": "judge", "model.chain.critic.kind": "self"}
-    assert with_method_flat({**flat, "model.chain.decoding": "own", "model.pairs": None}) == {
+    assert with_classes_flat({**flat, "model.chain.decoding": "own", "model.pairs": None}) == {
         "model.chain.decoding": "own",
         "model.pairs": hound,
     }
     mine = {"class_path": "savi.methods.BestOfN", "init_args": {"samples": 4}}
-    assert with_method({"model": {"chain": DEFAULTS, "pairs": mine}})["model"]["pairs"] == mine
-    assert with_method({"data": {}}) == {"data": {}}
+    assert with_classes({"model": {"chain": DEFAULTS, "pairs": mine}})["model"]["pairs"] == mine
+    assert with_classes({"data": {}}) == {"data": {}}
+
+
+def test_the_earlier_word_for_supervised_fine_tuning_names_its_loss() -> None:
+    sft = {"class_path": "savi.objective.losses.SFT"}
+    assert with_classes({"model": {"dpo": {"loss": "sft", "beta": 1.0}}}) == {
+        "model": {"dpo": {"loss": "sigmoid", "beta": 1.0}, "loss": sft}
+    }
+    assert with_classes_flat({"model.dpo.loss": "sft"}) == {"model.dpo.loss": "sigmoid", "model.loss": sft}
 
 
 def test_what_no_method_does_any_more_is_refused() -> None:

@@ -93,7 +93,7 @@ def build_step(pairs: list[list[PreferencePair]], cuts: list[list[int]]) -> Opti
 
 
 def pair_metrics_of(module: SelfAlignment, micro: MicroBatch) -> dict[str, Tensor]:
-    return pair_metrics(module.video_lm, micro, module.dpo_settings)
+    return pair_metrics(module.video_lm, micro, module.loss)
 
 
 def gradients(module: SelfAlignment, step: OptimizerStep) -> dict[str, Tensor]:

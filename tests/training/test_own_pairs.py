@@ -218,7 +218,7 @@ def test_the_round_befores_model_scores_each_round_anew(folder: Path, scored: li
 
 def test_sft_learns_the_chosen_responses_of_the_same_file(folder: Path) -> None:
     file = write_lines(folder / "pairs.jsonl", [trl_plain(pair) for pair in rows()])
-    run = fit(file, folder / "runs", "--model.dpo.loss=sft")
+    run = fit(file, folder / "runs", "--model.loss=sft")
     assert column(run) == pytest.approx(column(run, "nll_loss"))
     assert column(run)[-1] < 0.7 * column(run)[0]
     main(["export", str(run), f"--to={folder / 'export'}"])

@@ -15,7 +15,8 @@ from savi.data.batches import MicroBatch, OptimizerStep
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.errors import NonFiniteError
 from savi.inference import ResponseScores, ScoreRequest, VideoModel
-from savi.objective.dpo import DPOSettings, loss_of_scores, reward_metrics
+from savi.objective.dpo import loss_of_scores, reward_metrics
+from savi.objective.losses import PairLoss
 from savi.types import PreferencePair, TwoClipPair
 
 
@@ -23,7 +24,7 @@ def take_step(
     model: VideoModel,
     optimizer: torch.optim.Optimizer,
     batch: OptimizerStep,
-    settings: DPOSettings,
+    settings: PairLoss,
     clip_norm: float = 0.0,
     backward: Callable[[Tensor], None] = Tensor.backward,
 ) -> dict[str, Tensor]:
@@ -53,7 +54,7 @@ def take_step(
 
 
 @torch.no_grad()
-def try_weights(model: VideoModel, batch: OptimizerStep, settings: DPOSettings) -> None:
+def try_weights(model: VideoModel, batch: OptimizerStep, settings: PairLoss) -> None:
     """Score a step's own pairs with the weights that it gave, a pass in each process. Raises NonFiniteError.
 
     Weights may be finite and give nothing that is: those of a step that was far too long.
@@ -62,7 +63,7 @@ def try_weights(model: VideoModel, batch: OptimizerStep, settings: DPOSettings) 
     all_gather(lambda: [pair_metrics(model, micro, settings)["loss"].tolist() for micro in ours], "training")
 
 
-def pair_metrics(model: VideoModel, micro: MicroBatch, settings: DPOSettings) -> dict[str, Tensor]:
+def pair_metrics(model: VideoModel, micro: MicroBatch, settings: PairLoss) -> dict[str, Tensor]:
     """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
     pairs = [pair for clip_pairs in micro.pairs for pair in clip_pairs]
     places = {clip.id: index for index, clip in enumerate(micro.clips)}
@@ -83,7 +84,7 @@ def _requests(pair: PreferencePair, place: int, places: Mapping[str, int]) -> li
     return [ScoreRequest(side, pair.prompt, (response,)) for side, response in sides]
 
 
-def _metrics(pairs: Sequence[PreferencePair], scores: ResponseScores, settings: DPOSettings) -> dict[str, Tensor]:
+def _metrics(pairs: Sequence[PreferencePair], scores: ResponseScores, settings: PairLoss) -> dict[str, Tensor]:
     """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
     logps = [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs]
     losses = loss_of_scores(scores, torch.tensor(logps, device=scores.logps.device).view(-1, 2), settings)

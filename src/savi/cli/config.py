@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from savi.cli.no_effect import check_effects
 from savi.cli.pairs_settings import check_pairs_settings
-from savi.cli.renamed import rename_file, rename_options, use_methods
+from savi.cli.renamed import rename_file, rename_options, use_classes
 from savi.cli.short_names import merge, options_with_paths, with_paths
 from savi.types import SaviError
 
@@ -48,7 +48,7 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
             others.append(argument)
     paths = paths or [DEFAULT_EXPERIMENT]
     layers = [content for path in paths for content in _read(path, ())]
-    files = use_methods(OmegaConf.to_container(merge(layers)))
+    files = use_classes(OmegaConf.to_container(merge(layers)))
     options = options_with_paths(rename_options(others))
     check_pairs_settings(files, options)
     check_effects(files, options)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from savi.cli.pairs_settings import flat, of_options
-from savi.cli.short_names import PLACES, class_at
+from savi.cli.short_names import LOSS, PLACES, class_named, without_effect
 from savi.errors import SaviError
 
 READINESS_CLIPS = 32
@@ -23,15 +23,18 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen
     chosen = {key: value for key, value in chosen.items() if value is not None}  # null asks for nothing
+    if chosen.get("model.dpo.loss") == "sft":
+        raise SaviError("model.dpo.loss: sft is a loss of its own now: --model.loss sft")
     if given.get("data.held_out"):
         chosen.pop("data.labelled", None)  # it gives an accuracy, also without a readiness check
     asked = [*chosen, *(["data.readiness_clips"] if _sets_check(given) else [])]
     for place in PLACES:
-        kind = class_at(place, given)
+        path = class_named(place, given)
+        without = {"model.dpo": "the loss is another"} if place == LOSS and path else without_effect(place, path)
         for key in asked:
-            for name, reason in (kind.without_effect if kind else {}).items():
-                if kind and f"{key}.".startswith(f"{name}."):
-                    raise SaviError(f"{key} has no effect with {kind.__name__}: {reason}; leave it out")
+            for name, reason in without.items():
+                if f"{key}.".startswith(f"{name}."):
+                    raise SaviError(f"{key} has no effect with {path.rpartition('.')[2]}: {reason}; leave it out")
     preset = given.get("model.prompts.preset", "videosavi-2")
     if (
         chosen.get("model.filters.same_meaning") == "model"

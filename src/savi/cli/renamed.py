@@ -12,7 +12,7 @@ import yaml
 
 from savi.distributed.failures import is_first
 from savi.errors import SaviError
-from savi.record.earlier_methods import DEFAULTS, KEYS, with_method
+from savi.record.earlier_methods import DEFAULTS, KEYS, with_classes
 from savi.record.renamed import RENAMED, RENAMED_VALUES, current_key, rename
 
 
@@ -24,14 +24,14 @@ def rename_file(settings: Any, place: str) -> Any:
     return renamed
 
 
-def use_methods(settings: Any) -> dict[str, Any]:
-    """Nested settings, with `model.pairs` in the place of the chain's settings that named a method."""
-    found = with_method(settings)
-    if found != settings and is_first():
-        print(
-            f"savi: model.chain: {', '.join(DEFAULTS)} are now model.pairs: {json.dumps(found['model']['pairs'])}",
-            file=sys.stderr,
-        )
+def use_classes(settings: Any) -> dict[str, Any]:
+    """Nested settings, with classes in the place of the settings that named a method or a loss."""
+    found = with_classes(settings)
+    before, now = settings.get("model") or {}, found.get("model") or {}
+    if is_first():
+        for name, old in (("pairs", f"model.chain: {', '.join(DEFAULTS)}"), ("loss", "model.dpo.loss: sft")):
+            if now.get(name) != before.get(name):
+                print(f"savi: {old} is now model.{name}: {json.dumps(now[name])}", file=sys.stderr)
     return found
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from savi.critique.plugin import Plugin
 from savi.methods import CRITICS, METHODS
+from savi.objective.losses import LOSSES
 
-PAIRS, CRITIC = "model.pairs", "model.pairs.init_args.critic"
-PLACES: dict[str, Mapping[str, type[Plugin]]] = {PAIRS: METHODS, CRITIC: CRITICS}
+PAIRS, CRITIC, LOSS = "model.pairs", "model.pairs.init_args.critic", "model.loss"
+PLACES: dict[str, Mapping[str, type]] = {PAIRS: METHODS, CRITIC: CRITICS, LOSS: LOSSES}
 """The settings that name a class, with the short names of each; a group before what is in it."""
 
-PACKAGES = {PAIRS: "savi.methods", CRITIC: "savi.methods.critics"}
+PACKAGES = {PAIRS: "savi.methods", CRITIC: "savi.methods.critics", LOSS: "savi.objective.losses"}
 
 
 def with_paths(settings: DictConfig) -> DictConfig:
@@ -55,13 +55,15 @@ def options_with_paths(options: Sequence[str]) -> list[str]:
     return written
 
 
-def class_at(place: str, given: Mapping[str, Any]) -> type[Plugin] | None:
-    """savi's own class that a setting names; None for none, and for a class of somebody else.
+def class_named(place: str, given: Mapping[str, Any]) -> str:
+    """The path of the class that a setting names, "" for none. given: settings by dotted key."""
+    return str(next((given[key] for key in (place, _short(place), f"{place}.class_path") if given.get(key)), ""))
 
-    given: settings by dotted key.
-    """
-    named = next((given[key] for key in (place, _short(place), f"{place}.class_path") if given.get(key)), "")
-    return next((kind for kind in PLACES[place].values() if named == f"{PACKAGES[place]}.{kind.__name__}"), None)
+
+def without_effect(place: str, path: str) -> Mapping[str, str]:
+    """Settings that change nothing with a class of savi's own, each with the reason."""
+    own = {f"{PACKAGES[place]}.{kind.__name__}": kind for kind in PLACES[place].values()}
+    return getattr(own.get(path), "without_effect", {})
 
 
 def _short(place: str) -> str:

@@ -11,22 +11,22 @@ from torch import Tensor
 
 from savi.errors import SaviError, check_number
 from savi.inference import ResponseScores
+from savi.objective.losses import PairLogps, PairLoss
 
-LOSSES = ("sigmoid", "ipo", "hinge", "sft")
+LOSSES = ("sigmoid", "ipo", "hinge")
 
 
 @dataclass(frozen=True)
 class DPOSettings:
-    """The preference objective."""
+    """DPO and its relatives, where `model.loss` names no other loss."""
 
     beta: float = 0.1
     """Strength of the tie to the reference: the larger, the closer the model stays to it. For ipo it is the paper's τ,
     for hinge it scales the margin. The default is that of DPO's authors."""
 
-    loss: Literal["sigmoid", "ipo", "hinge", "sft"] = "sigmoid"
+    loss: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
     """sigmoid is DPO's own (Rafailov et al. 2023, eq. 7); ipo (Azar et al. 2023, eq. 17); hinge (SLiC-HF, Zhao et al.
-    2023, on DPO's rewards). sft has no preference and no reference: it is the negative log-likelihood per token of the
-    chosen responses (VideoSAVi's baseline "SFT on the revised answers")."""
+    2023, on DPO's rewards)."""
 
     label_smoothing: float = 0.0
     """Assumed probability that a pair is the wrong way round (conservative DPO, Mitchell 2023). With sigmoid only."""
@@ -47,8 +47,20 @@ class DPOSettings:
         if self.label_smoothing and self.loss != "sigmoid":
             raise SaviError(f"model.dpo.label_smoothing goes with the sigmoid loss only, not with {self.loss}")
         check_number("model.dpo.nll_weight", self.nll_weight, least=0)
-        if self.nll_weight and self.loss == "sft":
-            raise SaviError("model.dpo.nll_weight: the sft loss is that term alone already")
+
+    def losses(self, pairs: PairLogps) -> Tensor:
+        """The loss of each pair, float32 (pairs,).
+
+        With h = log-ratio of chosen - log-ratio of rejected, a log-ratio being policy - reference:
+
+            sigmoid  -(1 - ε)·logsigmoid(β·h) - ε·logsigmoid(-β·h)
+            ipo      (h̄ - 1 / 2β)², h̄ from log-ratios per token, as IPO's authors have it and TRL follows
+            hinge    max(0, 1 - β·h)
+        """
+        chosen, rejected = pairs.chosen - pairs.reference_chosen, pairs.rejected - pairs.reference_rejected
+        if self.length_normalised or self.loss == "ipo":
+            chosen, rejected = chosen / pairs.chosen_lengths, rejected / pairs.rejected_lengths
+        return _losses_of_gap(chosen - rejected, self) + self.nll_weight * (-pairs.chosen / pairs.chosen_lengths)
 
 
 @dataclass(frozen=True)
@@ -76,41 +88,34 @@ def preference_loss(
     reference_rejected_logps: Tensor,
     chosen_lengths: Tensor,
     rejected_lengths: Tensor,
-    settings: DPOSettings,
+    settings: PairLoss,
 ) -> PreferenceLosses:
     """The loss of every pair; the caller weighs them.
 
     logps: float (pairs,), summed over a response's tokens, the end token too. lengths: (pairs,), its tokens.
-    With h = log-ratio of chosen - log-ratio of rejected, a log-ratio being policy - reference:
-
-        sigmoid  -(1 - ε)·logsigmoid(β·h) - ε·logsigmoid(-β·h)
-        ipo      (h̄ - 1 / 2β)², h̄ from log-ratios per token, as IPO's authors have it and TRL follows
-        hinge    max(0, 1 - β·h)
-        sft      -log π(chosen) / length of chosen
     """
-    chosen_lengths, rejected_lengths = chosen_lengths.float(), rejected_lengths.float()
-    policy_chosen, policy_rejected = policy_chosen_logps.float(), policy_rejected_logps.float()
-    chosen = policy_chosen - reference_chosen_logps.float()
-    rejected = policy_rejected - reference_rejected_logps.float()
-    if settings.length_normalised or settings.loss == "ipo":
-        gap = chosen / chosen_lengths - rejected / rejected_lengths
-    else:
-        gap = chosen - rejected
-    nll = -policy_chosen / chosen_lengths
-    preference = nll if settings.loss == "sft" else _losses_of_gap(gap, settings)
+    pairs = PairLogps(
+        chosen=policy_chosen_logps.float(),
+        rejected=policy_rejected_logps.float(),
+        reference_chosen=reference_chosen_logps.float(),
+        reference_rejected=reference_rejected_logps.float(),
+        chosen_lengths=chosen_lengths.float(),
+        rejected_lengths=rejected_lengths.float(),
+    )
+    chosen, rejected = pairs.chosen.detach(), pairs.rejected.detach()
     return PreferenceLosses(
-        losses=preference + settings.nll_weight * nll,
-        chosen_rewards=settings.beta * chosen.detach(),
-        rejected_rewards=settings.beta * rejected.detach(),
-        chosen_logps=policy_chosen.detach(),
-        rejected_logps=policy_rejected.detach(),
-        nll=nll.detach(),
-        chosen_lengths=chosen_lengths,
-        rejected_lengths=rejected_lengths,
+        losses=settings.losses(pairs),
+        chosen_rewards=settings.beta * (chosen - pairs.reference_chosen),
+        rejected_rewards=settings.beta * (rejected - pairs.reference_rejected),
+        chosen_logps=chosen,
+        rejected_logps=rejected,
+        nll=-chosen / pairs.chosen_lengths,
+        chosen_lengths=pairs.chosen_lengths,
+        rejected_lengths=pairs.rejected_lengths,
     )
 
 
-def loss_of_scores(scores: ResponseScores, reference_logps: Tensor, settings: DPOSettings) -> PreferenceLosses:
+def loss_of_scores(scores: ResponseScores, reference_logps: Tensor, settings: PairLoss) -> PreferenceLosses:
     """The loss of pairs whose responses were scored in turn: the chosen one, then the rejected one of each pair.
 
     reference_logps: float (pairs, 2), those of chosen and rejected under the frozen reference.

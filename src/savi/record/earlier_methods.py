@@ -1,4 +1,4 @@
-"""Methods as earlier versions asked for them, by settings of the chain. Their runs and files stay of use."""
+"""Methods and losses as earlier versions asked for them. Their runs and files stay of use."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ KEYS = {
     **{name: f"model.chain.critic.{name}" for name in DEFAULTS["critic"]},
 }
 """The dotted keys of these settings."""
+
+SFT = {"class_path": "savi.objective.losses.SFT"}
+"""What was `model.dpo.loss: sft`."""
 
 METHODS = {
     ("revision", "second"): "VideoSAVi",
@@ -67,21 +70,27 @@ def _critic(asked: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"class_path": f"savi.methods.critics.{CRITICS[asked['kind']]}", **arguments}
 
 
-def with_method(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with `model.pairs` in the place of a chain's earlier settings, where they have these."""
-    model = settings.get("model") or {}
-    chain = model.get("chain") or {}
-    if not DEFAULTS.keys() & chain.keys():
-        return dict(settings)
-    kept = {name: value for name, value in chain.items() if name not in DEFAULTS}
-    return {**settings, "model": {**model, "chain": kept, "pairs": model.get("pairs") or method_of(chain)}}
+def with_classes(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with `model.pairs` and `model.loss` in the place of what earlier versions had for them."""
+    model = dict(settings.get("model") or {})
+    chain, dpo = model.get("chain") or {}, model.get("dpo") or {}
+    if DEFAULTS.keys() & chain.keys():
+        model["chain"] = {name: value for name, value in chain.items() if name not in DEFAULTS}
+        model["pairs"] = model.get("pairs") or method_of(chain)
+    if dpo.get("loss") == "sft":
+        model["dpo"] = {**dpo, "loss": "sigmoid"}
+        model["loss"] = SFT
+    return {**settings, "model": model} if model else dict(settings)
 
 
-def with_method_flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_classes_flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The same for settings by dotted key, as checkpoints hold them."""
+    settings = dict(settings)
+    if settings.get("model.dpo.loss") == "sft":
+        settings |= {"model.dpo.loss": "sigmoid", "model.loss": SFT}
     there = {name: settings[key] for name, key in KEYS.items() if key in settings}
     if not there:
-        return dict(settings)
+        return settings
     chain = {name: value for name, value in there.items() if name in DEFAULTS}
     chain["critic"] = {name: value for name, value in there.items() if name in DEFAULTS["critic"]}
     kept = {key: value for key, value in settings.items() if key not in KEYS.values()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from savi.errors import SaviError
-from savi.record.earlier_methods import with_method, with_method_flat
+from savi.record.earlier_methods import with_classes, with_classes_flat
 
 RENAMED = {
     "model.optimiser": "model.optimizer",
@@ -43,7 +43,7 @@ def current_key(key: str) -> str:
 def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key, as checkpoints hold them, under the keys that they have now."""
     keys = {key: current_key(key) for key in settings}
-    return with_method_flat({now: current_value(now, settings[key]) for key, now in keys.items()})
+    return with_classes_flat({now: current_value(now, settings[key]) for key, now in keys.items()})
 
 
 def current_value(key: str, value: Any) -> Any:
@@ -53,7 +53,7 @@ def current_value(key: str, value: Any) -> Any:
 
 def current_config(settings: Any) -> Any:
     """Nested settings, as config.yaml has them, under the keys that they have now, with the method that they name."""
-    return with_method(rename(settings))
+    return with_classes(rename(settings))
 
 
 def rename(settings: Any, found: dict[str, str] | None = None, place: str = "") -> Any:

@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
     "model.lora.alpha": ID,
     "model.lora.dropout": CHANGE,
     "model.lora.experts": ID,
+    "model.loss": CHANGE,
     "model.dpo.beta": CHANGE,
     "model.dpo.loss": CHANGE,
     "model.dpo.label_smoothing": CHANGE,

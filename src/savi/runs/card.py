@@ -11,6 +11,7 @@ import yaml
 
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.measured import Entry, comparable_with_last, describe, heading, left_out, untrained
+from savi.record.settings_kinds import in_words
 from savi.runs.read import Run
 
 CARD = """---
@@ -51,8 +52,10 @@ the revision. No annotator and no other model took part."""
 FROM_FILES = """trained on {pairs}
 
 {what}, made with savi: {loss} on the preference pairs of {pairs} about videos, in rounds of one epoch each."""
-LOSSES = {"sft": "supervised fine-tuning"}
-"""What a loss is called; all others are of DPO's kind."""
+BY_METHOD = """aligned on its own pairs
+
+{what}, made with savi: {loss} on preference pairs that the model made itself, round by round, by the method {method}.
+No annotator took part."""
 
 ADAPTER_LOAD = """    from peft import PeftModel
     base = AutoModelForImageTextToText.from_pretrained("{base}")
@@ -94,14 +97,18 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
     settings = run.config["model"]
     base = _base(run)
     pairs = run.config["data"].get("pairs")
-    groups = ["lora", "dpo", "optimizer", *([] if pairs else ["chain", "filters"])]
+    method, loss = in_words(settings["pairs"]), _loss(run)
+    own = BY_METHOD if not method.startswith("VideoSAVi(") or loss != "DPO" else SELF_ALIGNED
+    objective = "loss" if settings.get("loss") else "dpo"
+    groups = ["lora", objective, "optimizer", *([] if pairs else ["pairs", "chain", "filters"])]
     return CARD.format(
         header=_header(run, merged),
         name=run.results["run"]["name"],
         base=base,
-        how=(FROM_FILES if pairs else SELF_ALIGNED).format(
+        how=(FROM_FILES if pairs else own).format(
             what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
-            loss=LOSSES.get(settings["dpo"]["loss"], "DPO"),
+            loss=loss,
+            method=method,
             pairs=pairs and Path(pairs).name,
         ),
         more=" and bitsandbytes" if run.base.nf4 and not merged else "",
@@ -118,12 +125,16 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
     )
 
 
+def _loss(run: Run) -> str:
+    named = run.config["model"].get("loss")
+    return named["class_path"].rpartition(".")[2] if named else "DPO"
+
+
 def _header(run: Run, merged: bool) -> str:
-    method = "sft" if run.config["model"]["dpo"]["loss"] == "sft" else "dpo"
     header: dict[str, Any] = {
         "library_name": "transformers" if merged else "peft",
         "pipeline_tag": "video-text-to-text",
-        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), method, "lora"],
+        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), _loss(run).lower(), "lora"],
     }
     if not run.embedded and not Path(run.base.path).is_dir():  # a folder is of no use to others
         header["base_model"] = run.base.path

@@ -20,6 +20,7 @@ from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings
+from savi.objective.losses import Loss, PairLoss
 from savi.prompts.templates import PromptSettings
 from savi.types import Sampling, SaviError
 
@@ -31,6 +32,7 @@ class AlignedModel(LightningModule):
         base: The frozen base model.
         lora: The adapter, which is all that is trained.
         dpo: The preference objective.
+        loss: Another loss: {class_path: sft}, or a class of your own. None: the preference objective.
         optimizer: The optimizer of the adapter's weights.
         chain: The turns: question, answer, critique, revision.
         filters: Bounds of the filters that keep bad replies out of the pairs.
@@ -54,6 +56,7 @@ class AlignedModel(LightningModule):
         chain: ChainSettings,
         filters: FilterSettings,
         prompts: PromptSettings,
+        loss: Loss | None = None,
         pairs: PairMethod | None = None,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
@@ -65,7 +68,7 @@ class AlignedModel(LightningModule):
         super().__init__()
         self.base_settings = base
         self.lora_settings = lora
-        self.dpo_settings = dpo
+        self.loss: PairLoss = loss or dpo
         self.optimizer_settings = optimizer
         self.chain_settings = chain
         self.filter_settings = filters

@@ -75,7 +75,7 @@ class SelfAlignment(AlignedModel):
         torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
         clip_norm = self.optimizer_settings.clip_norm
         with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"), self._without_sync():
-            means = take_step(self.video_lm, optimizer, batch, self.dpo_settings, clip_norm, self.manual_backward)
+            means = take_step(self.video_lm, optimizer, batch, self.loss, clip_norm, self.manual_backward)
         if self.trainer.is_last_batch:
             self._try_weights(batch)
         schedule: Any = self.lr_schedulers()
@@ -100,7 +100,7 @@ class SelfAlignment(AlignedModel):
         was_training = self.training
         self.eval()
         with explained(f"Round {self.current_epoch + 1}, after its last step {self.global_step}"):
-            try_weights(self.video_lm, batch, self.dpo_settings)
+            try_weights(self.video_lm, batch, self.loss)
         self.train(was_training)
 
     def _without_sync(self) -> AbstractContextManager[None]:

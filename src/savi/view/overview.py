@@ -59,10 +59,11 @@ def _about(run: ViewedRun) -> Iterator[tuple[str, str]]:
         yield "learns from", f"its own pairs on {run.clip_count or setting('data.clip_count') or '?'} clips of {clips}"
     if setting("data.frames"):
         yield "frames", f"{setting('data.frames')} of each clip"
-    loss = setting("model.dpo.loss")
-    if loss:
+    if setting("model.loss"):
+        yield "loss", in_words(setting("model.loss"))
+    elif loss := setting("model.dpo.loss"):
         reference = "the base" if setting("model.reference") == "base" else "the round before"
-        yield "loss", loss if loss == "sft" else f"DPO, {loss}, beta {setting('model.dpo.beta')}, against {reference}"
+        yield "loss", f"DPO, {loss}, beta {setting('model.dpo.beta')}, against {reference}"
     if setting("model.lora.r"):
         yield "adapter", f"LoRA, rank {setting('model.lora.r')}"
     if setting("model.pairs") and not run.source:
