@@ -69,7 +69,7 @@ def test_files_of_earlier_versions_name_their_method_together(
     pairs, _ = merged(tmp_path, "{chain: {preference: random}}", "{chain: {critic: {who: text}}}")
     arguments = {"critic": TEXT, "aspects": ["spatial", "temporal"]}
     assert pairs == {"class_path": "savi.methods.RandomPreference", "init_args": arguments}
-    assert "are now model.pairs" in capsys.readouterr().err
+    assert "is now model.pairs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--model.chain.preference=random", "--model.chain.critic.who=text"])
