@@ -198,7 +198,7 @@ class RefusedPair(Trace):
 class PreferencePair:
     """(chosen, rejected) = (revision, first answer) for one question of one clip (VideoSAVi, section 3).
 
-    Other methods pair other responses, see `savi.critique.chain.ChainSettings`; critique: "" where nobody criticized.
+    Other methods pair other responses, see `savi.methods`; critique: "" where nobody criticized.
 
     prompt: what both responses reply to; a text comes after the clip. reference_*_logp: summed over the response's
     tokens and the end token, under the frozen reference. seed: the clip's, from (run, round, clip).

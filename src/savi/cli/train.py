@@ -157,12 +157,13 @@ class SaviCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config, model = self._settings, self._settings.model
+        loss = model.loss.class_path.rpartition(".")[2] if model.loss else model.dpo.loss
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.callbacks or []
         callbacks = [*(given if isinstance(given, list) else [given]), RunCheckpoint()]
         loggers = build_loggers(
             *(Path(config.runs), self.run_name, self.version, config.wandb, self.resume_step, trainer.logger),
-            tags=(self._experiment, f"base {Path(model.base.path).name}", model.dpo.loss, f"seed {model.seed}"),
+            tags=(self._experiment, f"base {Path(model.base.path).name}", loss, f"seed {model.seed}"),
         )
         if trainer.enable_progress_bar is not False:
             callbacks += [] if any(isinstance(one, ProgressBar) for one in callbacks) else [RunProgress()]
