@@ -193,6 +193,19 @@ def test_lightning_is_imported_by_training_and_the_command_line_alone() -> None:
     assert importers == {"training", "cli"}
 
 
+def test_what_takes_seconds_to_import_is_imported_where_it_is_used() -> None:
+    """`savi ask` and `savi fit` refuse a mistake before that: peft brings bitsandbytes, and that torch's compiler."""
+    slow = {"peft", "bitsandbytes", "accelerate", "wandb", "datasets"}
+    importers = {
+        name
+        for name, path in MODULES.items()
+        for statement in ast.parse(path.read_text()).body
+        for target in _imports(statement, set(), package_of(name, path))
+        if isinstance(statement, ast.Import | ast.ImportFrom) and target.module.split(".")[0] in slow
+    }
+    assert importers == set()
+
+
 def test_the_truth_of_the_world_stays_in_it() -> None:
     assert truth_leaks(IMPORTS) == []
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from bitsandbytes.optim import PagedAdamW8bit
 from torch import nn
 
 from savi.errors import SaviError, check_number
@@ -50,7 +49,11 @@ def build_optimizer(
     parameters: Iterable[nn.Parameter], settings: OptimizerSettings
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """The optimizer over the adapter's weights, and its schedule, stepped once an optimizer step."""
-    kind: Any = torch.optim.AdamW if settings.name == "adamw" else PagedAdamW8bit
+    kind: Any = torch.optim.AdamW
+    if settings.name == "paged_adamw_8bit":
+        from bitsandbytes.optim import PagedAdamW8bit  # seconds, as it brings torch's compiler along
+
+        kind = PagedAdamW8bit
     optimizer: torch.optim.Optimizer = kind(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share_of_rate(settings, step))
 

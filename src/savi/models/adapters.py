@@ -6,15 +6,19 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from savi.errors import SaviError, check_number
 from savi.models.family import Family
+
+if TYPE_CHECKING:
+    # It takes seconds, as it imports bitsandbytes, which brings torch's compiler along.
+    from peft import LoraConfig, PeftModel
 
 EXPERTS_SINCE = "0.19"
 """Version of peft since which the adapters of experts have today's shape."""
@@ -57,6 +61,8 @@ def lora_config(family: Family, settings: LoraSettings) -> LoraConfig:
             f"model.lora.experts needs peft {EXPERTS_SINCE} or higher: {version('peft')} writes adapters of experts in "
             "another shape"
         )
+    from peft import LoraConfig
+
     return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,
@@ -72,6 +78,8 @@ def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> Pef
 
     Raises SaviError if no layer takes the adapter, for it would train nothing and look alive.
     """
+    from peft import get_peft_model
+
     try:
         adapted = get_peft_model(model, lora_config(family, settings))
     except ValueError as error:
@@ -104,6 +112,8 @@ def load_lora(model: nn.Module, family: Family, settings: LoraSettings, weights:
     PEFT's own loading would obey an adapter_config.json, which can name modules to import. Raises SaviError for a file
     that can't be read, or of an adapter of another shape.
     """
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+
     adapted = attach_lora(model, family, settings)
     try:
         state = load_file(weights)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from packaging.version import Version
 from transformers import (
     AutoConfig,
@@ -242,6 +241,8 @@ def _keep_canonical_layout(model: PreTrainedModel) -> None:
     It does so in evaluation mode, for good, with coarser scales, into a layout that has no backward pass: after the
     first evaluation such a layer would train without a gradient, and the reference would not be the same model.
     """
+    from bitsandbytes.nn import Linear4bit  # seconds, as it brings torch's compiler along
+
     for module in model.modules():
         if isinstance(module, Linear4bit):
             module.support_avx512bf16_for_cpu = False

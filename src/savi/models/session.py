@@ -6,16 +6,18 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from peft import PeftModel
 
 from savi.errors import NonFiniteError
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest
 from savi.models.chat import Chat
 from savi.models.sharing import Continuation, ReadClips, ResponseIds, Thoughts
 from savi.types import Clip, Frames, Sampling, derive_seed
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 Reference = Literal["base", "previous"]
 """base: the model with its adapter off. previous: the adapter at the time when the pairs are built, that

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 from savi.inference import ResponseScores, ScoreRequest
@@ -16,6 +16,9 @@ from savi.models.prefix_cache import PrefixCache, PrefixCacheSettings, encoder_k
 from savi.models.session import Reference, VideoLMSession, tokenized
 from savi.models.ways import sharing
 from savi.types import Clip, Frames
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 class VideoLM:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
-from peft import PeftModel
 
 from savi.evaluation.measured import read_results
 from savi.models.adapters import LoraSettings, attach_lora, load_lora
@@ -20,6 +19,9 @@ from savi.prompts.templates import Prompts, PromptSettings
 from savi.record.renamed import current_config
 from savi.record.resume import newest_config
 from savi.types import Sampling, SaviError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ADAPTER = Path("adapter") / "adapter_model.safetensors"
 DATA = ("clips", "clip_count", "frames", "max_pixels", "decode_timeout")
