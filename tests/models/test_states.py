@@ -160,6 +160,29 @@ def test_the_clip_is_read_once_and_every_branch_remembers_it(lm: VideoLM) -> Non
     assert abs(elsewhere.item() - few.item()) > 1e-2
 
 
+@pytest.mark.parametrize(("name", "times"), [("lm", 1), ("checkpointed", 3)])
+def test_under_checkpointing_each_run_of_a_layer_is_computed_again_by_itself(
+    name: str, times: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward, again with its layer, and again alone: so the layer's runs aren't held at the same time."""
+    model: VideoLM = request.getfixturevalue(name)
+    decoder = model.family.language_model(model.model)
+    by_levels = next(m.forward for m in decoder.modules() if type(m).__name__.endswith("GatedDeltaNet"))
+    forward, shapes = by_levels.forward, []
+
+    def count(tokens: Tensor, **given: Any) -> Tensor:
+        shapes.append(tuple(tokens.shape))
+        return forward(tokens, **given)
+
+    monkeypatch.setattr(by_levels, "forward", count)
+    clip, frames = clip_of((64, 64, 4))
+    asked = [ScoreRequest(0, "what is it?", ("a cat", "no")), ScoreRequest(0, "where?", ("on it",))]
+    gradients(model, model.encode([clip], [frames]).score(asked))
+    runs = len(set(shapes))
+    assert runs >= 3
+    assert len(shapes) == times * runs
+
+
 def test_stretches_of_one_length_are_read_together_and_others_padded_by_hand() -> None:
     stretches = [Stretch(0, 2, 1), Stretch(5, 3, 0), Stretch(9, 2, 2)]
     runs, places = carrying_runs(stretches, CPU)

@@ -12,10 +12,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import Cache
 from transformers.cache_utils import LinearAttentionLayer
 
@@ -125,9 +127,12 @@ def hand_on_states(decoder: nn.Module) -> None:
 
     Without them they do what they always do.
     """
-    layers: list[Any] = _recurrent(decoder)
-    for layer in layers:
-        layer.forward = _ByLevels(layer.forward, layer.layer_idx)
+    recurrent = _recurrent(decoder)
+    for block in decoder.modules():
+        for layer in block.children():
+            if layer in recurrent:
+                read: Any = layer
+                read.forward = _ByLevels(read.forward, read.layer_idx, block)
 
 
 def state_bytes(decoder: nn.Module) -> int:
@@ -148,11 +153,16 @@ def _recurrent(decoder: nn.Module) -> list[nn.Module]:
 
 
 class _ByLevels:
-    """A recurrent layer's forward, called once for each run."""
+    """A recurrent layer's forward, called once for each run.
 
-    def __init__(self, forward: Callable[..., Tensor], layer: int) -> None:
+    block: the decoder layer around it. Where that computes its activations again in the backward pass, each run does so
+    once more, so that the activations of one run are held at a time, and not those of all.
+    """
+
+    def __init__(self, forward: Callable[..., Tensor], layer: int, block: nn.Module) -> None:
         self.forward = forward
         self.layer = layer
+        self.block = block
         # Newer versions of transformers have renamed it.
         self.cache = "cache" if "cache" in inspect.signature(forward).parameters else "cache_params"
 
@@ -161,6 +171,8 @@ class _ByLevels:
         if not isinstance(levels, Levels):
             return self.forward(hidden_states, *args, **kwargs)
         kwargs["attention_mask"] = None
+        again = torch.is_grad_enabled() and self.block.training and getattr(self.block, "gradient_checkpointing", False)
+        read = partial(checkpoint, self._read, use_reentrant=False) if again else self._read
         tokens = hidden_states.flatten(0, 1)
         cells: list[Tensor] = []
         outputs: list[Tensor] = []
@@ -168,20 +180,25 @@ class _ByLevels:
         for runs in levels.runs:
             ended = []
             for run in runs:
-                carried = _Carried(states.pick(run.starts) if states and run.starts is not None else None)
-                kwargs[self.cache] = Cache(layers=[carried] * (self.layer + 1))
-                output = self.forward(tokens[run.cells], **kwargs)
+                start = states.pick(run.starts) if states and run.starts is not None else None
+                output, end = read(tokens[run.cells], start, kwargs)
                 places, output = run.cells.flatten(), output.flatten(0, 1)
                 cells.append(places if run.filled is None else places[run.filled])
                 outputs.append(output if run.filled is None else output[run.filled])
                 if run.carries:
-                    ended.append(carried.end)
+                    ended.append(end)
             if ended:
                 states = joined(ended)
         if levels.order is not None and states:
             levels.after[self.layer] = states.pick(levels.order)
         laid = torch.zeros_like(tokens).index_copy(0, torch.cat(cells), torch.cat(outputs))
         return laid.view_as(hidden_states)
+
+    def _read(self, tokens: Tensor, start: State | None, given: dict[str, Any]) -> tuple[Tensor, State]:
+        """A run's outputs, and the states at its end. tokens: (stretches, longest, width). given: to the layer."""
+        carried = _Carried(start)
+        output = self.forward(tokens, **{**given, self.cache: Cache(layers=[carried] * (self.layer + 1))})
+        return output, carried.end
 
 
 class _Carried(LinearAttentionLayer):
