@@ -18,9 +18,6 @@ from tools.bench.meters import ProcessClock, Stopwatch, matrix_product_rate
 from tools.bench.parts import film, time_parts
 from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
 
-JUDGE_REPEATS = 5
-"""Readings at least of the judge's cost, whose share of a chain is small."""
-
 LR = 1e-3
 """High, so that ten steps move the losses far from where both begin."""
 
@@ -112,7 +109,7 @@ class Bench:
         lm = self._load(tokens, checkpointing=False, keep=False)
         meter = Stopwatch if self.device == "cuda" else ProcessClock
         meters = [meter(self.device) for _ in range(3)]
-        for _ in range(max(self.repeats, JUDGE_REPEATS) + 1):
+        for _ in range(self.repeats + 1):
             judge.run(lm, noise, frames, *meters)
         turns, scored, judged = (torch.tensor(one.readings[1:]) for one in meters)
         whole, added = turns + scored, judged - scored
