@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tools.bench import states, step
+from tools.bench import growth, states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
@@ -104,3 +104,10 @@ def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) ->
         losses.append([step.take(lm, optimizer, step.batch(noise, frames, asked, nothing)) for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert losses[0][0] != losses[0][1]
+
+
+def test_growth_takes_a_round_through_all_of_its_parts(tmp_path: Path) -> None:
+    *seconds, peak = growth.measure(32, tmp_path)
+    assert len(seconds) == 4
+    assert peak >= 0
+    assert len((tmp_path / "pairs" / "round_00.jsonl").read_text().splitlines()) == 32 * growth.QUESTIONS
