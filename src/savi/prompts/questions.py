@@ -81,8 +81,8 @@ ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern}|{FOR_INSTANCE})[^?？:：]{{0,60}
 """Words to the user in front of a question: "Sure, here you go: Where is …"."""
 
 TAG = re.compile(r"</?(?:q|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
-ENDED = re.compile(r".*[?？.。!！][\"”’'）)]*$", re.MULTILINE)
-"""A question whose first line has an end."""
+ANSWERS = re.compile(r"^(?:#+ )?(?:the )?(?:answers|answer key|solutions|参考答案)\s*[:：]?$", re.IGNORECASE)
+"""A heading below which there are answers alone."""
 WRAPPED = re.compile(r"(?<=[,，、])[ \t]*\n[ \t]*(?=[a-z\u4e00-\u9fff])")
 """A line's end inside a sentence."""
 USER = re.compile(r"^(?:user|human|用户)\s*[:：]", re.IGNORECASE)
@@ -103,9 +103,6 @@ def parse_questions(reply: str, strict: bool = True) -> list[str]:
     listed = questions_in_json(text)
     found = _from_lines(text, strict) if listed is None else [undress(question) for question in listed]
     questions = [question for question in found if re.search(r"\w", question) and (not strict or is_question(question))]
-    *others, last = questions or [""]
-    if strict and others and all(map(ENDED.match, others)) and not (ENDED.match(last) or IMPERATIVE.match(last)):
-        questions = others  # the reply ends within its last question
     if not questions:
         raise Unparsable("a refusal" if REFUSAL.match(text) else "no question found")
     return questions
@@ -122,6 +119,8 @@ def _from_lines(text: str, strict: bool) -> list[str]:
     plain: list[str] = []
     marked_above = False
     for raw in _cells(text):
+        if len(asked) > 1 and ANSWERS.match(undress(raw)):
+            break
         if asked and (below := options_in(raw)):
             options.setdefault(len(asked) - 1, []).extend(below)
             continue
