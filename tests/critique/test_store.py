@@ -135,15 +135,15 @@ def test_a_rounds_summary_reads_no_trace_but_those_of_clips_without_frames(
 ) -> None:
     """Of 100,000 clips they are gigabytes."""
     store = fill(tmp_path, BATCHES)
-    read: list[int] = []
+    read: list[str] = []
 
-    def count(path: Path, number: int, line: bytes) -> Any:
-        read.append(number)
+    def count(place: str, line: bytes) -> Any:
+        read.append(place)
         return json.loads(line)
 
     monkeypatch.setattr(round_files, "to_record", count)
     summary = store.traces()
-    assert read == [3]
+    assert read == [f"{store.traces_path}, line 3"]
     assert summary.undecodable == {"clip_2": "no video stream"}
     turns = [turn for batch in BATCHES for one in batch for trace in one.traces for turn in trace.turns]
     names = Counter(turn.name for turn in turns)

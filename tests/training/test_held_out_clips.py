@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from savi.cli import main
+from savi.training.held_out import not_measured
+from savi.types import Clip
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 SMALL = [
@@ -69,3 +71,10 @@ def test_a_run_is_measured_on_clips_that_it_never_learns_from_and_resumes_so(
     with pytest.raises(SystemExit):
         fit(tmp_path, "--trainer.max_epochs=3", "--ckpt_path=last", "--data.held_out=0.5")
     assert "data.held_out" in capsys.readouterr().err
+
+
+def test_clips_that_nothing_is_asked_about_are_named() -> None:
+    clips = [Clip(name, Path(name)) for name in ("a", "b\udce9", "c")]
+    assert not_measured(clips, {"a": ["what?"], "b\udce9": ["what?"], "c": ["what?"]}) == ""
+    line = not_measured(clips, {"a": ["what?"]})
+    assert line == "Held-out clips that can't be decoded, or without a question: 2 (b\\xe9, c)"

@@ -60,17 +60,18 @@ class StoredPairs(Sequence[PreferencePair]):
         with self.path.open("rb") as file:
             for line in self.lines:
                 file.seek(self.starts[line])
-                data = file.read(self.starts[line + 1] - self.starts[line])
+                data, place = file.read(self.starts[line + 1] - self.starts[line]), f"{self.path}, line {line + 1}"
                 if not data.endswith(b"\n"):
-                    raise SaviError(f"{self.path}, line {line + 1}: changed since it was written")
-                yield _to_pair(f"{self.path}, line {line + 1}", to_record(self.path, line + 1, data))
+                    raise SaviError(f"{place}: changed since it was written")
+                yield _to_pair(place, to_record(place, data))
 
 
 def stored_pairs(path: Path) -> tuple[StoredPairs, dict[str, int]]:
     """The pairs of a file, and how many each clip has, in their order. A damaged line raises a SaviError."""
     starts, counts = array("Q", [0]), dict[str, int]()
     for number, line in json_lines(path):
-        pair = _to_pair(f"{path}, line {number}", to_record(path, number, line))
+        place = f"{path}, line {number}"
+        pair = _to_pair(place, to_record(place, line))
         counts[pair.clip] = counts.get(pair.clip, 0) + 1
         starts.append(starts[-1] + len(line))
     return StoredPairs(path, starts, range(len(starts) - 1)), counts
@@ -92,7 +93,7 @@ def json_line(record: dict[str, Any]) -> bytes:
 def json_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, record) of each line. A damaged line raises a SaviError that names file and line."""
     for number, line in json_lines(path):
-        yield number, to_record(path, number, line)
+        yield number, to_record(f"{path}, line {number}", line)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -107,14 +108,14 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def to_record(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """The record of a line. Raises SaviError for a damaged one."""
+def to_record(place: str, line: bytes) -> dict[str, Any]:
+    """The record of a line. Raises SaviError for a damaged one, which names the place."""
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise SaviError(f"{path}, line {number}: not readable ({error})") from None
+        raise SaviError(f"{place}: not readable ({error})") from None
     if not isinstance(record, dict):
-        raise SaviError(f"{path}, line {number}: not an object")
+        raise SaviError(f"{place}: not an object")
     return record
 
 

@@ -67,7 +67,7 @@ def summarise_traces(path: Path, progress: Progress) -> TraceSummary:
     if progress.filters.get(UNDECODABLE):
         for number, line in json_lines(path):
             if USED not in line:
-                record = to_record(path, number, line)
+                record = to_record(f"{path}, line {number}", line)
                 undecodable[record["clip"]] = rejected[record["video"]] = record["rejected"]
     replies, cut = progress.replies, progress.cut
     if replies is None or cut is None:

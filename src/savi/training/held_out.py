@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from savi.alignment.finite import explained
 from savi.alignment.held_out import HeldOut, HeldOutReply, Questions
 from savi.alignment.held_out_figures import held_out_figures
 from savi.critique.chain import CritiqueChain
 from savi.critique.round import Round
+from savi.critique.round_report import LISTED
 from savi.critique.turns import CRITIQUE_AND_REVISE
 from savi.distributed.collectives import from_rank_zero
 from savi.errors import SaviError
@@ -24,7 +26,7 @@ from savi.training.aligned_model import AlignedModel
 from savi.training.parts import aligned, data_of
 from savi.training.progress import HELD_OUT, progress_of
 from savi.training.run_folder import run_folder
-from savi.types import ASPECTS
+from savi.types import ASPECTS, Clip, readable
 
 
 def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
@@ -56,13 +58,23 @@ def measure_held_out(trainer: Trainer, round: int) -> dict[str, Any]:
             data.generation_batch_clips,
             progress.advance,
         )
-        questions = questions or held_out.write_questions(data.held_out)
+        if questions is None:
+            questions = held_out.write_questions(data.held_out)
+            if line := not_measured(data.held_out, questions):
+                rank_zero_info(line)
         replies = held_out.measure(data.held_out, questions)
         replies += held_out.measure_labelled(data.labelled)
     module.train(was_training)
     if not replies:
         raise SaviError("data.held_out: the base wrote no question about the held-out clips; set it to 0 to go without")
     return from_rank_zero(partial(_keep, folder, round, questions, replies), "evaluating")
+
+
+def not_measured(clips: Sequence[Clip], questions: Questions) -> str:
+    """Which of the held-out clips nothing is asked about, in a line; "" where there is none."""
+    silent = [readable(clip.id) for clip in clips if clip.id not in questions]
+    named = ", ".join(silent[:LISTED]) + (", ..." if len(silent) > LISTED else "")
+    return f"Held-out clips that can't be decoded, or without a question: {len(silent)} ({named})" if silent else ""
 
 
 def _chain(module: AlignedModel) -> CritiqueChain:

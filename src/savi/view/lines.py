@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from savi.types import SaviError
+from savi.critique.pairs import to_record
 
 BLOCK = 2**20
 
@@ -24,7 +23,7 @@ def records(path: Path, start: int, end: int) -> Iterator[tuple[int, dict[str, A
         for line in file:
             if place + len(line) > end or not line.endswith(b"\n"):
                 return
-            record = _record(path, place, line)
+            record = to_record(f"{path}, at byte {place}", line)
             place += len(line)
             yield place, record
 
@@ -41,13 +40,3 @@ def line_starts(path: Path, start: int, end: int) -> array[int]:
                 starts.append(place + at + 1)
             place += len(block)
     return starts
-
-
-def _record(path: Path, place: int, line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise SaviError(f"{path}, at byte {place}: not readable ({error})") from None
-    if not isinstance(record, dict):
-        raise SaviError(f"{path}, at byte {place}: not an object")
-    return record
