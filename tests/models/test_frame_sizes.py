@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from savi.check.files import chat_of
 from savi.cli.config import PACKAGED
 from savi.cli.main import main
 from savi.models.families import FAMILIES
@@ -31,7 +30,7 @@ def test_small_and_large_frames_become_frames_of_one_size(model_type: str, tmp_p
     shapes = [
         {
             name: value.shape
-            for name, value in known.family.video_inputs(known.processor, chat_of(known).text(""), frames).items()
+            for name, value in known.family.video_inputs(known.processor, known.chat.text(""), frames).items()
         }
         for _, frames in (noise_clip(0, 60, 120, 4), noise_clip(0, 480, 960, 4))
     ]

@@ -37,7 +37,7 @@ def _differ(one: Path, other: Path) -> bool:
             results = [_without(json.loads(file.read_text()), MAY_DIFFER) for file in (one, other)]
             return bool(results[0] != results[1])
         if one.name == "metrics.csv":
-            return _rows(one) != _rows(other)
+            return untimed_rows(one) != untimed_rows(other)
         if one.suffix == ".ckpt":
             return not _equal(_checkpoint(one), _checkpoint(other))
     except Exception:  # half a checkpoint raises whatever its first bytes make of it
@@ -52,7 +52,7 @@ def _without(value: Any, names: frozenset[str]) -> Any:
     return [_without(inner, names) for inner in value] if isinstance(value, list) else value
 
 
-def _rows(path: Path) -> list[dict[str, float]]:
+def untimed_rows(path: Path) -> list[dict[str, float]]:
     """The rows of metrics.csv, without times and empty cells: a step that stands twice is two rows."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -57,6 +57,9 @@ BY_METHOD = """aligned on its own pairs
 {what}, made with savi: {loss} on preference pairs that the model made itself, round by round, by the method {method}.
 No annotator took part."""
 
+IN_WORDS = {"SFT": "supervised fine-tuning"}
+"""Losses by their classes' names, where those are no words."""
+
 ADAPTER_LOAD = """    from peft import PeftModel
     base = AutoModelForImageTextToText.from_pretrained("{base}")
     model = PeftModel.from_pretrained(base, "this folder")
@@ -107,7 +110,7 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
         base=base,
         how=(FROM_FILES if pairs else own).format(
             what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
-            loss=loss,
+            loss=IN_WORDS.get(loss, loss),
             method=method,
             pairs=pairs and Path(pairs).name,
         ),

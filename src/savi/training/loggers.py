@@ -85,6 +85,7 @@ class RunWandbLogger(WandbLogger):
         try:
             experiment = self.experiment
         except WandbError as error:
+            self.begun = False
             reason = str(error).split("\n")[0]
             raise SaviError(f"--wandb online: {reason} (--wandb offline needs no account and no network)") from None
         experiment.define_metric("round")
