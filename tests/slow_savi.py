@@ -44,7 +44,7 @@ def time_calls(owner: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    DecodeProcess.collect = collect_slowly  # type: ignore[method-assign]
+    DecodeProcess.collect = collect_slowly  # type: ignore[method-assign]  # slower
     for owner, name in (
         (builder, "check_agreement"),
         (builder, "check_labelled"),

@@ -230,7 +230,7 @@ def test_a_broken_or_foreign_checkpoint_is_one_line(
     BROKEN[kind](path)
     before = contents(tmp_path)
     for command, checkpoint in (("validate", str(path)), ("validate", "last"), ("fit", "last")):
-        line = refusal(lambda: savi(command, tmp_path, f"--ckpt_path={checkpoint}"), capsys)  # noqa: B023
+        line = refusal(lambda: savi(command, tmp_path, f"--ckpt_path={checkpoint}"), capsys)  # noqa: B023 (called at once)
         assert "last.ckpt is no checkpoint of savi" in line
     assert "round_00.ckpt (round 1) is the newest of the others" in line
     assert contents(tmp_path) == before
@@ -351,7 +351,7 @@ def test_the_settings_of_an_older_run_are_those_of_its_config(
         content.pop("settings")
         torch.save(content, path)
     for command in ("fit", "validate"):
-        line = refusal(lambda: savi(command, tmp_path, "--ckpt_path=last", "--model.lora.alpha=64"), capsys)  # noqa: B023
+        line = refusal(lambda: savi(command, tmp_path, "--ckpt_path=last", "--model.lora.alpha=64"), capsys)  # noqa: B023 (called at once)
         assert "model.lora.alpha 16, not 64" in line
     line = refusal(lambda: fit(tmp_path, 2, "--ckpt_path=last", "--model.filters.max_repeats=4"), capsys)
     assert "model.filters.max_repeats 3, not 4" in line
@@ -368,7 +368,7 @@ def test_validate_measures_the_model_that_was_trained(
     shutil.copy(run / "checkpoints" / "last.ckpt", alone)
     before = contents(tmp_path)
     for checkpoint in ("last", alone):
-        line = refusal(lambda: savi("validate", tmp_path, f"--ckpt_path={checkpoint}", setting), capsys)  # noqa: B023
+        line = refusal(lambda: savi("validate", tmp_path, f"--ckpt_path={checkpoint}", setting), capsys)  # noqa: B023 (called at once)
         assert f"was trained with {IDENTITY[setting]}" in line
     assert contents(tmp_path) == before
 
@@ -428,7 +428,7 @@ def test_another_base_is_refused(
     for command in ("fit", "validate"):
         before = contents(tmp_path)
         call = ["--ckpt_path=last", f"--model.base.path={random_base}", "--trainer.max_epochs=2"]
-        assert "belongs to another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023
+        assert "belongs to another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023 (called at once)
         assert contents(tmp_path) == before
 
 
@@ -438,7 +438,7 @@ def test_a_model_with_the_bases_embeddings_and_other_weights_is_another_base(
     main(["export", str(run), f"--to={tmp_path / 'merged'}", "--merged"])
     call = ["--ckpt_path=last", f"--model.base.path={tmp_path / 'merged'}", "--trainer.max_epochs=2"]
     for command in ("fit", "validate"):
-        assert "it is another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023
+        assert "it is another model" in refusal(lambda: savi(command, tmp_path, *call), capsys)  # noqa: B023 (called at once)
 
 
 # What a start leaves behind

@@ -155,7 +155,7 @@ def test_an_error_from_copying_a_folder_names_its_first_file(tmp_path: Path) -> 
     assert "No such file" in line
 
 
-def test_clips_whose_names_are_not_utf8_are_learnt_from_and_named(
+def test_clips_whose_names_are_not_utf8_are_learned_from_and_named(
     tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / os.fsdecode(b"vid\xe9os")

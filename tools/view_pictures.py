@@ -28,7 +28,7 @@ VIEWS = {
     "overview": ("overview", ".chart svg", 1280, "light"),
     "pairs": ("pairs?round=1", ".grid img", 1280, "light"),
     "clip": ("pairs?round=1&clip={clip}&question=1-1", "video", 1280, "light"),
-    "learnt": ("learnt", ".answers li", 1280, "light"),
+    "learned": ("learned", ".answers li", 1280, "light"),
     "compare": ("compare", ".chart svg", 1280, "light"),
     "judge": ("judge", "video", 1280, "dark"),
     "phone": ("pairs?round=1&clip={clip}&question=1-1", "video", 390, "dark"),

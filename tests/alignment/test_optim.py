@@ -22,7 +22,7 @@ def take_steps(optimizer: torch.optim.Optimizer, weight: nn.Parameter, steps: ra
 
 def fresh(name: str) -> tuple[nn.Parameter, torch.optim.Optimizer]:
     weight = nn.Parameter(torch.zeros(16, 512))
-    settings = OptimizerSettings(name=name, lr=1e-3, warmup_steps=0)  # type: ignore[arg-type]
+    settings = OptimizerSettings(name=name, lr=1e-3, warmup_steps=0)  # type: ignore[arg-type]  # any name
     return weight, build_optimizer([weight], settings)[0]
 
 

@@ -249,7 +249,7 @@ class Late(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]  # its connector attaches them
                 if isinstance(callback, Timer):
                     callback._offset += 7200
 

@@ -102,7 +102,7 @@ def swap(moment: str, folder: Path) -> str:
     return "--trainer.callbacks+=" + json.dumps({"class_path": f"{__name__}.Swap", "init_args": arguments})
 
 
-def test_a_file_that_is_replaced_before_its_pairs_are_learnt_ends_the_run_in_one_line(
+def test_a_file_that_is_replaced_before_its_pairs_are_learned_ends_the_run_in_one_line(
     videos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = complaint(arguments(videos, swap("on_train_epoch_start", videos)), capsys)

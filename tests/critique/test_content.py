@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001 (Chinese has its own comma and question mark)
 """What questions and answers are about, by their words: the task, nothing that the clip tells, time or space."""
 
 from __future__ import annotations

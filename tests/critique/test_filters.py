@@ -143,7 +143,7 @@ def test_length_imbalance_in_both_directions(shorter: int, longer: int, refused:
     ("logp", "tokens", "filtered_by"),
     [(-5.0, 2, None), (-5.1, 2, IMPLAUSIBLE), (-5.1, 3, None), (-0.1, 1, None), (-2.6, 1, IMPLAUSIBLE)],
 )
-def test_what_the_reference_would_hardly_say_is_not_learnt(logp: float, tokens: int, filtered_by: str | None) -> None:
+def test_what_the_reference_would_hardly_say_is_not_learned(logp: float, tokens: int, filtered_by: str | None) -> None:
     both = [logp, logp], [tokens, tokens]
     assert filter_likelihood(*both, FilterSettings(least_logp=-2.5)) == filtered_by
     assert filter_likelihood(*both, SETTINGS) is None
@@ -213,5 +213,5 @@ def test_settings_move_the_bounds() -> None:
 )
 def test_wrong_settings_are_refused_in_one_line(values: dict[str, float], message: str) -> None:
     with pytest.raises(SaviError, match=message) as error:
-        FilterSettings(**values)  # type: ignore[arg-type]
+        FilterSettings(**values)  # type: ignore[arg-type]  # any values
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001 (Chinese has its own comma and question mark)
 """What the made-up writers ask and say: a topic has questions, the values of its fact, and sentences that state it."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001 (Chinese has its own comma and question mark)
 """Made-up models that write like instruct models about made-up clips. A clip's facts follow from its id.
 
 Each has one habit that a real checkpoint may have. Their replies vary with the request's seed, and with temperature 0

@@ -134,7 +134,7 @@ def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together
         return tuple(decoded[clip] for clip in clips)
 
     def work(rank: int) -> dict[str, torch.Tensor]:
-        step = StepDataset([groups], 2, read, rank, PROCESSES)[0]  # type: ignore[arg-type]
+        step = StepDataset([groups], 2, read, rank, PROCESSES)[0]  # type: ignore[arg-type]  # no frames
         gradients(module, step)
         parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
         all_reduce_gradients(list(parameters.values()))

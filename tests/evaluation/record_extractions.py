@@ -137,7 +137,7 @@ def main() -> None:
     def drawn(_: object) -> None:
         raise DrawnError
 
-    random.choice = drawn  # type: ignore[assignment]
+    random.choice = drawn  # type: ignore[assignment]  # records
     modules["tempcompass"].get_eval_result = lambda prompt: ("", 0)
     version = importlib.metadata.version("lmms-eval")
     rows = [json.loads(line) for line in TABLE.read_text(encoding="utf-8").splitlines()[1:]]

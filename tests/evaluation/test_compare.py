@@ -26,7 +26,7 @@ def pairs(*rows: tuple[str, bool, bool]) -> list[tuple[Outcome, Outcome]]:
 
 def test_a_difference_by_hand() -> None:
     # Changes +1, +1 on v, -1 on w, 0 on x: mean 1/4. Sums of the distances by video: (3/4 + 3/4)/4, (-5/4)/4, (-1/4)/4.
-    found = compare_outcomes("nextqa", pairs(("v", 0, 1), ("v", 0, 1), ("w", 1, 0), ("x", 1, 1)))  # type: ignore[arg-type]
+    found = compare_outcomes("nextqa", pairs(("v", 0, 1), ("v", 0, 1), ("w", 1, 0), ("x", 1, 1)))  # type: ignore[arg-type]  # few fields
     error = math.sqrt((1.5 / 4) ** 2 + (1.25 / 4) ** 2 + (0.25 / 4) ** 2)
     assert (found.accuracy_a, found.accuracy_b) == (0.5, 0.75)
     assert found.interval == (pytest.approx(0.25 - 1.959964 * error), pytest.approx(0.25 + 1.959964 * error))

@@ -53,7 +53,7 @@ def test_a_window_is_a_distance_along_the_path_by_hand() -> None:
 
 
 def test_visual_tokens_see_each_other_by_the_models_own_mask() -> None:
-    """Tokens 1 to 3 of a prefix of four are a frame; the row goes on with two tokens more. A window of three."""
+    """Tokens 1 to 3 of a prefix of four are a frame; two more tokens follow in the row. A window of three."""
     mask = torch.tensor([[1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0]]).bool()
     spans = spans_of(mask)
     assert spans is not None

@@ -50,7 +50,7 @@ def words(axes: Axes) -> str:
 def visible_texts(figure: Figure) -> list[Text]:
     found = list(figure.texts)
     for axes in figure.axes:
-        found += [*axes.texts, axes.title, axes._left_title]  # type: ignore[attr-defined]
+        found += [*axes.texts, axes.title, axes._left_title]  # type: ignore[attr-defined]  # axes have them
         if axes.axison:
             found += [axes.xaxis.label, axes.yaxis.label]
             for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
@@ -154,7 +154,7 @@ def test_benchmarks_are_drawn_where_the_world_was_not_asked(tmp_path: Path, draw
 
 def bars(axes: Axes) -> list[tuple[float, float]]:
     """(bottom, height) of every bar, in the order they were drawn."""
-    return [(bar.get_y(), bar.get_height()) for bar in axes.patches]  # type: ignore[attr-defined]
+    return [(bar.get_y(), bar.get_height()) for bar in axes.patches]  # type: ignore[attr-defined]  # axes have them
 
 
 def test_errors_are_stacked_up_to_their_total(tmp_path: Path, drawn: list[Figure]) -> None:

@@ -22,7 +22,7 @@ GREEN, RED = "32m", "31m"
 def printed(results: dict[str, Any], width: int = 100, color: bool = False) -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=color, color_system="standard" if color else None)
     print_table(results, console)
-    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
 
 
 def row(lines: list[str], name: str) -> list[str]:
@@ -72,7 +72,7 @@ def test_it_says_where_to_look(tmp_path: Path) -> None:
     print_places(run, console)
     (run / "summary.png").touch()
     print_places(run, console)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     assert len([line for line in lines if line.strip() == str(run)]) == 3, "no path is cut"
 
 
@@ -82,7 +82,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     assert max(len(re.sub("\x1b.*?m", "", line)) for line in lines) <= 80
 
 
-def test_a_run_without_benchmark_says_what_it_learnt_from() -> None:
+def test_a_run_without_benchmark_says_what_it_learned_from() -> None:
     lines = printed(without_benchmark(make_results(1)))
     assert lines == ["Learned from 599 pairs that the model made itself (599)."]
 
@@ -193,7 +193,7 @@ def test_an_evaluation_says_what_it_measured() -> None:
     console = Console(file=io.StringIO(), width=100)
     last = results["rounds"][2] | {"checkpoint": "runs/demo/version_0/checkpoints/last.ckpt"}
     print_evaluation({**results, "rounds": [last]}, console)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     assert row(lines, "Rendered world") == ["Rendered world", "50.0 %"]
     checkpoint = "runs/demo/version_0/checkpoints/last.ckpt"
     assert lines[-1] == f"Measured: round 2 of demo, from {checkpoint}."

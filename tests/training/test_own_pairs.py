@@ -120,7 +120,7 @@ def test_every_shape_gives_the_same_losses_and_clips_are_packed_whatever_the_ord
     assert column(run) == pytest.approx(losses, abs=1e-6)
 
 
-def test_conversations_are_learnt_as_they_are_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_conversations_are_learned_as_they_are_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     turns = (("what is there?", "two things"),)
     pairs = [said(0, 0), said(0, 1, turns=turns), said(0, 2, system="Be brief."), said(1, 0, turns=turns)]
     run = fit(write_lines(folder / "pairs.jsonl", [trl(pair) for pair in pairs]), folder / "runs")
@@ -131,7 +131,7 @@ def test_conversations_are_learnt_as_they_are_said(folder: Path, caplog: pytest.
     assert "4 pairs about 2 clips (4 as TRL writes them)" in caplog.text
 
 
-def test_each_kind_of_bad_row_is_named_and_the_others_are_learnt(
+def test_each_kind_of_bad_row_is_named_and_the_others_are_learned(
     folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     (folder / "videos" / "broken.mp4").write_bytes(b"no video")

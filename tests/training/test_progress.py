@@ -46,7 +46,7 @@ def display(**state: Any) -> RunProgress:
     )
     vars(trainer).update(state)
     shown = RunProgress()
-    shown.setup(trainer, None, "fit")  # type: ignore[arg-type]
+    shown.setup(trainer, None, "fit")  # type: ignore[arg-type]  # no module
     return shown
 
 

@@ -139,7 +139,7 @@ def test_looking_ahead_is_bounded(clips: dict[str, Path]) -> None:
     for used in range(1, 6):
         next(ahead)
         assert asked == used + 2
-    ahead.close()  # type: ignore[attr-defined]
+    ahead.close()  # type: ignore[attr-defined]  # a generator
 
 
 def test_an_iterator_that_is_dropped_ends_its_processes(

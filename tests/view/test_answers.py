@@ -115,6 +115,6 @@ def test_only_settings_that_differ_are_compared(site: Site) -> None:
 
 def test_every_document_that_a_copy_holds_can_be_made(site: Site) -> None:
     names = list(site.names())
-    some = {"settings", "difference_0_0_0_1_0_1", "0/learnt", "1/outcomes_0_1", "0/answers_0_2_4", "0/held_0"}
+    some = {"settings", "difference_0_0_0_1_0_1", "0/learned", "1/outcomes_0_1", "0/answers_0_2_4", "0/held_0"}
     assert some <= set(names)
     assert [name for name in names if site.document(name) is None] == []

@@ -124,18 +124,18 @@ def test_ten_pairs_are_judged_by_keys_and_the_readiness_check_reads_what_was_fou
     assert "chosen" not in page.inner_text(".task")
     page.click(".agreement summary")
     expect(page.locator(".agreement tbody tr")).to_have_count(3)
-    judgements = [json.loads(line) for line in (made_up / "judged" / "judgements.jsonl").read_text().splitlines()]
-    assert [one["picked"] for one in judgements[2:10:4]] == ["both", "both"]
-    assert {one["picked"] for one in judgements[:2]} <= {"chosen", "rejected"}
+    judgments = [json.loads(line) for line in (made_up / "judged" / "judgments.jsonl").read_text().splitlines()]
+    assert [one["picked"] for one in judgments[2:10:4]] == ["both", "both"]
+    assert {one["picked"] for one in judgments[:2]} <= {"chosen", "rejected"}
     labelled = read_labelled(made_up / "judged" / "labelled.jsonl")
-    assert len(labelled) == len([one for one in judgements if one["picked"] != "neither"])
-    said = {(one["question"].strip(), one[side].strip()) for one in judgements for side in ("chosen", "rejected")}
+    assert len(labelled) == len([one for one in judgments if one["picked"] != "neither"])
+    said = {(one["question"].strip(), one[side].strip()) for one in judgments for side in ("chosen", "rejected")}
     assert {(one.question, one.answer) for one in labelled} <= said
 
 
 def test_a_lost_question_is_found_and_linked_to(visit: Visit, address: str) -> None:
     page = visit.page
-    page.goto(f"{address}#/learnt?from=0-0&to=0-1")
+    page.goto(f"{address}#/learned?from=0-0&to=0-1")
     lost = int(page.locator("table a").nth(1).inner_text())
     assert lost > 0
     page.locator("table a").nth(1).click()
@@ -157,7 +157,7 @@ SEEN = {
     "pairs?round=1": ".grid li",
     "pairs?round=1&clip=clip_00002&question=1-0": "video",
     "judge": "video",
-    "learnt": ".answers li",
+    "learned": ".answers li",
     "compare": "pre",
 }
 """Views, and what is there when one is whole."""

@@ -48,7 +48,7 @@ def test_the_page_of_another_site_gets_nothing(client: Any, path: str) -> None:
     assert "'unsafe-inline'" not in own.headers["content-security-policy"]
 
 
-def test_a_judgement_needs_the_pages_own_token_and_a_pair(client: Any) -> None:
+def test_a_judgment_needs_the_pages_own_token_and_a_pair(client: Any) -> None:
     token = document(client, "site")["token"]
     given = {"pair": document(client, "0/judge")["pairs"][0]["pair"], "pick": "both"}
     assert client.post("/judge/0", json=given).status_code == 403

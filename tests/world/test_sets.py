@@ -23,7 +23,7 @@ SETS = ("dev", "test", "forms", "looks", "outside", "compositional")
 def test_every_set_asks_all_kinds_in_words_that_the_base_knows(split: str) -> None:
     known, kinds = set(words()), Counter[str]()
     for index in range(100):
-        for query in questions_of(split, scene_of(split, 0, index)):  # type: ignore[arg-type]
+        for query in questions_of(split, scene_of(split, 0, index)):  # type: ignore[arg-type]  # of names
             kinds[query.kind] += 1
             assert set(query.text.split()) <= known
             assert query.answer in query.values
@@ -85,5 +85,5 @@ def test_questions_in_two_steps_by_hand() -> None:
 def test_sets_share_no_scene(tmp_path: Path) -> None:
     scenes = [scene_of(split, 0, index).things for split in (*SETS, "train", "base") for index in range(30)]
     assert len(set(scenes)) == len(scenes)
-    ids = [item.id for split in ("dev", "compositional") for item in held_out(tmp_path, 2, 0, split)]  # type: ignore[arg-type]
+    ids = [item.id for split in ("dev", "compositional") for item in held_out(tmp_path, 2, 0, split)]  # type: ignore[arg-type]  # of names
     assert len(set(ids)) == len(ids)

@@ -71,7 +71,7 @@ class Page:
     """The texts of a batch of clips, each clip's packed into one row behind its visual tokens.
 
     ids, positions: int64 (clips, length) and (3, clips, length). visible: bool (clips, 1, length, length).
-    targets: int64 (clips, length), the token that each one predicts, -100 where none is to be learnt.
+    targets: int64 (clips, length), the token that each one predicts, -100 where none is to be learned.
     start: where the branches begin, right behind the visual tokens.
     """
 

@@ -78,14 +78,14 @@ class Lecture:
 
         loss: of the scenes with these indices, `clips` of them a step.
         """
-        learnt = list(parameters)
-        optimizer = torch.optim.AdamW(learnt, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+        learned = list(parameters)
+        optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
         random, started = Random(derive_seed("stage", self.seed, stage)), time.time()
         for step in range(steps):
             losses = loss(sorted(random.sample(range(SCENES), clips)), random)
             optimizer.zero_grad()
             sum(losses.values(), torch.zeros(())).backward()
-            nn.utils.clip_grad_norm_(learnt, 1.0)
+            nn.utils.clip_grad_norm_(learned, 1.0)
             warm, done = min(1.0, (step + 1) / WARMUP), step / steps
             for group in optimizer.param_groups:
                 group["lr"] = rate * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
@@ -123,8 +123,8 @@ def teach_tower(lecture: Lecture, steps: int) -> None:
             "measure": F.mse_loss(measure[there], measures[there]),
         }
 
-    learnt = [*lecture.model.model.visual.parameters(), *probe.parameters()]
-    lecture.learn("tower", steps, 4e-3, learnt, 64, loss)
+    learned = [*lecture.model.model.visual.parameters(), *probe.parameters()]
+    lecture.learn("tower", steps, 4e-3, learned, 64, loss)
 
 
 def dense_labels(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,9 +2,9 @@
 
     python -m tools.bench.growth 1000 10000
 
-A scripted maker stands for the model: six pairs a clip, with texts as long as real ones. All else is a round's own: the
-store, its end, the plan of the steps, and the reading of one process's share of eight. Each size has a process of its
-own, whose peak of memory is the kernel's.
+A scripted maker takes the place of the model: six pairs a clip, with texts as long as real ones. All else is a round's
+own: the store, its end, the plan of the steps, and the reading of one process's share of eight. Each size has a process
+of its own, whose peak of memory is the kernel's.
 """
 
 from __future__ import annotations

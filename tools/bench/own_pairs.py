@@ -67,7 +67,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Trained:
-    """losses: of each step. seconds: from decoding to the last step. pairs: that the steps learnt from."""
+    """losses: of each step. seconds: from decoding to the last step. pairs: that the steps learned from."""
 
     losses: list[float]
     seconds: float

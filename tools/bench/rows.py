@@ -151,7 +151,7 @@ class Bench:
         return row
 
     def own_pairs(self, tokens: int, clips: int, folder: Path) -> dict[str, Any]:
-        """A file of pairs about `clips` filmed clips, read and learnt once, with decoding and every pass counted."""
+        """A file of pairs about `clips` filmed clips, read and learned once, with decoding and every pass counted."""
         lm = self._load(tokens, checkpointing=True)
         sized = folder / "sized"
         shutil.copytree(self.folder, sized)

@@ -114,7 +114,7 @@ class SaviCLI(LightningCLI):
         elif config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise SaviError(f"--ckpt_path {config.ckpt_path}: no such file")
         elif config.ckpt_path is not None and self.subcommand == "fit":
-            # In a folder of its own the run would build the checkpoint's round anew, from the model that has learnt it.
+            # In a folder of its own the run would build the checkpoint's round anew, from a model that has learned it.
             raise SaviError(
                 f"--ckpt_path {config.ckpt_path}: fit resumes `last` alone; validate and test take any file"
             )

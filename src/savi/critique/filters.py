@@ -76,7 +76,7 @@ REFUSALS = {
     NOT_IN_TEMPLATE: "Leave out what the model's chat template has no place for: system messages, say",
     OVERLONG: "Raise data.max_length, or lower data.frames or data.max_pixels",
 }
-"""What keeps a pair from a file from being learnt, each with a way out. No other filter looks at such pairs."""
+"""What keeps a pair from a file from being learned, each with a way out. No other filter looks at such pairs."""
 
 
 @dataclass(frozen=True)

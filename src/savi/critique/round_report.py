@@ -1,4 +1,4 @@
-"""What a user is told of a round that was built, and the refusal of one that nothing can be learnt from.
+"""What a user is told of a round that was built, and the refusal of one that nothing can be learned from.
 
 given: whether the round's pairs are from files, below.
 """

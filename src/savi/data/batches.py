@@ -139,7 +139,7 @@ class FrameReader:
 class StepDataset(Dataset[OptimizerStep]):
     """The optimizer steps of a round, in order. Every process takes all of them, each with its share of the clips.
 
-    contents: digests of the clips' files as the round began, by clip id. A file that has another one now is not learnt
+    contents: digests of the clips' files as the round began, by clip id. A file that has another one now is not learned
     from: its pairs are about what was in it before.
     """
 

@@ -1,4 +1,4 @@
-"""The images of a row of preference data as one file, which stands for a clip."""
+"""The images of a row of preference data as one file, which is read as a clip."""
 
 from __future__ import annotations
 

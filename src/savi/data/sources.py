@@ -38,7 +38,7 @@ class DataSources:
     clips: to learn from: a source of find_clips, or WORLD. count: of them, the first ones; None for all. seed: of the
     world's. labelled: a file of read_labelled, or WORLD, or None. benchmarks: by name. options: for their items. cache:
     the folder that the world is rendered into; None for savi's folder in the user's cache. pairs: a source of
-    read_given_pairs, whose clips are learnt from in place of all others; None where the model makes its pairs itself.
+    read_given_pairs, whose clips are learned from in place of all others; None where the model makes its pairs itself.
     videos: the folder of their videos.
     """
 

@@ -36,7 +36,7 @@ NAMED_A = re.compile(r"(?<=[a-z]\ )A\b")
 """A thing that is called A: inside a sentence, the article is written small."""
 
 FILLERS = frozenset(
-    "a an the this that these those is are was were be been being it its he she they them his her their there here has "  # noqa: SIM905
+    "a an the this that these those is are was were be been being it its he she they them his her their there here has "  # noqa: SIM905 (a word each)
     "have had do does did so very quite really just also and of to as well answer clearly actually then "
     "的 了 是 在 有 着 呢 吗 个 它 他 她 这 那".split()
 )
@@ -53,7 +53,7 @@ POINTING = {
 }  # fmt: skip
 """Words that tell people and things apart, although they are fillers next to a noun."""
 
-DENIALS = frozenset("no not never nor neither none nobody nothing without 不 没 无 未 非".split())  # noqa: SIM905
+DENIALS = frozenset("no not never nor neither none nobody nothing without 不 没 无 未 非".split())  # noqa: SIM905 (a word each)
 SEVERAL = re.compile(r"\b(?:or|and|both)\b|还是|或|和|与", re.IGNORECASE)
 """What a question names several things with, between which its answer may choose."""
 

@@ -20,7 +20,7 @@ TRAINING = ("callbacks", "optimizer_states", "lr_schedulers")
 class CheckpointFile:
     """A checkpoint on disk.
 
-    rounds: finished rounds that it has learnt from. step: optimizer steps taken. ends_round: whether it was written at
+    rounds: finished rounds that it has learned from. step: optimizer steps taken. ends_round: whether it was written at
     the end of a round with everything that training needs, so that the next round can follow it. settings: those of
     the run by dotted key; None in checkpoints of older versions, which don't hold them.
     """
@@ -69,7 +69,7 @@ def inspect_checkpoint(path: Path) -> CheckpointFile:
 
 
 def newest_checkpoint(run: Path, *, at_end_of_round: bool) -> CheckpointFile | None:
-    """The checkpoint of a run that has learnt most, by what is in the files: their names say too little.
+    """The checkpoint of a run that has learned most, by what is in the files: their names say too little.
 
     Lightning calls a file last-v1.ckpt where the run's folder was moved, and leaves the older last.ckpt next to it.
     Raises SaviError for a file that can't be read, with what to do about it.

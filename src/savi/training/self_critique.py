@@ -197,7 +197,7 @@ class SelfCritique(Callback):
 
 
 def _report(built: BuiltRound, clips: int, given: bool) -> None:
-    """Raises SaviError for a round that nothing can be learnt from."""
+    """Raises SaviError for a round that nothing can be learned from."""
     for line in left_out(built, given):
         rank_zero_info(line)
     refuse_empty(built, clips, given)

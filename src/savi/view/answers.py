@@ -1,4 +1,4 @@
-"""The view of what was learnt: held-out questions, as two evaluations of one run or of two answered them."""
+"""The view of what was learned: held-out questions, as two evaluations of one run or of two answered them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HeldOut:
 
     def names(self, run: ViewedRun) -> Iterator[str]:
         """The documents of the view, for a page without a server."""
-        yield "learnt"
+        yield "learned"
         for benchmark, files in enumerate(evaluations(run).values()):
             for round, (path, _) in files.items():
                 yield f"outcomes_{benchmark}_{round}"
@@ -48,8 +48,8 @@ class HeldOut:
     def document(self, run: ViewedRun, kind: str, numbers: list[int]) -> dict[str, Any] | None:
         """A document by the parts of its name; None where there is none of that name."""
         match kind, numbers:
-            case "learnt", []:
-                return _learnt(run)
+            case "learned", []:
+                return _learned(run)
             case "outcomes", [benchmark, round]:
                 found = evaluation(run, benchmark, round)
                 return None if found is None else _outcomes(found[0])
@@ -131,7 +131,7 @@ def difference(
     }
 
 
-def _learnt(run: ViewedRun) -> dict[str, Any]:
+def _learned(run: ViewedRun) -> dict[str, Any]:
     return {
         "benchmarks": [
             {

@@ -15,7 +15,7 @@ from savi.view.site import ASSETS, Site, script
 ClipCopies = Literal["small", "none"]
 
 MEDIA = re.compile(r"(\d+)/(media|held)_(\d+)")
-"""Names of the documents about a video: of a clip that was learnt from, or of a held-out question."""
+"""Names of the documents about a video: of a clip that was learned from, or of a held-out question."""
 
 LEFT_OUT = {"problem": "the videos were left out of this copy"}
 

@@ -1,4 +1,4 @@
-"""A person's blind judgement of pairs: which reply is right, without a word on which one was chosen."""
+"""A person's blind judgment of pairs: which reply is right, where nothing tells which one was chosen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from savi.types import SaviError
 from savi.view.lines import records
 from savi.view.pairs import Pairs
 
-JUDGEMENTS = Path("judged") / "judgements.jsonl"
+JUDGMENTS = Path("judged") / "judgments.jsonl"
 LABELLED = Path("judged") / "labelled.jsonl"
 """In the run's folder: what was judged, and the replies found right as questions for `data.labelled`."""
 
@@ -32,7 +32,7 @@ Key = tuple[int, int, int]
 
 
 class Judge:
-    """The judgements of one run. They are kept in its folder, in the order in which they were made."""
+    """The judgments of one run. They are kept in its folder, in the order in which they were made."""
 
     def __init__(self, folder: Path, pairs: Pairs) -> None:
         self.folder = folder
@@ -58,10 +58,10 @@ class Judge:
         }
 
     def judge(self, name: str, pick: str) -> None:
-        """Keep a judgement, in the place of an earlier one of the same pair. Raises SaviError for one of no pair."""
+        """Keep a judgment, in the place of an earlier one of the same pair. Raises SaviError for one of no pair."""
         key = self._key(name)
         if key is None or pick not in PICKS:
-            raise SaviError("no such pair, or no such judgement")
+            raise SaviError("no such pair, or no such judgment")
         pair = self._pair(key)
         sides = _sides(key)
         record = {
@@ -72,7 +72,7 @@ class Judge:
             "picked": dict(zip(("first", "second"), sides, strict=True)).get(pick, pick),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        path = self.folder / JUDGEMENTS
+        path = self.folder / JUDGMENTS
         path.parent.mkdir(exist_ok=True)
         with path.open("ab") as file:
             file.write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
@@ -87,8 +87,8 @@ class Judge:
                 yield {"video": str(video), "question": one["question"], "answer": right}
 
     def _latest(self) -> dict[str, dict[str, Any]]:
-        """The last judgement of each pair."""
-        path = self.folder / JUDGEMENTS
+        """The last judgment of each pair."""
+        path = self.folder / JUDGMENTS
         if not path.is_file():
             return {}
         return {record["pair"]: record for _, record in records(path, 0, path.stat().st_size)}

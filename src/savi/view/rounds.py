@@ -25,7 +25,7 @@ class RoundIndex:
     """A round as far as it is built. A clip's place is its number in the round's files, from 0.
 
     clips, videos: ids and paths, as the traces have them. rejected: why clips could not be used, by place. names: the
-    aspects, kinds and outcomes that the codes stand for.
+    aspects, kinds and outcomes behind the codes.
     """
 
     def __init__(self, folder: Path, round: int) -> None:

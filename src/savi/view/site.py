@@ -29,7 +29,7 @@ NAME = re.compile(r"(?:(\d+)/)?([a-z]+)((?:_\d+)*)")
 class Site:
     """The runs that a page is about. Thread-safe: what reads a run's larger files is done by one thread at a time.
 
-    live: whether a server answers, so that the page follows the runs and takes judgements.
+    live: whether a server answers, so that the page follows the runs and takes judgments.
     """
 
     def __init__(self, folders: Sequence[Path], media: Media) -> None:
@@ -133,7 +133,7 @@ class Site:
         return None
 
     def judge(self, run: int, pair: str, pick: str) -> None:
-        """Keep a judgement. Raises SaviError for one of no pair, OSError for a folder that may not be written."""
+        """Keep a judgment. Raises SaviError for one of no pair, OSError for a folder that may not be written."""
         if run >= len(self.judges):
             raise SaviError("no such run")
         with self._lock:

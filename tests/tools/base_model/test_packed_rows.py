@@ -89,8 +89,8 @@ def test_packed_texts_get_the_logits_of_rows_of_their_own(processor: Any, model:
             inputs[name] = torch.cat([inputs[name], more], dim=1)
         alone = model(**inputs).logits[0, page.start :]
         assert torch.allclose(packed[at : at + len(alone)], alone, atol=1e-4)
-        learnt = page.targets[0, at + prompt_length - 1 : at + len(alone) - 1]
-        assert torch.equal(learnt, reply[0])
+        learned = page.targets[0, at + prompt_length - 1 : at + len(alone) - 1]
+        assert torch.equal(learned, reply[0])
         at += len(alone)
     assert int((page.targets >= 0).sum()) == sum(
         len(processor.tokenizer.encode(exchange.reply)) + 1 for exchange in LESSON

@@ -12,7 +12,7 @@ savi.view("compare", (() => {
       return;
     }
     const runs = await Promise.all(site.runs.map(async (run, at) => ({ at, name: run.name,
-      overview: await savi.need(`${at}/overview`), learnt: await savi.need(`${at}/learnt`) })));
+      overview: await savi.need(`${at}/overview`), learned: await savi.need(`${at}/learned`) })));
     const names = [...new Map(runs.flatMap((run) => run.overview.benchmarks.map((one) => [one.name, one.title])))];
     const card = (inside, more = "") => (inside ? h("section", { class: `card ${more}` }, inside) : null);
     content.append(
@@ -54,8 +54,8 @@ savi.view("compare", (() => {
   // What each run's last evaluation makes of the first run's questions.
   async function differences(runs, name) {
     const last = (run) => {
-      const at = run.learnt.benchmarks.findIndex((one) => one.name === name);
-      return at < 0 ? null : { run: run.at, at, round: run.learnt.benchmarks[at].rounds.at(-1).round };
+      const at = run.learned.benchmarks.findIndex((one) => one.name === name);
+      return at < 0 ? null : { run: run.at, at, round: run.learned.benchmarks[at].rounds.at(-1).round };
     };
     const first = last(runs[0]);
     if (!first) return null;
@@ -64,7 +64,7 @@ savi.view("compare", (() => {
       if (!place) return [run.name, "not measured", "", "", ""];
       const found = await savi.need(`difference_${first.run}_${first.at}_${first.round}_${place.run}_${place.at}_${place.round}`);
       if (!found.accuracies) return [run.name, "no question in common", "", "", ""];
-      const link = h("a", { href: savi.link("learnt", { benchmark: name, from: `0-${first.round}`, to: `${run.at}-${place.round}` }) }, "question by question");
+      const link = h("a", { href: savi.link("learned", { benchmark: name, from: `0-${first.round}`, to: `${run.at}-${place.round}` }) }, "question by question");
       const [before, after] = found.accuracies;
       const ends = found.interval.map((end) => signed(100 * end)).join(" to ");
       const alike = found.others ? `measured differently: ${found.others.join("; ")}` : "";

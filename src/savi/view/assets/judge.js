@@ -56,7 +56,7 @@ savi.view("judge", (() => {
     if (at) moves.b = () => go(at - 1);
   }
 
-  // Closed until asked for: a figure that moves with each judgement would tell what was chosen.
+  // Closed until asked for: a figure that moves with each judgment would tell what was chosen.
   function results(run) {
     const inside = h("div", {});
     const share = (one) => (one.agreement === null ? "–" : `${charts.percent(one.agreement, 0)} (${one.interval.map((end) => charts.percent(end, 0)).join(" to ")})`);

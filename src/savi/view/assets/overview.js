@@ -23,7 +23,7 @@ savi.view("overview", (() => {
     const pairs = data.flow.reduce((sum, one) => sum + one.pairs, 0);
     const questions = data.flow.reduce((sum, one) => sum + one.questions, 0);
     if (data.flow.length) {
-      add(data.given ? "pairs learnt from" : "pairs that the model made", pairs.toLocaleString("en"),
+      add(data.given ? "pairs learned from" : "pairs that the model made", pairs.toLocaleString("en"),
         questions ? `${percent(pairs / questions, 0)} of ${questions.toLocaleString("en")} questions` : "");
     }
     const seconds = data.seconds.reduce((sum, one) => sum + total(one), 0);
@@ -74,7 +74,7 @@ savi.view("overview", (() => {
       }) };
     });
     const cell = (one) => (one ? percent(one.mean) + (one.interval ? ` (${percent(one.interval[0], 0)} to ${percent(one.interval[1], 0)})` : "") : "–");
-    return figure("Held-out clips, by the base's judgment", `${points.at(-1).clips} clips that nothing is learnt from. Only labelled questions give an `
+    return figure("Held-out clips, by the base's judgment", `${points.at(-1).clips} clips that nothing is learned from. Only labelled questions give an `
       + "accuracy: agreement also rises where a model says the same to everything, and then fewer replies differ.",
     (width) => charts.lines({ width, series, labels: points.map((point) => [point.round, label(point.round)]), format: (value) => percent(value, 0) }),
     table(["", ...points.map((point) => label(point.round))], names.map((name) => [name, ...points.map((point) => cell(point.figures[name]))])));

@@ -1,7 +1,7 @@
 "use strict";
 // Held-out questions as two evaluations answered them: what was won, what was lost.
 
-savi.view("learnt", (() => {
+savi.view("learned", (() => {
   const { h } = savi;
   const { percent, signed, table } = charts;
   const ON_A_PAGE = 20;
@@ -11,7 +11,7 @@ savi.view("learnt", (() => {
 
   async function show(content, parameters, site) {
     moves = {};
-    content.append(h("h1", {}, "What was learnt"));
+    content.append(h("h1", {}, "What was learned"));
     const { benchmarks, places } = await evaluations(parameters, site);
     if (places.length < 2) {
       content.append(h("p", {}, "This view sets two evaluations on the same held-out questions side by side. ",
@@ -33,7 +33,7 @@ savi.view("learnt", (() => {
     const benchmarks = new Map();
     const all = [];
     for (const [run, { name: called }] of site.runs.entries()) {
-      const { benchmarks: found } = await savi.need(`${run}/learnt`);
+      const { benchmarks: found } = await savi.need(`${run}/learned`);
       for (const [at, { name, title, rounds }] of found.entries()) {
         benchmarks.set(name, title);
         for (const { round, measured } of rounds) {
@@ -77,11 +77,11 @@ savi.view("learnt", (() => {
       change: change.value, task: task.value, q: search.value.trim(), page: page || "" });
     const update = (page) => {
       const wanted = now(page);
-      savi.replace("learnt", wanted);
+      savi.replace("learned", wanted);
       draw(results, pairs.filter((one) => fits(one, wanted)), pairs, wanted, update);
     };
-    heads.benchmark.addEventListener("change", () => savi.go("learnt", { run: chosen.run || "", benchmark: heads.benchmark.value }));
-    for (const name of ["from", "to"]) heads[name].addEventListener("change", () => savi.go("learnt", now()));
+    heads.benchmark.addEventListener("change", () => savi.go("learned", { run: chosen.run || "", benchmark: heads.benchmark.value }));
+    for (const name of ["from", "to"]) heads[name].addEventListener("change", () => savi.go("learned", now()));
     for (const one of [change, task]) one.addEventListener("change", () => update());
     let waits = 0;
     search.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(update, 200); });
@@ -90,7 +90,7 @@ savi.view("learnt", (() => {
     const form = (...inside) => h("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); update(); } }, inside);
     content.append(...[
       form(benchmarks.size > 1 ? label("Benchmark", heads.benchmark) : null, label("From", heads.from), label("To", heads.to)),
-      await gain(pairs, from, to, (found) => savi.link("learnt", { ...now(), ...found, page: "" })),
+      await gain(pairs, from, to, (found) => savi.link("learned", { ...now(), ...found, page: "" })),
       confusion(pairs, tasks, from, to),
       h("h2", { id: "questions" }, "Questions"),
       form(label("Became", change), label("Task", task), label("Words in question or answers", search, "grow")),
@@ -179,12 +179,12 @@ savi.view("learnt", (() => {
   function draw(results, found, pairs, wanted, update) {
     const pages = Math.max(1, Math.ceil(found.length / ON_A_PAGE));
     const page = Math.min(Number(wanted.page) || 0, pages - 1);
-    const turn = (to, rel, text) => (to < 0 || to >= pages ? null : h("a", { rel, href: savi.link("learnt", { ...wanted, page: to || "" }),
+    const turn = (to, rel, text) => (to < 0 || to >= pages ? null : h("a", { rel, href: savi.link("learned", { ...wanted, page: to || "" }),
       onclick: (event) => { event.preventDefault(); update(to); } }, text));
     results.replaceChildren(
       h("p", { role: "status" }, `${found.length} of ${pairs.length} questions`),
       h("ul", { class: "answers" }, found.slice(page * ON_A_PAGE, (page + 1) * ON_A_PAGE).map((one) => h("li", { class: one.change.replace(" ", "-") },
-        h("a", { href: savi.link("learnt", { ...wanted, item: one.key }) }, one.question.split("\n")[0]),
+        h("a", { href: savi.link("learned", { ...wanted, item: one.key }) }, one.question.split("\n")[0]),
         h("span", { class: "badges" }, badge(one), h("span", {}, one.task)),
         h("span", {}, said(one.before, one.wasRight), " → ", said(one.after, one.isRight), one.isRight ? null : ` (right: ${one.right})`)))),
       h("nav", { class: "pages", "aria-label": "Pages" }, turn(page - 1, "prev", "Previous"),
@@ -213,11 +213,11 @@ savi.view("learnt", (() => {
     const found = pairs.filter((pair) => fits(pair, filters));
     const at = found.findIndex((pair) => pair.key === one.key);
     const beside = (step, text, rel) => (at >= 0 && found[at + step]
-      ? h("a", { rel, href: savi.link("learnt", { ...filters, item: found[at + step].key }) }, text) : null);
+      ? h("a", { rel, href: savi.link("learned", { ...filters, item: found[at + step].key }) }, text) : null);
     const watch = h("div", { class: "watch" },
       clips.player(`${to.run}/held_${b.number}`, `media/${to.run}/held_${b.number}`, site), h("p", { class: "path" }, b.video));
     content.append(
-      h("nav", { class: "trail", "aria-label": "Questions" }, h("a", { href: savi.link("learnt", filters) }, "All questions"),
+      h("nav", { class: "trail", "aria-label": "Questions" }, h("a", { href: savi.link("learned", filters) }, "All questions"),
         beside(-1, "Previous question", "prev"), beside(1, "Next question", "next")),
       h("div", { class: "clip" }, watch, h("div", {}, h("h2", { class: "asked" }, one.question),
         h("p", { class: "badges" }, badge(one), h("span", {}, one.task)), options(one, a, b, from, to), replies(a, b, from, to))),
@@ -248,5 +248,5 @@ savi.view("learnt", (() => {
     return h("section", {}, h("h3", {}, more), h("dl", { class: "chain" }, line(from.label, before, a, "first"), line(to.label, after, b, "second")));
   }
 
-  return { title: "What was learnt", show, keys: () => moves };
+  return { title: "What was learned", show, keys: () => moves };
 })());
