@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from savi.evaluation.measured import read_results
-from savi.report.table import build_table, print_evaluation, print_places, print_table
+from savi.report.table import build_table, own_command, print_evaluation, print_places, print_table
 from tests.report.made_up_runs import as_before, make_results, measured_on, with_benchmarks, without_benchmark
 
 GREEN, RED = "32m", "31m"
@@ -198,3 +198,17 @@ def test_an_evaluation_says_what_it_measured() -> None:
     checkpoint = "runs/demo/version_0/checkpoints/last.ckpt"
     assert lines[-1] == f"Measured: round 2 of demo, from {checkpoint}."
     assert not any("Learned from" in line for line in lines)
+
+
+def test_the_command_that_is_named_is_found_by_the_readers_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "savi").touch(mode=0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("sys.argv", [".venv/bin/savi", "fit"])
+    assert own_command() == ".venv/bin/savi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert own_command() == "savi"
+    monkeypatch.setattr("sys.argv", ["somebodys_own.py"])
+    monkeypatch.setenv("PATH", "")
+    assert own_command() == "savi"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -162,8 +164,14 @@ def print_places(run: Path, console: Console | None = None) -> None:
     if not (run / "summary.png").exists():  # an evaluation alone
         _say(console, f"Files: {run}")
         return
-    _say(console, f"Look at it: savi view {run}")
+    _say(console, f"Look at it: {own_command()} view {run}")
     _say(console, f"Files:      {run} (pictures: summary.png)")
+
+
+def own_command() -> str:
+    """`savi`, or the path of its script where a shell doesn't find it by name: `make` runs `.venv/bin/savi`."""
+    script = Path(sys.argv[0])
+    return str(script) if script.name == "savi" and shutil.which("savi") is None else "savi"
 
 
 def fill(text: str, columns: int) -> str:
