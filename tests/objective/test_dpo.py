@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from savi.objective.dpo import DPOSettings, PreferenceLosses, preference_loss, reward_metrics
-from savi.objective.losses import SFT, PairLoss
+from savi.objective.losses import SFT, Loss, PairLogps, PairLoss
 from savi.types import SaviError
 
 # One pair. Log-ratios: chosen -10 - (-12) = 2, rejected -16 - (-15) = -1; their gap is 3.
@@ -216,3 +217,23 @@ def test_settings_that_make_no_sense(values: dict[str, Any], message: str) -> No
     with pytest.raises(SaviError) as refusal:
         DPOSettings(**values)
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("lose", "wrong"),
+    [
+        (lambda pairs: -pairs.chosen.mean(), "one loss for each pair"),
+        (lambda pairs: -pairs.chosen[:, None], "one loss for each pair"),
+        (lambda pairs: -pairs.chosen.detach(), "a loss with a gradient"),
+    ],
+)
+def test_a_loss_of_ones_own_without_one_value_per_pair_or_a_gradient_is_refused(
+    lose: Callable[[PairLogps], Tensor], wrong: str
+) -> None:
+    class Mine(Loss):
+        def losses(self, pairs: PairLogps) -> Tensor:
+            return lose(pairs)
+
+    inputs = {k: torch.tensor([v], requires_grad=k.startswith("policy")) for k, v in PAIR.items()}
+    with pytest.raises(SaviError, match=f"Mine.losses must return {wrong}"):
+        preference_loss(**inputs, settings=Mine())

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from safetensors.torch import load_file
 
 from savi.cli import main
 from savi.runs import plain
+from savi.runs.card import model_card
+from savi.runs.read import read_run
 from savi.video.decode import decode
 from savi.video.shrink import shrink
 from savi.world import BASE
@@ -150,6 +153,35 @@ def test_the_card_tells_of_the_run(run: Path, tmp_path: Path) -> None:
     assert f"| 1 | {results['rounds'][-1]['pairs']} | " in card
     assert "8 rendered clips" in card
     assert yaml.safe_load(card.split("```")[1].removeprefix("yaml"))["optimizer"]["lr"] == 0.01
+
+
+NAMED = "savi.methods"
+ITSELF = {"class_path": f"{NAMED}.VideoSAVi", "init_args": {"critic": None}}
+TEXT = {"class_path": f"{NAMED}.VideoSAVi", "init_args": {"critic": {"class_path": f"{NAMED}.critics.TextOnly"}}}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "loss", "own", "says"),
+    [
+        (ITSELF, "sigmoid", True, "DPO taught it to prefer"),
+        (None, "sigmoid", True, "DPO taught it to prefer"),
+        (ITSELF, "ipo", False, "with savi: IPO on preference pairs"),
+        (TEXT, "sigmoid", False, "method VideoSAVi(critic=TextOnly())."),
+        ({"class_path": "mine.VideoSAVi"}, "sigmoid", False, "with savi: DPO on preference pairs"),
+        ({"class_path": f"{NAMED}.Hound"}, "hinge", False, "with savi: the hinge loss on preference pairs"),
+    ],
+)
+def test_the_card_says_by_its_own_criticism_of_videosavi_alone(
+    pairs: dict[str, Any] | None, loss: str, own: bool, says: str, run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["model"]["pairs"] = pairs
+    config["model"]["dpo"]["loss"] = loss
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config))
+    card = model_card(read_run(tmp_path / "run"), merged=False)
+    assert ("aligned by its own criticism" in card) == ("No annotator and no other model" in card) == own
+    assert says in " ".join(card.split())
 
 
 def test_the_newest_run_is_asked_if_none_is_named(

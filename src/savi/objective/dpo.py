@@ -92,7 +92,8 @@ def preference_loss(
 ) -> PreferenceLosses:
     """The loss of every pair; the caller weighs them.
 
-    logps: float (pairs,), summed over a response's tokens, the end token too. lengths: (pairs,), its tokens.
+    logps: float (pairs,), summed over a response's tokens, the end token too. lengths: (pairs,), its tokens. Raises
+    SaviError for a loss of another shape, and for one without the gradient that the policy's logps have.
     """
     pairs = PairLogps(
         chosen=policy_chosen_logps.float(),
@@ -103,8 +104,12 @@ def preference_loss(
         rejected_lengths=rejected_lengths.float(),
     )
     chosen, rejected = pairs.chosen.detach(), pairs.rejected.detach()
+    losses = settings.losses(pairs)
+    if losses.shape != chosen.shape or losses.requires_grad < pairs.chosen.requires_grad:
+        wrong = "one loss for each pair" if losses.shape != chosen.shape else "a loss with a gradient"
+        raise SaviError(f"model.loss: {type(settings).__name__}.losses must return {wrong}")
     return PreferenceLosses(
-        losses=settings.losses(pairs),
+        losses=losses,
         chosen_rewards=settings.beta * (chosen - pairs.reference_chosen),
         rejected_rewards=settings.beta * (rejected - pairs.reference_rejected),
         chosen_logps=chosen,

@@ -32,7 +32,7 @@ needs torch, torchvision, transformers, peft, av{more}. In code:
 |---|---|
 | base | {base}{four_bits} |
 | videos | {videos}, {frames} frames of each |
-| reference of DPO | {reference} |
+| reference | {reference} |
 | prompts | {prompts} |
 | seed | {seed} |
 
@@ -54,11 +54,14 @@ FROM_FILES = """trained on {pairs}
 {what}, made with savi: {loss} on the preference pairs of {pairs} about videos, in rounds of one epoch each."""
 BY_METHOD = """aligned on its own pairs
 
-{what}, made with savi: {loss} on preference pairs that the model made itself, round by round, by the method {method}.
-No annotator took part."""
+{what}, made with savi: {loss} on preference pairs that the model made itself, round by round, by the method
+{method}."""
 
-IN_WORDS = {"SFT": "supervised fine-tuning"}
-"""Losses by their classes' names, where those are no words."""
+LOSSES = {"sigmoid": "DPO", "ipo": "IPO", "hinge": "hinge"}
+"""The losses of `model.dpo` by the names that the field has for them."""
+
+IN_WORDS = {"SFT": "supervised fine-tuning", "hinge": "the hinge loss"}
+"""Losses by their names, where those are no words."""
 
 ADAPTER_LOAD = """    from peft import PeftModel
     base = AutoModelForImageTextToText.from_pretrained("{base}")
@@ -100,8 +103,8 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
     settings = run.config["model"]
     base = _base(run)
     pairs = run.config["data"].get("pairs")
-    method, loss = in_words(settings["pairs"]), _loss(run)
-    own = BY_METHOD if not method.startswith("VideoSAVi(") or loss != "DPO" else SELF_ALIGNED
+    loss = _loss(run)
+    own = SELF_ALIGNED if _criticizes_itself(run) and loss == "DPO" else BY_METHOD
     objective = "loss" if settings.get("loss") else "dpo"
     groups = ["lora", objective, "optimizer", *([] if pairs else ["pairs", "chain", "filters"])]
     return CARD.format(
@@ -111,7 +114,7 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
         how=(FROM_FILES if pairs else own).format(
             what="Base and LoRA adapter merged" if merged else "A LoRA adapter in PEFT's format",
             loss=IN_WORDS.get(loss, loss),
-            method=method,
+            method=in_words(settings["pairs"]),
             pairs=pairs and Path(pairs).name,
         ),
         more=" and bitsandbytes" if run.base.nf4 and not merged else "",
@@ -129,15 +132,23 @@ def model_card(run: Run, *, merged: bool, notes: str = "") -> str:
 
 
 def _loss(run: Run) -> str:
-    named = run.config["model"].get("loss")
-    return named["class_path"].rpartition(".")[2] if named else "DPO"
+    model = run.config["model"]
+    named = model.get("loss")
+    return named["class_path"].rpartition(".")[2] if named else LOSSES[model["dpo"]["loss"]]
+
+
+def _criticizes_itself(run: Run) -> bool:
+    """Whether the pairs are VideoSAVi's, without another critic."""
+    named = run.config["model"]["pairs"]
+    return named["class_path"] == "savi.methods.VideoSAVi" and not (named.get("init_args") or {}).get("critic")
 
 
 def _header(run: Run, merged: bool) -> str:
+    own = not run.config["data"].get("pairs")
     header: dict[str, Any] = {
         "library_name": "transformers" if merged else "peft",
         "pipeline_tag": "video-text-to-text",
-        "tags": ["savi", *([] if run.config["data"].get("pairs") else ["videosavi"]), _loss(run).lower(), "lora"],
+        "tags": ["savi", *(["videosavi"] if own and _criticizes_itself(run) else []), _loss(run).lower(), "lora"],
     }
     if not run.embedded and not Path(run.base.path).is_dir():  # a folder is of no use to others
         header["base_model"] = run.base.path

@@ -16,6 +16,7 @@ from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import Prompts, PromptSettings
+from savi.record.earlier_methods import method_of
 from savi.record.renamed import current_config
 from savi.record.resume import newest_config
 from savi.types import Sampling, SaviError
@@ -76,6 +77,7 @@ def read_run(folder: Path, base: str | None = None, *, trust_remote_code: bool =
         config = current_config(yaml.safe_load(source.read_text(encoding="utf-8")))
         results = read_results(folder / "results.json")
         settings = config["model"]
+        settings["pairs"] = settings.get("pairs") or method_of({})
         given = BaseSettings(**{**settings["base"], "trust_remote_code": trust_remote_code})
         return Run(
             folder=folder,
