@@ -35,9 +35,11 @@ class Runs:
     def align(self, *, settings: dict[str, Any], name: str, runs: Path, resume: bool) -> None:
         rounds = settings["trainer.max_epochs"]
         self.calls.append((name, rounds, resume))
+        run = runs / name / "version_0"
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "lock").touch()
         if len(self.calls) == self.killed_at:
             raise KeyboardInterrupt
-        run = runs / name / "version_0"
         (run / "checkpoints").mkdir(parents=True, exist_ok=True)
         (run / "config.yaml").touch()
         entries = []
@@ -80,3 +82,17 @@ def test_a_killed_sweep_ends_with_every_point_once_and_trains_no_round_twice(
     count = len(runs.calls)
     script["main"](given)
     assert len(runs.calls) == count, "a finished sweep runs nothing"
+
+
+def test_a_trial_that_was_killed_before_its_run_began_resumes_in_the_same_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Runs()
+    monkeypatch.setattr(savi, "align", runs.align, raising=False)
+    script = runpy.run_path(str(SCRIPT))
+    runs.killed_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        script["main"]([f"--runs={tmp_path}", "--rounds=1"])
+    script["main"]([f"--runs={tmp_path}", "--rounds=1"])
+    first = runs.calls[0][0]
+    assert [call for call in runs.calls if call[0] == first] == [(first, 1, False), (first, 1, True)]

@@ -81,7 +81,7 @@ def _train(name: str, point: dict[str, Any], rounds: int, given: Namespace) -> f
         "trainer.max_epochs": rounds,
     }
     if rounds not in (measured := _measured(place)):
-        savi.align(settings=settings, name=name, runs=given.runs, resume=(place / "config.yaml").is_file())
+        savi.align(settings=settings, name=name, runs=given.runs, resume=place.is_dir())
         measured = _measured(place)
     return measured[rounds]
 

@@ -73,7 +73,7 @@ def test_the_shapes_of_ms_swift_and_llama_factory_tag_their_images(folder: Path)
     assert first.prompt == second.prompt == "what is it?"
 
 
-def test_an_images_clip_is_what_is_in_the_images_and_upright(folder: Path) -> None:
+def test_an_images_clip_is_what_is_in_the_images_and_upright(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, turned, again = pairs_of(
         folder, *(about(trl_plain(SAID), *names) for names in (("0.png",), ("0.png", "turned.jpg"), ("0.png", "1.png")))
     )
@@ -95,6 +95,9 @@ def test_an_images_clip_is_what_is_in_the_images_and_upright(folder: Path) -> No
     (cut,) = pairs_of(folder, about(trl_plain(SAID), "cut.png"))
     with pytest.raises(UndecodableClip, match="image 1 can't be decoded"):
         decode(cut.clip.path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1] // 2 - 1)
+    with pytest.raises(SaviError, match=r"1\.png is no image that can be read \(Image size"):
+        pairs_of(folder, about(trl_plain(SAID), "1.png"))
 
 
 def test_a_rejected_video_is_another_clip_behind_the_same_text(folder: Path) -> None:

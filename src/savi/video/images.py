@@ -41,7 +41,7 @@ def size_of(path: Path) -> tuple[int, int]:
             # Pillow decodes a PNG to look for EXIF, which hardly any PNG has.
             turned = image.format != "PNG" and image.getexif().get(ORIENTATION, 1) >= 5
             return (height, width) if turned else (width, height)
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path.name} is no image that can be read ({error})") from None
 
 
