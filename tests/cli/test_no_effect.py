@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from savi.cli.no_effect import check_effects
+from savi.cli.no_effect import check_effects, check_set
 from savi.cli.pairs_settings import flat
 from savi.errors import SaviError
 
@@ -32,6 +32,7 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         ),
         ({}, ["--model.loss=my.Loss", "--model.dpo.beta=2"], "no effect with Loss"),
         ({}, ["--model.dpo.loss", "sft"], "--model.loss sft"),
+        (SAMPLE, ["--model.prompts.texts.critique", "{question} {answer}"], "nobody criticizes"),
         (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
         (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
@@ -54,9 +55,21 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
         (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "same as {other}?"]),
         ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
         (TRUTH, ["--model.chain.revision.temperature", "1"]),
+        (SAMPLE, ["--model.pairs=null", "--model.chain.revision.temperature=1"]),
+        ({"model": {"loss": {"class_path": "savi.objective.losses.SFT"}}}, ["--model.loss=null", "--model.dpo.beta=2"]),
         ({**TRUTH, "data": {"held_out": 0.1}}, ["--data.labelled", "questions.json"]),  # they give an accuracy
     ],
 )
 def test_defaults_and_what_others_build_on_are_taken(files: dict[str, Any], options: list[str]) -> None:
     check_effects(files, options)
     assert dict(flat(files)) or options
+
+
+@pytest.mark.parametrize(
+    ("command", "other"), [("fit", "test_set"), ("validate", "test_set"), ("test", "benchmark_set")]
+)
+def test_the_held_out_set_of_another_command_is_refused(command: str, other: str) -> None:
+    with pytest.raises(SaviError, match=f"data.{other} has no effect with savi {command}"):
+        check_set(command, [f"--data.{other}=forms"])
+    own = {"test_set": "benchmark_set", "benchmark_set": "test_set"}[other]
+    check_set(command, [f"--data.{own}=forms"])

@@ -130,6 +130,13 @@ def test_settings_of_the_chain_that_a_method_leaves_out_are_refused(
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("modules")
+def test_a_class_of_ones_own_says_what_has_no_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = ["--model.pairs=longest.Longest", "--model.chain.revision.top_p=0.5"]
+    line = complaint(["fit", "--config=demo", f"--runs={tmp_path / 'runs'}", *named], capsys)
+    assert "model.chain.revision.top_p has no effect with Longest: nobody revises" in line
+
+
 @pytest.mark.parametrize("given", ["nowhere.Nothing", "pathlib.Path", "BestOfN --model.pairs.samples=1"])
 def test_a_class_that_is_no_method_is_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, *rest = given.split()

@@ -55,8 +55,6 @@ def test_nested_and_flat_settings_get_the_method_that_they_named() -> None:
         "model.chain.decoding": "own",
         "model.pairs": hound,
     }
-    mine = {"class_path": "savi.methods.BestOfN", "init_args": {"samples": 4}}
-    assert with_classes({"model": {"chain": DEFAULTS, "pairs": mine}})["model"]["pairs"] == mine
     assert with_classes({"data": {}}) == {"data": {}}
 
 
@@ -71,3 +69,15 @@ def test_the_earlier_word_for_supervised_fine_tuning_names_its_loss() -> None:
 def test_what_no_method_does_any_more_is_refused() -> None:
     with pytest.raises(SaviError, match="chosen_source=revision, preference=judge"):
         method_of({"preference": "judge"})
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ({"chain": {"aspects": ["temporal"]}, "pairs": {"class_path": "savi.methods.Hound"}}, "model.chain.aspects"),
+        ({"dpo": {"loss": "sft"}, "loss": {"class_path": "mine.Loss"}}, "model.dpo.loss"),
+    ],
+)
+def test_earlier_settings_next_to_the_new_ones_are_refused(model: dict[str, Any], named: str) -> None:
+    with pytest.raises(SaviError, match=named):
+        with_classes({"model": model})

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from savi.cli.no_effect import check_effects
+from savi.cli.no_effect import check_effects, check_set
 from savi.cli.pairs_settings import check_pairs_settings
 from savi.cli.renamed import rename_file, rename_options, use_classes
 from savi.cli.short_names import merge, options_with_paths, with_paths
@@ -52,6 +52,7 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     options = options_with_paths(rename_options(others))
     check_pairs_settings(files, options)
     check_effects(files, options)
+    check_set(command, options)
     merged = merge([*_read(DEFAULTS, ()), OmegaConf.create(files)])
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))

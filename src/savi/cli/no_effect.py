@@ -13,6 +13,21 @@ READINESS_CLIPS = 32
 """The default of data.readiness_clips, which a whole file of settings may hold."""
 
 
+OTHER_SETS = {
+    "fit": ("data.test_set", "it measures data.benchmark_set"),
+    "validate": ("data.test_set", "it measures data.benchmark_set"),
+    "test": ("data.benchmark_set", "it measures data.test_set"),
+}
+"""The setting of another command's held-out set, by command, with the reason why it changes nothing."""
+
+
+def check_set(command: str, options: Sequence[str]) -> None:
+    """Raises SaviError where the command line names the held-out set of another command. Files hold both."""
+    key, reason = OTHER_SETS[command]
+    if dict(of_options(options)).get(key) is not None:
+        raise SaviError(f"{key} has no effect with savi {command}: {reason}; leave it out")
+
+
 def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """Raises SaviError for the first setting of the command line without an effect.
 
@@ -30,7 +45,7 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     asked = [*chosen, *(["data.readiness_clips"] if _sets_check(given) else [])]
     for place in PLACES:
         path = class_named(place, given)
-        without = {"model.dpo": "the loss is another"} if place == LOSS and path else without_effect(place, path)
+        without = {"model.dpo": "the loss is another"} if place == LOSS and path else without_effect(path)
         for key in asked:
             for name, reason in without.items():
                 if f"{key}.".startswith(f"{name}."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,13 +58,16 @@ def options_with_paths(options: Sequence[str]) -> list[str]:
 
 def class_named(place: str, given: Mapping[str, Any]) -> str:
     """The path of the class that a setting names, "" for none. given: settings by dotted key."""
-    return str(next((given[key] for key in (place, _short(place), f"{place}.class_path") if given.get(key)), ""))
+    return str(next((given[key] for key in (place, _short(place), f"{place}.class_path") if key in given), None) or "")
 
 
-def without_effect(place: str, path: str) -> Mapping[str, str]:
-    """Settings that change nothing with a class of savi's own, each with the reason."""
-    own = {f"{PACKAGES[place]}.{kind.__name__}": kind for kind in PLACES[place].values()}
-    return getattr(own.get(path), "without_effect", {})
+def without_effect(path: str) -> Mapping[str, str]:
+    """Settings that change nothing with the class at a path, each with the reason. None where there is no such class:
+    the parser says so."""
+    try:
+        return getattr(locate(path), "without_effect", {})
+    except ErrorDuringImport:
+        return {}
 
 
 def _short(place: str) -> str:

@@ -21,6 +21,7 @@ class Truth(Critic):
     without_effect: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("data.readiness_clips", "data.labelled"), "there is no readiness check"),
         "model.chain.critique": "the truth isn't sampled",
+        "model.prompts.texts.critique": "the truth isn't asked for",
     }
 
     def check(self, clips: Sequence[Clip], batch_clips: int, frames: int) -> None:

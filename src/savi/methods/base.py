@@ -21,9 +21,11 @@ from savi.types import ASPECTS, Aspect, Clip
 NO_CHECK = dict.fromkeys(("data.readiness_clips", "data.labelled"), "there is no readiness check")
 NO_CRITIC = {
     "model.chain.critique": "nobody criticizes",
+    "model.prompts.texts.critique": "nobody criticizes",
     "model.filters.answer_approved": "nobody criticizes",
     "model.filters.cut_critiques": "nobody criticizes",
     "model.chain.revision": "nobody revises",
+    "model.prompts.texts.revision": "nobody revises",
     "model.chain.decoding": "nobody revises",
 }
 

@@ -71,13 +71,20 @@ def _critic(asked: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def with_classes(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings with `model.pairs` and `model.loss` in the place of what earlier versions had for them."""
+    """Nested settings with `model.pairs` and `model.loss` in the place of what earlier versions had for them.
+
+    Raises SaviError where both are there.
+    """
     model = dict(settings.get("model") or {})
     chain, dpo = model.get("chain") or {}, model.get("dpo") or {}
-    if DEFAULTS.keys() & chain.keys():
+    if earlier := [f"model.chain.{name}" for name in DEFAULTS if name in chain]:
+        if model.get("pairs"):
+            raise SaviError(f"{', '.join(earlier)}: model.pairs names the method already; take model.pairs alone")
         model["chain"] = {name: value for name, value in chain.items() if name not in DEFAULTS}
-        model["pairs"] = model.get("pairs") or method_of(chain)
+        model["pairs"] = method_of(chain)
     if dpo.get("loss") == "sft":
+        if model.get("loss") not in (None, SFT):
+            raise SaviError("model.dpo.loss sft: model.loss names the loss already; take model.loss alone")
         model["dpo"] = {**dpo, "loss": "sigmoid"}
         model["loss"] = SFT
     return {**settings, "model": model} if model else dict(settings)
