@@ -142,3 +142,16 @@ def test_a_run_has_no_folder_before_its_first_record(tmp_path: Path) -> None:
     loggers = build_loggers(tmp_path / "runs", "demo", 0, "offline", None)
     assert isinstance(loggers[1], RunWandbLogger)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_may_have_characters_that_wandb_refuses_in_an_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    *_, logger = build_loggers(tmp_path, " a#b:c, 50 %?", 0, "offline", None)
+    assert isinstance(logger, RunWandbLogger)
+    logger.begin()
+    name = logger.experiment.name
+    logger.experiment.finish()
+    logger.finalize("success")
+    assert name == " a#b:c, 50 %?-000"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,9 @@ STEP = "trainer/global_step"
 
 MOST_OF_A_TAG = 64
 """Characters that W&B takes."""
+
+NOT_IN_AN_ID = re.compile(r"[/\\#?%:;,]|^\s")
+"""What W&B refuses in a run's id."""
 
 
 class RunWandbLogger(WandbLogger):
@@ -47,7 +51,7 @@ class RunWandbLogger(WandbLogger):
             resume="allow",
         )
         self._folder = folder
-        self._id_begins = f"{name}-{version}".replace("/", "-")
+        self._id_begins = NOT_IN_AN_ID.sub("-", f"{name}-{version}")
         self._resume_step = resume_step
         self._has_data_folder = False
         self._axes: set[str] = set()
@@ -87,6 +91,8 @@ class RunWandbLogger(WandbLogger):
         except WandbError as error:
             self.begun = False
             reason = str(error).split("\n")[0]
+            if self._offline:
+                raise SaviError(f"--wandb offline: {reason}") from None
             raise SaviError(f"--wandb online: {reason} (--wandb offline needs no account and no network)") from None
         experiment.define_metric("round")
         if self.repeats_earlier_rounds:
