@@ -90,6 +90,16 @@ def test_clips_are_filtered_searched_and_paged_and_one_is_linked_to(visit: Visit
     assert "Asked in another round too" in page.inner_text(".question.wanted")
 
 
+def test_a_search_that_is_left_at_once_changes_no_address(visit: Visit, address: str) -> None:
+    page = visit.page
+    page.goto(f"{address}#/pairs?round=1")
+    page.fill("#q", "red")
+    page.goto(f"{address}#/overview")
+    page.wait_for_selector("figure svg")
+    page.wait_for_timeout(300)
+    assert page.url == f"{address}#/overview"
+
+
 def test_a_clip_plays_and_goes_from_one_sampled_frame_to_the_next(visit: Visit, address: str) -> None:
     page = visit.page
     page.goto(f"{address}#/pairs?round=1&clip=clip_00002")
@@ -268,6 +278,9 @@ def test_a_page_of_files_opens_from_the_disk_and_plays_its_clips(
     visited.page.goto(f"{start}#/pairs?round=2&clip=clip_00002")
     visited.page.wait_for_selector(".question")
     until(visited.page, "document.querySelector('video')?.readyState >= 2")
+    visited.page.goto(f"{start}#/pairs?round=1")
+    visited.page.fill("#q", "are there in clip_00007")
+    expect(visited.page.locator(".results [role=status]")).to_have_text("1 of 60 clips, 1 questions")
     visited.page.click("text=Overview")
     visited.page.wait_for_selector("figure svg")
     visited.check((tmp_path / "page").as_uri())

@@ -61,6 +61,25 @@ def test_a_judgment_needs_the_pages_own_token_and_a_pair(client: Any) -> None:
     assert document(client, "0/judge")["judged"] == 1
 
 
+def test_the_server_finds_what_a_page_of_files_finds(tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        return text.replace("red", 'Red\nübers "Dach" <ß>')
+
+    run = write_run(tmp_path / "run", [tmp_path / "gone.mp4"], 1, clips=4, questions=3, words=20, change=change)
+    with served([run], tmp_path / "cache") as address, httpx.Client(base_url=address, trust_env=False) as client:
+        said = document(client, "0/text_1_0")["said"]
+
+        def find(place: str, words: str) -> dict[str, list[int]]:
+            found: dict[str, list[int]] = client.get(f"/search/{place}", params={"q": words}).json()
+            return found
+
+        for words in ("How many people", "RED", 'übers "dach"', "ß", "", "Look at the clip"):
+            hits = {str(at): [n for n, one in enumerate(clip) if words.lower() in one] for at, clip in enumerate(said)}
+            assert find("0/1", words) == {place: numbers for place, numbers in hits.items() if numbers}
+            assert bool(find("0/1", words)) == (words != "Look at the clip"), "which is in the prompts alone"
+        assert find("0/2", "red") == find("1/1", "red") == {}
+
+
 def test_a_video_is_served_in_parts(client: Any) -> None:
     whole = client.get("/media/0/0.mp4")
     part = client.get("/media/0/0.mp4", headers={"range": "bytes=10-19"})

@@ -128,6 +128,7 @@ def test_the_newest_run_is_the_one_written_to_last(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["nowhere"], "nowhere is no run"),
+        (["RUN", "RUN/."], "RUN is given twice"),
         (["RUN", "--clips", "none"], "--clips goes with --output"),
         (["RUN", "--output", "full"], "isn't an empty folder"),
         (["RUN", "--port", "99999999"], "--port 99999999"),
@@ -144,6 +145,25 @@ def test_mistakes_are_one_line(
     assert stop.value.code == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert line in said
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [write_run(tmp_path / place / "demo" / "version_0", [VIDEO], 1) for place in ("here", "there")]
+    monkeypatch.chdir(runs[0])
+    other = write_run(tmp_path / "demo" / "version_1", [VIDEO], 1)
+    site = Site([Path("../version_0"), runs[1], other], Media(tmp_path / "cache"))
+    names = [one["name"] for one in (site.document("site") or {})["runs"]]
+    assert names == [str(runs[0]), str(runs[1]), "demo/version_1"]
+
+
+def test_rewards_that_are_not_finite_are_left_out_and_said_to_be(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 1)
+    lines = (run / "metrics.csv").read_text().splitlines()
+    lines[3:5] = ["0,2,nan,nan,nan", "0,3,1.0,inf,-inf"]
+    (run / "metrics.csv").write_text("\n".join([*lines, ""]))
+    shown = overview(run)
+    assert shown["rewards"]["steps"] == [0, 1, *range(4, 40)]
+    assert "The rewards of 2 steps aren't drawn: they are not finite." in shown["warnings"]
 
 
 def test_held_out_clips_are_shown_under_the_names_of_their_figures(tmp_path: Path) -> None:

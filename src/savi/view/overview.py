@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,12 +30,11 @@ def overview(run: ViewedRun) -> dict[str, Any]:
     entries = run.entries
     benchmarks = [_benchmark(run, name, points) for name, points in _series(entries).items()]
     document = {
-        "name": run.name,
         "folder": str(run.folder),
         "about": list(_about(run)),
         "benchmarks": benchmarks,
         "held_out": _held_out(entries),
-        "rewards": _rewards(run.folder / METRICS),
+        "rewards": _rewards(run),
         "flow": [_flow(run, number) for number in sorted({*run.built, *_trained(entries)})],
         "given": run.source is not None,
         "readiness": _readiness(run.folder / "readiness.json"),
@@ -126,7 +126,7 @@ def task_intervals(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float] |
     tasks: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
     for row in rows:
         if row.get("answer") and row.get("counts") is not False:
-            tasks[row["task"]].append((float(row["correct"]), row["video"]))
+            tasks[row["task"]].append((float(row.get("correct") is True), row["video"]))
     found = {}
     for task, answers in tasks.items():
         weights = [1 / len(answers)] * len(answers)
@@ -135,9 +135,12 @@ def task_intervals(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float] |
     return found
 
 
-def _rewards(metrics: Path) -> dict[str, Any] | None:
+def _rewards(run: ViewedRun) -> dict[str, Any] | None:
     """Rewards by optimizer step, and the steps at which a round begins; None where none were logged."""
-    rows = [row for row in read_rows(metrics) if all(row.get(name) for name in REWARDS)]
+    logged = [row for row in read_rows(run.folder / METRICS) if all(row.get(name) for name in REWARDS)]
+    rows = [row for row in logged if all(math.isfinite(float(row[name])) for name in REWARDS)]
+    if lost := len(logged) - len(rows):
+        run.problems.append(f"The rewards of {lost} steps aren't drawn: they are not finite.")
     if not rows:
         return None
     size = -(-len(rows) // MOST_POINTS)

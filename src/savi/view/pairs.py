@@ -8,7 +8,7 @@ from typing import Any
 
 from savi.types import SaviError
 from savi.view.media import Place
-from savi.view.rounds import PAIR, RoundIndex
+from savi.view.rounds import PAIR, RoundIndex, said_of
 from savi.view.run import ViewedRun
 
 PART = 200
@@ -58,6 +58,11 @@ class Pairs:
                 return self._clip(clip) if clip < len(self.videos) else None
         return None
 
+    def search(self, run: ViewedRun, round: int, words: str) -> dict[int, list[int]]:
+        """As RoundIndex.find(); {} for a round that isn't there."""
+        self.refresh(run, round)
+        return self.rounds[round].find(words.lower()) if round in self.rounds else {}
+
     def place(self, clip: int) -> Place | None:
         """Where a clip's video is; None where there is no such clip."""
         if clip >= len(self.videos):
@@ -83,14 +88,11 @@ class Pairs:
         }
 
     def _text(self, round: int, part: int) -> dict[str, Any]:
-        """All that was said about each question of some clips, in small letters."""
+        """What the search of a page without a server looks at: said_of() each question of some clips."""
         index = self.rounds[round]
         last = min((part + 1) * PART, len(index.clips))
-        said = [
-            [" \n".join(turn["reply"] for turn in trace["turns"]).lower() or trace["question"].lower() for trace in one]
-            for one in (record["traces"] for record in index.traces(min(part * PART, last), last))
-        ]
-        return {"said": said}
+        records = index.traces(min(part * PART, last), last)
+        return {"said": [[said_of(trace) for trace in record["traces"]] for record in records]}
 
     def _clip(self, clip: int) -> dict[str, Any]:
         rounds = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from savi.critique.pairs import to_record
 from savi.critique.round_files import round_paths
 from savi.view.lines import line_starts, records
 from savi.view.run import committed
@@ -79,6 +81,22 @@ class RoundIndex:
         """The records of the clips from `first` up to `last`, without it."""
         return (record for _, record in records(self.traces_path, self._starts[first], self._starts[last]))
 
+    def find(self, words: str) -> dict[int, list[int]]:
+        """The numbers of the questions in whose said_of() the words occur, by clip's place. words: in small letters.
+
+        A line is parsed only if it has the longest part of the words that JSON writes unchanged: parsing takes longest.
+        """
+        plain = max(re.findall("[a-z0-9 ]*", words), key=len).encode()
+        found = {}
+        with self.traces_path.open("rb") as file:
+            for place, (start, end) in enumerate(pairwise(self._starts)):
+                line = file.read(end - start)
+                if plain in line.lower():
+                    traces = to_record(f"{self.traces_path}, at byte {start}", line)["traces"]
+                    if numbers := [number for number, trace in enumerate(traces) if words in said_of(trace)]:
+                        found[place] = numbers
+        return found
+
     def pair_count(self, place: int) -> int:
         """How many of a clip's questions became a pair."""
         return self._pairs[place + 1] - self._pairs[place]
@@ -88,6 +106,12 @@ class RoundIndex:
         ends = [min(self._pairs[at], len(self._pair_starts) - 1) for at in (place, place + 1)]
         start, end = (self._pair_starts[at] for at in ends)
         return [record for _, record in records(self.pairs_path, start, end)] if end > start else []
+
+
+def said_of(trace: dict[str, Any]) -> str:
+    """All that was said about a question, in small letters; a row of a file of pairs has the question alone."""
+    replies: str = " \n".join(turn["reply"] for turn in trace["turns"]).lower()
+    return replies or str(trace["question"]).lower()
 
 
 def kind_of(question: str) -> str:

@@ -41,7 +41,7 @@ class ViewedRun:
     def __init__(self, folder: Path) -> None:
         if not any((folder / mark).exists() for mark in MARKS):
             raise SaviError(f"{folder} is no run (lightning_logs/<name>/version_<n>)")
-        self.folder = folder.absolute()
+        self.folder = folder.resolve()
         self.problems: list[str] = []
 
     @property

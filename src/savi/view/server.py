@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -88,6 +88,12 @@ def build_app(site: Site) -> Starlette:
             return PlainTextResponse(str(error), 404)
         return FileResponse(path, media_type=kind)
 
+    def search(request: Request) -> Response:
+        try:
+            return JSONResponse(site.search(**request.path_params, words=request.query_params.get("q", "")))
+        except SaviError as error:
+            return PlainTextResponse(str(error), 400)
+
     async def judge(request: Request) -> Response:
         if not secrets.compare_digest(request.headers.get("x-savi-token", ""), token):
             return PlainTextResponse("the page is of an earlier server: load it anew", 403)
@@ -107,6 +113,7 @@ def build_app(site: Site) -> Starlette:
             Route("/data/{name:path}.js", data),
             Route("/media/{run:int}/{clip:int}.{suffix}", media),
             Route("/media/{run:int}/held_{clip:int}.{suffix}", held_out_media),
+            Route("/search/{run:int}/{round:int}", search),
             Route("/judge/{run:int}", judge, methods=["POST"]),
             Mount("/assets", StaticFiles(directory=ASSETS)),
         ],

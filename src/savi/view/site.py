@@ -34,6 +34,13 @@ class Site:
 
     def __init__(self, folders: Sequence[Path], media: Media) -> None:
         self._runs = [ViewedRun(folder) for folder in folders]
+        places, names = [run.folder for run in self._runs], [run.name for run in self._runs]
+        if again := [str(folder) for folder in places if places.count(folder) > 1]:
+            raise SaviError(f"view: {again[0]} is given twice")
+        # Runs of one name are told apart by their folders.
+        self._names = [
+            name if names.count(name) == 1 else str(folder) for name, folder in zip(names, places, strict=True)
+        ]
         self._versions = [""] * len(folders)
         self.pairs = [Pairs(run.folder) for run in self._runs]
         self.held_out = [HeldOut() for _ in folders]
@@ -132,6 +139,13 @@ class Site:
             return {"problem": str(error)}
         return None
 
+    def search(self, run: int, round: int, words: str) -> dict[int, list[int]]:
+        """As Pairs.search(); {} for a run that isn't there. Raises SaviError for a damaged file."""
+        if run >= len(self.pairs):
+            return {}
+        with self._lock:
+            return self.pairs[run].search(self.run(run), round, words)
+
     def judge(self, run: int, pair: str, pick: str) -> None:
         """Keep a judgment. Raises SaviError for one of no pair, OSError for a folder that may not be written."""
         if run >= len(self.judges):
@@ -154,13 +168,13 @@ class Site:
             "live": self.live,
             "runs": [
                 {
-                    "name": run.name,
+                    "name": name,
                     "folder": str(run.folder),
                     "state": run.status.state,
                     "rounds": sorted(run.built),
                     "version": version,
                 }
-                for run, version in zip(runs, self._versions, strict=True)
+                for run, name, version in zip(runs, self._names, self._versions, strict=True)
             ],
         }
 

@@ -63,7 +63,7 @@ savi.view("compare", (() => {
       const place = last(run);
       if (!place) return [run.name, "not measured", "", "", ""];
       const found = await savi.need(`difference_${first.run}_${first.at}_${first.round}_${place.run}_${place.at}_${place.round}`);
-      if (!found.accuracies) return [run.name, "no question in common", "", "", ""];
+      if (!found.accuracies) return [run.name, "no question with a known answer in common", "", "", ""];
       const link = h("a", { href: savi.link("learned", { benchmark: name, from: `0-${first.round}`, to: `${run.at}-${place.round}` }) }, "question by question");
       const [before, after] = found.accuracies;
       const ends = found.interval.map((end) => signed(100 * end)).join(" to ");

@@ -77,7 +77,7 @@ savi.view("learned", (() => {
       change: change.value, task: task.value, q: search.value.trim(), page: page || "" });
     const update = (page) => {
       const wanted = now(page);
-      savi.replace("learned", wanted);
+      savi.replace(content, "learned", wanted);
       draw(results, pairs.filter((one) => fits(one, wanted)), pairs, wanted, update);
     };
     heads.benchmark.addEventListener("change", () => savi.go("learned", { run: chosen.run || "", benchmark: heads.benchmark.value }));
@@ -135,7 +135,7 @@ savi.view("learned", (() => {
     };
     const tasks = [...new Set(pairs.map((one) => one.task))];
     return h("section", { class: "card", "aria-label": "The change" },
-      pairs.length ? h("p", { class: "gain" }, said) : h("p", {}, "The two share no question."),
+      pairs.length ? h("p", { class: "gain" }, said) : h("p", {}, "No question with a known answer was answered in both."),
       others ? h("p", { class: "problem" }, `They were measured differently: ${others.join("; ")}.`) : null,
       h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "The change by task" },
         h("table", {}, h("thead", {}, h("tr", {}, ["", "questions", from.label, to.label, "won", "lost"].map((name) => h("th", { scope: "col" }, name)))),

@@ -134,12 +134,12 @@ savi.view("overview", (() => {
     return made;
   }
 
-  async function show(content, { run }) {
+  async function show(content, { run }, site) {
     const data = await savi.need(`${run}/overview`);
     const card = (inside, more = "") => (inside ? h("section", { class: `card ${more}` }, inside) : null);
     const measured = data.benchmarks.length || data.held_out.length ? null : h("p", {}, "Nothing was measured on held-out questions yet.");
     content.append(...[
-      h("h1", {}, data.name),
+      h("h1", {}, site.runs[run].name),
       h("p", { class: `status ${data.status.state}` }, h("b", {}, data.status.state), " ", data.status.text),
       data.warnings.length ? h("section", { class: "warnings", "aria-label": "Warnings" },
         h("ul", {}, data.warnings.map((text) => h("li", {}, text)))) : null,

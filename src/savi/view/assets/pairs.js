@@ -28,7 +28,7 @@ savi.view("pairs", (() => {
 
   async function showGrid(content, chosen, index, site) {
     const results = h("div", { class: "results" });
-    const search = h("input", { type: "search", id: "q", value: chosen.q || "" });
+    const search = h("input", { type: "search", id: "q", value: chosen.q || "", maxlength: 1000 });
     const selects = FILTERS.map((name) => choice(name, index, chosen[name]));
     const rounds = h("select", { id: "round" },
       site.runs[chosen.run].rounds.map((one) => h("option", { value: one, selected: one === chosen.round }, `round ${one}`)));
@@ -38,16 +38,20 @@ savi.view("pairs", (() => {
       const mine = ++turn;
       const wanted = { run: chosen.run || "", round: chosen.round, q: search.value.trim(), page: page || "" };
       FILTERS.forEach((name, at) => { wanted[name] = selects[at].value; });
-      savi.replace("pairs", wanted);
+      savi.replace(content, "pairs", wanted);
       const tell = h("p", { role: "status" }, wanted.q ? "Searching …" : "");
       results.replaceChildren(tell);
-      const found = await matches(index, wanted, (share) => { if (mine === turn) tell.textContent = `Searching … ${share}`; });
-      if (mine === turn) draw(results, found, wanted, index, site, update);
+      try {
+        const found = await matches(index, wanted, site, (share) => { if (mine === turn) tell.textContent = `Searching … ${share}`; });
+        if (mine === turn) draw(results, found, wanted, index, site, update);
+      } catch (error) {
+        if (mine === turn) tell.textContent = error.message;
+      }
     }
 
     rounds.addEventListener("change", () => savi.go("pairs", { ...chosen, round: rounds.value, page: "", q: search.value.trim() }));
     let waits = 0;
-    search.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(update, 250, 0); });
+    search.addEventListener("input", () => { clearTimeout(waits); waits = setTimeout(update, 150, 0); });
     for (const select of selects) select.addEventListener("change", () => update(0));
     content.append(
       h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); update(0); } },
@@ -74,19 +78,28 @@ savi.view("pairs", (() => {
       names.map((one) => h("option", { value: one, selected: one === value }, one)));
   }
 
-  // [{clip, questions: the numbers of those that match}] of the clips with one.
-  async function matches(index, wanted, tell) {
+  // What the server finds: the numbers of questions by the clip's place.
+  async function search(wanted, needle) {
+    const query = new URLSearchParams({ q: needle });
+    const answer = await fetch(`search/${wanted.run || 0}/${wanted.round}?${query}`).catch(() => null);
+    if (answer?.ok) return answer.json();
+    throw new Error(answer ? await answer.text() : "The server has ended: savi view starts it again.");
+  }
+
+  // [{clip, questions: the numbers of those that match}] of the clips with one. A page of files looks at the texts.
+  async function matches(index, wanted, site, tell) {
     const codes = FILTERS.map((name) => (wanted[name] ? index.names[name].indexOf(wanted[name]) : -1));
     const needle = wanted.q.toLowerCase();
     const filtered = needle || FILTERS.some((name) => wanted[name]);
     const found = [];
+    const hits = needle && site.live ? await search(wanted, needle) : null;
     let said = null;
     for (const [place, clip] of index.clips.entries()) {
-      if (needle && place % index.part === 0) {
+      if (needle && !hits && place % index.part === 0) {
         tell(`${Math.round((100 * place) / index.clips.length)} %`);
         const part = (number) => `${wanted.run || 0}/text_${wanted.round}_${number}`;
         const here = place / index.part;
-        // The server makes the next part while this one is looked at.
+        // The next part is read while this one is looked at.
         if (place + index.part < index.clips.length) savi.load(part(here + 1)).catch(() => {});
         said = (await savi.need(part(here))).said;
       }
@@ -97,7 +110,8 @@ savi.view("pairs", (() => {
       if (wanted.outcome === UNDECODABLE) continue;
       const questions = clip.codes.flatMap((code, at) => {
         const fits = codes.every((one, which) => one < 0 || one === code[which]);
-        return fits && (!needle || said[place % index.part][at].includes(needle)) ? [at] : [];
+        const spoken = () => (hits ? hits[place]?.includes(at) : said[place % index.part][at].includes(needle));
+        return fits && (!needle || spoken()) ? [at] : [];
       });
       if (questions.length || !filtered) found.push({ clip, questions });
     }
@@ -133,7 +147,7 @@ savi.view("pairs", (() => {
     if (at < 0) throw new Error(`round ${chosen.round} has no clip ${chosen.clip}`);
     const { number } = index.clips[at];
     const filters = Object.fromEntries(["run", "round", "q", "page", ...FILTERS].map((name) => [name, chosen[name] || ""]));
-    const found = await matches(index, { ...filters, q: "" }, () => {});
+    const found = await matches(index, { ...filters, q: "" }, site, () => {});
     const place = found.findIndex((one) => one.clip.id === chosen.clip);
     const beside = (step) => found[place + step]?.clip.id;
     const to = (clip, text, rel) => (clip ? h("a", { rel, href: savi.link("pairs", { ...filters, clip }) }, text) : null);

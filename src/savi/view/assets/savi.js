@@ -6,7 +6,7 @@ var savi = (() => {
   const documents = new Map(); // name -> promise
   const waiting = new Map(); // name -> the functions that settle it
   let site = null;
-  let shown = 0; // counts what was shown: an answer that comes late is dropped
+  let current = null; // the element of what was asked for last: an answer that comes late is dropped
 
   // Called by the scripts in data/.
   function receive(name, document) {
@@ -77,7 +77,6 @@ var savi = (() => {
 
   async function show({ focus = false } = {}) {
     const { view, parameters } = place();
-    const turn = ++shown;
     const run = number(parameters);
     const main = document.getElementById("main");
     for (const one of document.querySelectorAll("#views a")) {
@@ -87,13 +86,13 @@ var savi = (() => {
     }
     document.getElementById("run").value = String(run);
     document.title = `${views.get(view).title} · ${site.runs[run].name} · savi`;
-    const content = h("div", { class: `view ${view}` });
+    const content = current = h("div", { class: `view ${view}` });
     try {
       await views.get(view).show(content, { ...parameters, run }, site);
     } catch (error) {
       content.replaceChildren(h("p", { class: "problem", role: "alert" }, error.message));
     }
-    if (turn !== shown) return;
+    if (content !== current) return;
     main.replaceChildren(content);
     views.get(view).ready?.(content, parameters);
     if (focus) main.focus();
@@ -185,6 +184,7 @@ var savi = (() => {
     receive, load, need, again, h, svg, link, start, say, remember,
     view: (name, view) => views.set(name, view),
     go: (view, parameters) => { location.hash = link(view, parameters); },
-    replace: (view, parameters) => { history.replaceState(null, "", link(view, parameters)); },
+    // content: of the view, whose address stays as it is once somebody has left it.
+    replace: (content, view, parameters) => { if (content === current) history.replaceState(null, "", link(view, parameters)); },
   };
 })();
