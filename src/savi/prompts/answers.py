@@ -45,6 +45,7 @@ FAREWELL = re.compile(
     r"""(?:^|\s+|(?<=[。！？]))(?:i\ hope\ (?:this|that)|hope\ (?:this|that)|(?:please\ )?let\ me\ know|feel\ free
     |(?:is\ there\ )?anything\ else|i['’]m\ (?:always\ )?happy\ to\ help
     |if\ you\ (?:have|need|would\ like)|would\ you\ like|do\ you\ (?:want|need)
+    |does\ (?:this|that)\ (?:help|answer|make\ sense)
     |(?:很高兴)?希望(?:这|以上|对)|如果[您你](?:还)?(?:有|需要)|如(?:有|需)|请随时|还有(?:什么|其他))[^\n]*$""",
     re.IGNORECASE | re.VERBOSE,
 )

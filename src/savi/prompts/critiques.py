@@ -26,10 +26,10 @@ ANSWER = rf"(?:{EARLIER}\ )?(?:answer|response|reply|draft)"
 STATED = [
     re.compile(pattern, re.IGNORECASE | re.VERBOSE)
     for pattern in (
-        rf"""(?<!nothing\ in\ )(?<!none\ of\ )(?<!part\ of\ )
+        rf"""(?<!nothing\ in\ )(?<!none\ of\ )(?<!part\ of\ )(?<!whether\ )(?<!if\ )
             \b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
-            (?:\ (?:seems|appears)\ to\ be)?(?P<said>[^\n.;!?]*)""",
-        r"(?:答案|回答|草稿)(?!说|称|提到|给出)(?:是)?(?P<said>[^\n。；！]*)",
+            (?:\ (?:seems|appears)\ to\ be)?(?P<said>[^\n.;!?]*+)(?!\?)""",
+        r"(?<!如果)(?<!若)(?:答案|回答|草稿)(?!说|称|提到|给出|是否)(?:是)?(?P<said>[^\n。；！？]*+)(?!？)",
         rf"""\b(?P<said>(?:contrary\ to|unlike|nothing\ in|none\ of|no\ part\ of)
             \ (?:the|this)\ {ANSWER}(?:\ is\ \w+)?)""",
         rf"""\b(?:the|this)\ {ANSWER}\ (?:says|states|claims|suggests)[^\n.;!?]*,
@@ -54,8 +54,8 @@ FAULTLESS = re.compile(
 """That nothing is wrong, which has words of WRONG in it."""
 
 WRONG = re.compile(
-    rf"""(?:\b(?:not|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}(?:(?:correct|right|accurate|faithful)(?:ly)?
-        |true|valid|what|match\w*|align\w*|agree\w*|consistent|supported|reflect\w*|complete|support)\b
+    rf"""(?:\b(?:not|cannot|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}
+        (?:(?:correct|right|accurate|faithful)(?:ly)?|true|valid|what|match\w*|align\w*|agree\w*|consistent|supported|reflect\w*|complete|support)\b
     |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed
     |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|unlike
     |(?:nothing|none|no\ part)\ (?:in|of)\ .*\b(?:correct|right|accurate|true)
@@ -65,11 +65,14 @@ WRONG = re.compile(
     |(?:could|should)\ (?:be|have\ been)\ (?:\w+\ )?(?:improved|corrected|revised|changed|clearer|more)
     |too\ (?:vague|general|broad)
     |{FAULTS}|needs?\ (?:to\ be\b|\w*\ ?(?:correction|revision|improvement)))\b
-    |错|不正确|不准确|有误|不对|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
+    |错|(?:不|没有?|未|并非)(?:太|够|完全|十分|很|能|是|怎么|大){{0,2}}(?:正确|准确|对|符合|一致)
+    |有误|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
     re.IGNORECASE | re.VERBOSE,
 )
 RIGHT = re.compile(
-    r"""\b(?:correct(?:ly)?|right(?!-)|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|aligns?|consistent
+    r"""\b(?:(?<!on\ the\ )(?<!to\ the\ )(?<!moves\ )(?<!turns\ )(?<!left\ to\ )
+        right(?!-|\ (?:side|hand|of|corner|edge)\b)
+    |correct(?:ly)?|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|aligns?|consistent
     |supported|in\ line|spot[\ -]on|fine|acceptable|approved?)\b
     |正确|准确|符合|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
     re.IGNORECASE | re.VERBOSE,
@@ -77,7 +80,9 @@ RIGHT = re.compile(
 NEITHER = re.compile(
     r"""\bneither\ (?:right|wrong|correct|incorrect)\ nor\b
     |\b(?:right|correct)\b\W*(?:or|/|\|)\W*(?:verdict\W*)?(?:wrong|incorrect)
-    |\bnot\ (?:sure|certain|clear)\b|正确(?:还是|或|/)错误""",
+    |\bnot\ (?:sure|certain|clear)\b
+    |\b(?:would|could|might|may)\ (?:(?!more\ )\w+\ ){0,2}(?:(?:in)?(?:correct|accurate)|right|true|wrong|false)\b
+    |正确(?:还是|或|/)错误""",
     re.IGNORECASE | re.VERBOSE,
 )
 """No verdict: both words, or doubt."""
@@ -108,7 +113,7 @@ def read_verdict(critique: str) -> Verdict | None:
             return verdict
     stated = [match for pattern in STATED for match in pattern.finditer(critique)]
     for match in sorted(stated, key=lambda match: match.start("said"), reverse=True):
-        if verdict := _judged(match["said"]):
+        if not NEITHER.search(match["said"]) and (verdict := _judged(match["said"])):
             contrasted = BUT.search(critique, match.end())
             return "wrong" if contrasted and WRONG.search(critique, contrasted.end()) else verdict
     return None

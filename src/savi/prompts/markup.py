@@ -19,6 +19,8 @@ TAGGED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 KIMI_TAG = re.compile(r"◁(/?\w+)▷")
+CHANNEL = re.compile(r"<\|channel>thought\b.*?<channel\|>|\Athought\n+(?=.)", re.DOTALL)
+"""A thought of Gemma 4. Where the tokenizer leaves out special tokens, only the name of an empty one is left."""
 STRUCK = re.compile(r"~~(?=\S).+?~~[ \t]*")
 """Text that the model has struck out."""
 TOKEN = re.compile(r"<\|[^|>\s]{1,30}\|>|</?s>")
@@ -44,7 +46,7 @@ def visible(reply: str) -> str:
     A chat template may open the thought in the prompt, so that the reply only closes it. Raises Unparsable for a
     thought that was never closed: what follows it was never written. The user's next turn is left out.
     """
-    text = THOUGHT.sub("", KIMI_TAG.sub(r"<\1>", STRUCK.sub("", TOKEN.sub("\n", reply))))
+    text = THOUGHT.sub("", KIMI_TAG.sub(r"<\1>", STRUCK.sub("", TOKEN.sub("\n", CHANNEL.sub("", reply)))))
     text = THOUGHT_END.sub("", text)
     if THOUGHT_START.search(text):
         raise Unparsable("a thought without an end")

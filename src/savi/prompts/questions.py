@@ -55,6 +55,7 @@ LABEL = re.compile(
 BRACKETED = re.compile(
     r"^[\[【(（](?:question|q|问题|问|题目?|第)\s*[\d一二三四五六]*\s*[题问]?[\]】)）]\s*[:：]?\s*", re.IGNORECASE
 )
+ITALIC_LABEL = re.compile(r"^([*_])(?=\S)([^*_\n]{1,40})(?:[:：]\1|\1[:：])\s*(?=\S)")
 TOPIC = re.compile(
     r"^(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3}(?:\s*\([^)?]{1,30}\))?\s*:\s+"
     r"|[\u4e00-\u9fff、与和/（）()]{1,14}[:：]\s*)(?=\S)"
@@ -63,7 +64,8 @@ TOPIC = re.compile(
 NEXT_TO_QUESTION = re.compile(
     r"""^(?:a\d{0,2}|ans|(?:the\ |correct\ |expected\ |suggested\ |possible\ |sample\ )*answers?|explanations?|reasoning
     |rationale|why|purpose|notes?|hints?|difficulty|type|category|skill|focus|evidence|timestamps?|because
-    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注)\s*(?:\(.*?\))?\s*[:：]
+    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注|考察(?:点|目的|内容)?|考点|设计意图|目的|类型|难度
+    )\s*(?:\(.*?\))?\s*[:：]
     |(?:the\ )?(?:correct\ |right\ |expected\ )?answer\ (?:is|would\ be|should\ be)\b|(?:正确)?答案是""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -83,6 +85,11 @@ ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern}|{FOR_INSTANCE})[^?？:：]{{0,60}
 TAG = re.compile(r"</?(?:q|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
 ANSWERS = re.compile(r"^(?:#+ )?(?:the )?(?:answers|answer key|solutions|参考答案)\s*[:：]?$", re.IGNORECASE)
 """A heading below which there are answers alone."""
+INLINE = re.compile(
+    rf"(?<=[?.!？。])[ \t]+(?=[*_]*(?:question|answer|问题|答案|{ASPECT})\s*\d*\s*[:：]|\(?\d{{1,2}}[.)]\s+\S)",
+    re.IGNORECASE,
+)
+"""In front of a label in the middle of a line: "Where is it? Answer: here. Question: Who …"."""
 WRAPPED = re.compile(r"(?<=[,，、])[ \t]*\n[ \t]*(?=[a-z\u4e00-\u9fff])")
 """A line's end inside a sentence."""
 USER = re.compile(r"^(?:user|human|用户)\s*[:：]", re.IGNORECASE)
@@ -155,7 +162,7 @@ def _from_lines(text: str, strict: bool) -> list[str]:
 
 
 def _cells(text: str) -> Iterator[str]:
-    """Lines; of a table's row, the longest cell."""
+    """Lines, cut in front of labels inside; of a table's row, the first cell that asks."""
     for line in filter(None, map(str.strip, text.splitlines())):
         if line.startswith("|") and line.count("|") > 1:
             cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -163,7 +170,8 @@ def _cells(text: str) -> Iterator[str]:
             if asking:
                 yield asking[0]
         else:
-            yield line
+            parts = INLINE.split(undress(line))  # emphasis may go over the label
+            yield from parts if len(parts) > 1 else [line]
 
 
 def _unmark(line: str) -> tuple[str, bool]:
@@ -171,7 +179,7 @@ def _unmark(line: str) -> tuple[str, bool]:
     marked = False
     while True:
         before = line
-        line = undress(HEADING.sub("", line))
+        line = ITALIC_LABEL.sub(r"\2: ", undress(HEADING.sub("", line)))
         for pattern in (BRACKETED, MARKER, LABEL):
             shorter = pattern.sub("", line, count=1).strip()
             marked = marked or shorter != line
