@@ -50,7 +50,7 @@ def test_it_writes_what_the_tree_writes(plain: VideoLM, shared: VideoLM, samplin
 
 
 def count_batches(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each call of `generate` will have had, apart from the trial of one token."""
+    """How many rows each call of `generate` will have had, apart from the trial."""
     rows: list[int] = []
     generate = lm.model.generate
 
@@ -97,6 +97,9 @@ def test_a_model_that_minds_padding_writes_one_reply_at_a_time(plain: VideoLM, m
 
     monkeypatch.setattr(plain.model, "forward", careless)
     monkeypatch.setattr(plain.sharing, "in_batches", None)
+    alike = [GenerateRequest(0, "question", seed=seed) for seed in range(2)]  # in a batch that needs no padding
+    plain.encode(clips, frames).generate(alike, Sampling(max_new_tokens=4))
+    assert plain.sharing.in_batches is False
     rows = count_batches(plain, monkeypatch)
     written = plain.encode(clips, frames).generate(REQUESTS, Sampling(max_new_tokens=4))
     assert [reply.text for reply in written] == expected

@@ -29,6 +29,9 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 """Of logits, or of log-probabilities of short responses, as a share of the largest: what arithmetic in this precision
 explains."""
 
+COMPARED = 3
+"""Tokens that a model writes in a batch and alone before it is trusted with batches."""
+
 Row = dict[str, Tensor]
 """What the processor makes of a chat, or of several: tensors by the names of the model's arguments."""
 
@@ -199,18 +202,24 @@ def together(rows: Sequence[Row], filler: int) -> Row:
 
 
 def writes_in_batches(model: PreTrainedModel, rows: Sequence[Row], filler: int) -> bool:
-    """Whether a model gives the shortest row the same first logits next to the longest one, hence padded, as alone."""
-    first = GenerationConfig(max_new_tokens=1, output_logits=True, return_dict_in_generate=True, pad_token_id=filler)
+    """Whether a model gives the shortest row the logits of its first tokens next to the longest one as it does alone.
+
+    The longest one is longer by a few tokens more, so that the shortest is padded where all are of one length.
+    """
+    kept = {"output_logits": True, "return_dict_in_generate": True}
+    first = GenerationConfig(max_new_tokens=COMPARED, pad_token_id=filler, **kept)
     shortest, *_, longest = sorted(rows, key=lambda row: row["input_ids"].shape[1])
+    longer = append(longest, [filler] * COMPARED)
     try:
         batch, alone = (
-            model.generate(**together(some, filler), generation_config=first).logits[0][0].float()
-            for some in ([shortest, longest], [shortest])
+            torch.stack([step[0] for step in model.generate(**together(some, filler), generation_config=first).logits])
+            for some in ([shortest, longer], [shortest])
         )
     except torch.OutOfMemoryError:
         raise
     except Exception:  # whatever a model makes of a batch that it wasn't written for
         return False
+    batch = batch[: len(alone)].float()  # alone, the row may end before the other one does
     return bool((batch - alone).abs().max() <= TOLERANCE[model.dtype] * alone.abs().max())
 
 
