@@ -170,6 +170,18 @@ def test_what_another_process_gets_of_the_pairs_holds_none_of_them(tmp_path: Pat
     assert list(pickle.loads(sent)[0]) == read_pairs(path)  # noqa: S301 (our own)
     assert len(sent) < path.stat().st_size / 10
     assert pairs[0].chosen.encode() not in sent
+    with pytest.raises(IndexError):
+        pairs[len(pairs)]
+
+
+def test_pairs_of_a_clip_with_others_between_them_are_refused(tmp_path: Path) -> None:
+    """Steps find the pairs of a clip by how many each clip has: they would give it those of another one."""
+    fill(tmp_path, [[make_result(0), make_result(1)]])
+    path = tmp_path / "pairs" / "round_00.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, lines[0]]))
+    with pytest.raises(SaviError, match=rf"round_00\.jsonl, line {len(lines) + 1}: the pairs of a clip must follow"):
+        stored_pairs(path)
 
 
 def test_a_pair_whose_line_is_another_one_by_now_names_file_and_line(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class StoredPairs(Sequence[PreferencePair]):
     def __getitem__(self, index: int | slice) -> PreferencePair | StoredPairs:
         if isinstance(index, slice):
             return StoredPairs(self.path, self.starts, self.lines[index])
-        return next(iter(self[index : index + 1 or None]))
+        line = self.lines[index]
+        return next(iter(StoredPairs(self.path, self.starts, range(line, line + 1))))
 
     def __iter__(self) -> Iterator[PreferencePair]:
         """Raises SaviError for a line that is another one by now."""
@@ -67,11 +68,17 @@ class StoredPairs(Sequence[PreferencePair]):
 
 
 def stored_pairs(path: Path) -> tuple[StoredPairs, dict[str, int]]:
-    """The pairs of a file, and how many each clip has, in their order. A damaged line raises a SaviError."""
-    starts, counts = array("Q", [0]), dict[str, int]()
+    """The pairs of a file, and how many each clip has, in their order.
+
+    Raises SaviError for a damaged line, and for pairs of a clip that don't follow each other: counts find them.
+    """
+    starts, counts, clip = array("Q", [0]), dict[str, int](), None
     for number, line in json_lines(path):
         place = f"{path}, line {number}"
         pair = _to_pair(place, to_record(place, line))
+        if pair.clip != clip and pair.clip in counts:
+            raise SaviError(f"{place}: the pairs of a clip must follow each other")
+        clip = pair.clip
         counts[pair.clip] = counts.get(pair.clip, 0) + 1
         starts.append(starts[-1] + len(line))
     return StoredPairs(path, starts, range(len(starts) - 1)), counts
