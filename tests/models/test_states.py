@@ -97,7 +97,7 @@ def test_any_tree_scores_and_trains_as_rows_of_their_own(
     """Prompts and clips of unlike lengths, responses of no token but the last, clips without a question.
 
     In float64 the gradients are equal. In float32 the kernel rounds a shared row and a row of its own in other places,
-    and a shared row may be no farther from the gradients in float64 than rows of their own are.
+    and a shared row may be no more than three times as far from the gradients in float64 as rows of their own are.
     """
     clips, frames = zip(*map(clip_of, shapes), strict=True)
     requests = [replace(one, clip=one.clip % len(clips)) for one in requests]
