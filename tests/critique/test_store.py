@@ -176,7 +176,7 @@ def test_what_another_process_gets_of_the_pairs_holds_none_of_them(tmp_path: Pat
 
 def test_pairs_of_a_clip_with_others_between_them_are_refused(tmp_path: Path) -> None:
     """Steps find the pairs of a clip by how many each clip has: they would give it those of another one."""
-    fill(tmp_path, [[make_result(0), make_result(1)]])
+    fill(tmp_path, [[make_result(0), make_result(3)]])
     path = tmp_path / "pairs" / "round_00.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines, lines[0]]))
