@@ -21,7 +21,7 @@ DECIDING = (
 )
 GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
 FILTERED = tuple(f"filtered_{name}" for name in (*PUBLISHED, "control_random", "control_other_clip"))
-"""Experiments with today's filters, on the first base: the rest of the study ran with the earlier ones."""
+"""Experiments with today's filters: the rest of the study ran with the earlier ones."""
 SETS = ("forms", "looks", "outside", "compositional")
 GENERALISING = ("hound_dpo", "tpo", "videosavi")
 QUICK = ("videosavi", "control_random", "sft", "tpo", "hound_dpo", "critic_text")
@@ -157,7 +157,7 @@ def plan(
         for experiment in ("videosavi", *(GUARDS if base.kind == "weak" else ()))
     ]
     deciding = [Fit(study, base, experiment, seeds[0]) for base in bases for experiment in DECIDING]
-    filtered = [Fit(study, bases[0], experiment, seed) for seed in seeds for experiment in FILTERED]
+    filtered = [Fit(study, base, experiment, seed) for seed in seeds for base in bases for experiment in FILTERED]
     return [*fits, *_measurements(measured, SETS, seeds[0]), *besides, *deciding, *filtered]
 
 

@@ -66,9 +66,9 @@ def test_todays_filters_are_the_defaults_and_undo_the_earlier_ones() -> None:
 def test_the_plan_by_hand() -> None:
     tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK])
     fits = fits_of(tasks)
-    # Fifteen experiments a base and seed; VideoSAVi on the small base, seven on the weak one; what decides on one seed,
-    # seven a seed with today's filters.
-    assert len(fits) == 2 * 3 * 15 + 3 * 1 + 3 * 7 + 2 * 10 + 3 * 7
+    # Fifteen experiments per base and seed, and seven with today's filters; VideoSAVi on the small base, seven on the
+    # weak one; what decides on one seed.
+    assert len(fits) == 2 * 3 * (15 + 7) + 3 * 1 + 3 * 7 + 2 * 10
     # Three methods on four sets a run, and the base once.
     assert len(tasks) - len(fits) == 4 * (3 * 2 * 3 + 2)
     assert len({task.label for task in tasks}) == len(tasks)
