@@ -21,13 +21,16 @@ import yaml
 from safetensors.torch import save_file
 
 from savi.cli.main import main
+from savi.critique.pairs import read_pairs
+from savi.inference import ScoreRequest
 from savi.record import earlier_methods
 from savi.record.checkpoint_files import newest_checkpoint
 from savi.record.metrics import read_rows
 from savi.record.renamed import RENAMED, earlier_names
-from savi.runs.read import read_run
+from savi.runs.read import load_aligned, read_run
 from savi.training.module import SelfAlignment
 from savi.training.self_critique import SelfCritique
+from savi.video.decode import decode
 from savi.world import BASE
 from tests.real_videos import real_videos
 from tests.refusals import refusal
@@ -69,6 +72,10 @@ def checkpoint_of(run: Path, name: str = "last.ckpt") -> dict[str, Any]:
     return content
 
 
+def policy_logps(run: Path) -> list[str]:
+    return [path.read_text() for path in sorted((run / "logps").iterdir())]
+
+
 def losses_by_step(run: Path) -> list[tuple[int, str]]:
     with (run / "metrics.csv").open() as file:
         return [(int(row["step"]), row["loss"]) for row in csv.DictReader(file) if row["loss"]]
@@ -108,6 +115,7 @@ def test_a_moved_run_is_resumed_and_validated_from_its_newest_checkpoint(
     weights = [checkpoint_of(one)["state_dict"] for one in (run, finished)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert losses_by_step(run) == losses_by_step(finished)
+    assert policy_logps(run) == policy_logps(finished)
     monkeypatch.chdir(tmp_path)
     savi("validate", ".", "--ckpt_path=last")
     assert rounds_of(run / "validate")[-1]["round"] == 2
@@ -484,7 +492,33 @@ def test_a_round_that_is_cut_short_is_validated_and_then_trained_again(
     assert (newest.path.name, newest.step, newest.ends_round) == ("unfinished.ckpt", steps, False)
     fit(tmp_path, 2, "--ckpt_path=last", "--trainer.max_steps=-1")
     assert losses_by_step(run) == losses_by_step(finished)
+    assert policy_logps(run) == policy_logps(finished)
     assert not newest.path.exists()
+
+
+def test_what_the_policy_gave_to_the_pairs_of_a_step_is_what_plain_scoring_gives_before_it(
+    half: Path, finished: Path
+) -> None:
+    """The first step of the second round has the model that the first round ended with."""
+    first, second = (
+        [json.loads(line) for line in (finished / "logps" / f"round_{number:02d}.jsonl").read_text().splitlines()]
+        for number in range(2)
+    )
+    pairs = read_pairs(finished / "pairs" / "round_01.jsonl")
+    assert [record["clip"] for record in second] == [pair.clip for pair in pairs]
+    begins = checkpoint_of(half)["global_step"]
+    taken = [step for record in first + second for step in record["steps"]]
+    assert sorted(set(taken)) == [step for step, _ in losses_by_step(finished)]
+    assert (max(taken[: len(first)]), min(taken[len(first) :])) == (begins - 1, begins)
+
+    lm = load_aligned(read_run(half))
+    for pair, record in zip(pairs, second, strict=True):
+        if record["steps"] == [begins]:
+            frames = decode(Path(pair.video), 32)
+            asked = [ScoreRequest(0, pair.prompt, (pair.chosen, pair.rejected))]
+            given = record["chosen_logps"] + record["rejected_logps"]
+            assert given == pytest.approx(lm.score_one_by_one([frames], asked).logps.tolist(), abs=1e-3)
+            assert given != pytest.approx([pair.reference_chosen_logp, pair.reference_rejected_logp], abs=1e-2)
 
 
 def test_a_kill_before_the_first_step_leaves_the_metrics(
@@ -552,5 +586,6 @@ def test_every_step_is_in_the_metrics_once_after_a_kill(
     assert [step for step, _ in losses_by_step(run)] == list(range(taken + 1))
     fit(tmp_path, 2, "--ckpt_path=last")
     assert losses_by_step(run) == losses_by_step(finished)
+    assert policy_logps(run) == policy_logps(finished)
     columns = [(path / "metrics.csv").read_text().splitlines()[1:] for path in (run, finished)]
     assert len(columns[0]) == len(columns[1])

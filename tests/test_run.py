@@ -64,7 +64,7 @@ def timeless(path: Path) -> dict[str, Any]:
 
 def assert_same_run(one: Path, other: Path) -> None:
     assert timeless(one / "results.json") == timeless(other / "results.json")
-    for name in ("pairs", "traces", "benchmarks"):
+    for name in ("pairs", "traces", "logps", "benchmarks"):
         files = sorted((one / name).rglob("*.jsonl"))
         assert files
         for file in files:
@@ -150,6 +150,9 @@ def test_pairs_are_read_as_a_preference_data_set(run: Path, tmp_path: Path) -> N
 def test_its_page_shows_what_is_in_its_files(run: Path, tmp_path: Path) -> None:
     pairs = sum(entry["pairs"] for entry in json.loads((run / "results.json").read_text())["rounds"])
     first = json.loads((run / "traces" / "round_00.jsonl").read_text().splitlines()[0])
+    pair, policy = (
+        json.loads((run / part / "round_00.jsonl").read_text().splitlines()[0]) for part in ("pairs", "logps")
+    )
     with browser() as chromium, served([run], tmp_path) as address:
         visited = Visit(chromium)
         page = visited.page
@@ -161,6 +164,12 @@ def test_its_page_shows_what_is_in_its_files(run: Path, tmp_path: Path) -> None:
         asked = page.locator("section[aria-labelledby=round-1] .question h4")
         expect(asked).to_have_text([trace["question"] for trace in first["traces"]])
         until(page, "document.querySelector('video')?.readyState >= 2")
+        page.goto(f"{address}#/pairs?round=1&clip={pair['clip']}")
+        table = page.locator("section[aria-labelledby=round-1] .question.kept table").first
+        expect(table.locator("thead th:nth-child(4)")).to_have_text(f"policy at step {policy['steps'][0]}")
+        margins = [policy[f"{side}_logps"][0] - pair[f"reference_{side}_logp"] for side in ("chosen", "rejected")]
+        margin = f"{policy['beta'] * (margins[0] - margins[1]):+.2f}".replace("-", "\N{MINUS SIGN}")
+        expect(table.locator("tr:last-child td:last-child")).to_have_text("0.00" if "0.00" in margin else margin)
         visited.check(address)
 
 

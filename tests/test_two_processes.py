@@ -112,6 +112,12 @@ def test_two_processes_take_the_steps_of_one(one: Path, two: Path) -> None:
     for a, b in zip(alone, together, strict=True):
         assert a == pytest.approx(b, abs=1e-4)
     assert (weights(one) - weights(two)).abs().max() < 1e-3 * weights(one).abs().max()
+    for name in ("logps/round_00.jsonl", "logps/round_01.jsonl"):
+        for a, b in zip(*((run / name).read_text().splitlines() for run in (one, two)), strict=True):
+            assert json.loads(a) == {
+                name: pytest.approx(value, abs=1e-3) if name.endswith("logps") else value
+                for name, value in json.loads(b).items()
+            }
 
 
 def test_two_processes_reach_what_one_reaches(one: Path, two: Path) -> None:

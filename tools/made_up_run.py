@@ -6,13 +6,14 @@ The pairs and traces are written by savi's own store. Its figures mean nothing.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from savi.critique.round_files import policy_logps_path
 from savi.critique.store import ClipResult, PairStore
 from savi.evaluation.outcomes import VIDEOS
 from savi.files import write_json, write_json_lines, write_text
@@ -62,6 +63,7 @@ def write_run(
                 ]
             )
         store.finish()
+        write_json_lines(policy_logps_path(folder, round), _policy(store.pairs()[0], round, seed))
     entries = [_entry(folder, source, videos, round, gain, change) for round in range(rounds + 1)]
     run = {"name": folder.parent.name, "seed": seed, "base": "made-up/model-7B", "base_fingerprint": "made-up"}
     write_json(folder / "results.json", {"run": run, "rounds": entries})
@@ -129,6 +131,19 @@ def _pair(
         seed=0,
         prompt_version="made-up",
     )
+
+
+def _policy(pairs: Iterable[PreferencePair], round: int, seed: int) -> Iterator[dict[str, Any]]:
+    """What the policy gave to pairs at their steps, which follow each other; it has learned a little."""
+    source = random.Random(f"{seed} {round}")
+    for number, pair in enumerate(pairs):
+        yield {
+            "clip": pair.clip,
+            "steps": [40 * round + number % 40],
+            "chosen_logps": [pair.reference_chosen_logp * (1 - 0.5 * source.random())],
+            "rejected_logps": [pair.reference_rejected_logp * (1 + 0.5 * source.random())],
+            "beta": 0.1,
+        }
 
 
 def _entry(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from savi.critique.pairs import json_line, pair_record, stored_pairs
-from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, group_by_clip, plan_steps
+from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, cut_groups, group_by_clip, plan_steps
 from savi.evaluation.benchmarks.items import Item
 from savi.types import Clip, Frames, PreferencePair
 from savi.video.decode import UndecodableClip, decode
@@ -88,11 +88,16 @@ def test_items_of_a_clip_stay_together() -> None:
     assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.integers(1, 8), st.integers(1, 3), st.integers(1, 4))
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=12),
+    *(st.integers(1, most) for most in (5, 8, 3, 4)),
+)
 def test_processes_share_every_step_and_take_equally_many(
-    sizes: list[int], pairs_per_step: int, micro_batch_clips: int, processes: int
+    sizes: list[int], most: int, pairs_per_step: int, micro_batch_clips: int, processes: int
 ) -> None:
-    steps = plan_steps(make_groups(sizes), pairs_per_step, epochs=1, seed=0)
+    groups = cut_groups(make_groups(sizes), most)
+    every = [pair for group in groups for pair in group.pairs]
+    steps = plan_steps(groups, pairs_per_step, epochs=1, seed=0)
     shares = [StepDataset(steps, micro_batch_clips, read_nothing, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]  # no frames
     assert {len(share) for share in shares} == {len(steps)}
     for index, step in enumerate(steps):
@@ -100,6 +105,9 @@ def test_processes_share_every_step_and_take_equally_many(
         clips = [clip for part in taken for micro in part.micro_batches for clip in micro.clips]
         assert sorted(clip.id for clip in clips) == sorted(group.clip.id for group in step)
         assert {part.pairs for part in taken} == {sum(len(group.pairs) for group in step)}
+        numbers = [number for rank in range(processes) for number in shares[0].pair_numbers(index, rank)]
+        pairs = [pair for part in taken for micro in part.micro_batches for own in micro.pairs for pair in own]
+        assert pairs == [every[number] for number in numbers]
 
 
 def test_processes_share_the_items_in_equally_many_batches() -> None:

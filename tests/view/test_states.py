@@ -15,6 +15,7 @@ from savi.record.failure import write_failure
 from savi.record.lock import lock_run, unlock_run
 from savi.types import SaviError
 from savi.view.media import Media
+from savi.view.pairs import LATER, OLDER
 from savi.view.run import ViewedRun, newest_run
 from savi.view.site import Site
 from tests.report.made_up_runs import as_before, make_results
@@ -114,6 +115,33 @@ def test_rows_that_a_running_run_adds_are_taken_in(tmp_path: Path) -> None:
             path.rename(run / part / path.name)
     assert len((site.document("0/round_2") or {})["clips"]) == 3
     assert [one["round"] for one in (site.document("0/clip_1") or {})["rounds"]] == [1, 2]
+
+
+def test_what_the_policy_gave_to_a_pair_is_shown_with_it_or_why_it_is_missing(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [VIDEO], 2, clips=3)
+    site = Site([run], Media(tmp_path / "cache"))
+
+    def shown() -> tuple[list[Any], list[str | None]]:
+        """The policy's values of each pair of the second clip, and what is said of each round."""
+        rounds = (site.document("0/clip_1") or {})["rounds"]
+        pairs = [question["pair"] for one in rounds for question in one["questions"] if "pair" in question]
+        return [pair.get("policy") for pair in pairs], [one.get("no_policy") for one in rounds]
+
+    def lines(part: str) -> list[dict[str, Any]]:
+        paths = [run / part / f"round_{number:02d}.jsonl" for number in range(2)]
+        records = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+        return [record for record in records if record.pop("clip") == "clip_00001"]
+
+    assert shown() == (lines("logps"), [None, None])
+    assert len(lines("logps")) == len(lines("pairs")) > 2
+    other = run / "logps" / "round_01.jsonl"
+    other.write_text("".join(other.read_text().splitlines(keepends=True)[1:]))
+    assert shown()[1] == [None, OLDER], "of other pairs"
+    other.unlink()
+    assert shown()[1] == [None, OLDER]
+    results = json.loads((run / "results.json").read_text())
+    write_json(run / "results.json", {**results, "rounds": results["rounds"][:2]})
+    assert shown()[1] == [None, LATER]
 
 
 def test_the_newest_run_is_the_one_written_to_last(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def batch(clip: Clip, frames: Frames, requests: Sequence[ScoreRequest], referenc
 
 def take(lm: VideoLM, optimizer: torch.optim.Optimizer, step: OptimizerStep) -> float:
     """One optimizer step on a clip's pairs, without a bound on the gradient; the loss before it."""
-    return take_step(lm, optimizer, step, DPOSettings(beta=0.1))["loss"].item()
+    means, _ = take_step(lm, optimizer, step, DPOSettings(beta=0.1))
+    return means["loss"].item()
 
 
 def train(

@@ -27,22 +27,27 @@ def take_step(
     settings: PairLoss,
     clip_norm: float = 0.0,
     backward: Callable[[Tensor], None] = Tensor.backward,
-) -> dict[str, Tensor]:
+) -> tuple[dict[str, Tensor], Tensor]:
     """One optimizer step: the loss is the mean over the step's pairs, summed up over passes and processes.
 
     A process may have fewer passes than another, or none: gradients are summed once, at the end. clip_norm: largest
-    norm of the gradient, 0 for any. Returns the means of the loss and the reward metrics over the step's pairs, and as
-    `grad_norm` the norm of the gradient before it is clipped, float32 () each. Raises NonFiniteError, in all processes,
-    before the optimizer takes a value that isn't finite.
+    norm of the gradient, 0 for any. Raises NonFiniteError, in all processes, before the optimizer takes a value that
+    isn't finite.
+
+    Returns the means of the loss and the reward metrics over the step's pairs, and as `grad_norm` the norm of the
+    gradient before it is clipped, float32 () each; and the log-probabilities that the policy gave to the chosen and to
+    the rejected response of each pair of this process before the step, float32 (pairs, 2), on the model's device.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad()
     means = {name: values.sum() for name, values in _metrics((), _no_scores(weights[0].device), settings).items()}
     losses: list[Tensor] = []
+    logps = [torch.zeros(0, 2, device=weights[0].device)]
     for micro in batch.micro_batches:
         metrics = pair_metrics(model, micro, settings)
         backward(metrics["loss"].sum() / batch.pairs)
         losses.append(metrics["loss"].detach())
+        logps.append(torch.stack([metrics["logps/chosen"], metrics["logps/rejected"]], dim=1))
         for name, values in metrics.items():
             means[name] = means[name] + values.detach().sum() / batch.pairs
     all_reduce_gradients(weights)
@@ -50,7 +55,7 @@ def take_step(
     check_finite(batch, losses, means, weights)
     means["grad_norm"] = clip_grad_norm_(weights, clip_norm or math.inf)
     optimizer.step()
-    return means
+    return means, torch.cat(logps)
 
 
 @torch.no_grad()

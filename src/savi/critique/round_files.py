@@ -22,6 +22,11 @@ def round_paths(folder: Path, round: int) -> tuple[Path, Path, Path]:
     )
 
 
+def policy_logps_path(folder: Path, round: int) -> Path:
+    """The file with the policy's log-probabilities of a round's pairs in a run's folder. round: from 0."""
+    return folder / "logps" / f"round_{round:02d}.jsonl"
+
+
 @dataclass(frozen=True)
 class Progress:
     """What is committed: counts, sizes of the two files in bytes, and whether the round has all its clips.

@@ -22,11 +22,13 @@ from savi.video.prefetch import decode_ahead
 @dataclass(frozen=True)
 class ClipPairs:
     """A clip with its pairs: they share one prefix, so they are scored together. by_id: all clips, of which rejected
-    responses may be about another one."""
+    responses may be about another one. first: the number of the first pair among the round's, from 0; the others follow
+    it."""
 
     clip: Clip
     pairs: Sequence[PreferencePair]
     by_id: Mapping[str, Clip] = field(default_factory=dict, repr=False, compare=False)
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,17 @@ def group_by_clip(
     """
     by_id = {clip.id: clip for clip in clips}
     ends = accumulate(by_clip.values())
-    return [
-        ClipPairs(by_id[clip], pairs[end - by_clip[clip] : end], by_id) for clip, end in zip(by_clip, ends, strict=True)
-    ]
+    starts = ((clip, end - by_clip[clip], end) for clip, end in zip(by_clip, ends, strict=True))
+    return [ClipPairs(by_id[clip], pairs[start:end], by_id, start) for clip, start, end in starts]
 
 
 def cut_groups(groups: Sequence[ClipPairs], most: int) -> list[ClipPairs]:
     """The groups in parts of at most `most` pairs: somebody else's file may have hundreds of pairs about a clip."""
-    return [ClipPairs(group.clip, part, group.by_id) for group in groups for part in chunks(group.pairs, most)]
+    return [
+        ClipPairs(group.clip, part, group.by_id, group.first + number * most)
+        for group in groups
+        for number, part in enumerate(chunks(group.pairs, most))
+    ]
 
 
 def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, seed: int) -> list[list[ClipPairs]]:
@@ -172,6 +177,11 @@ class StepDataset(Dataset[OptimizerStep]):
             frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
             micro_batches.append(MicroBatch(tuple(clips), frames, (*pairs, *[()] * (len(clips) - len(pairs)))))
         return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step), len(step))
+
+    def pair_numbers(self, index: int, rank: int) -> list[int]:
+        """The numbers of the pairs that a process takes in a step, among the round's, in the order of its passes."""
+        groups = shard(self.steps[index], rank, self.processes)
+        return [number for group in groups for number in range(group.first, group.first + len(group.pairs))]
 
     def _changed(self, clip: Clip) -> UndecodableClip | None:
         before, now = self.contents.get(clip.id), content_digest(clip.path)

@@ -19,6 +19,7 @@ from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.check_trainer import check_trainer
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.limits import RunLimits
+from savi.training.policy_logps import PolicyLogps
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.types import derive_seed
@@ -40,6 +41,7 @@ class SelfAlignment(AlignedModel):
         super().__init__(*args, **kwargs)
         self.self_critique = SelfCritique()
         self.benchmark_answers = BenchmarkAnswers()
+        self.policy_logps = PolicyLogps(self.self_critique)
         self._step_began = 0.0
 
     def configure_callbacks(self) -> list[Callback]:
@@ -49,6 +51,7 @@ class SelfAlignment(AlignedModel):
             self.self_critique,
             self.benchmark_answers,
             RunResults(self.benchmark_answers, self.self_critique),
+            self.policy_logps,
             RunLimits(),
         ]
         checkpoints = self.trainer.checkpoint_callbacks
@@ -74,8 +77,10 @@ class SelfAlignment(AlignedModel):
         # A step's dropout depends on the run and the step alone, so that a resumed run draws the same.
         torch.manual_seed(derive_seed(self.seed, "dropout", self.global_step, self.global_rank))
         clip_norm = self.optimizer_settings.clip_norm
-        with explained(f"Round {self.current_epoch + 1}, step {self.global_step + 1}"), self._without_sync():
-            means = take_step(self.video_lm, optimizer, batch, self.loss, clip_norm, self.manual_backward)
+        step = self.global_step
+        with explained(f"Round {self.current_epoch + 1}, step {step + 1}"), self._without_sync():
+            means, logps = take_step(self.video_lm, optimizer, batch, self.loss, clip_norm, self.manual_backward)
+        self.policy_logps.keep(batch_index, step, logps)
         if self.trainer.is_last_batch:
             self._try_weights(batch)
         schedule: Any = self.lr_schedulers()

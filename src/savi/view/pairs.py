@@ -14,6 +14,12 @@ from savi.view.run import ViewedRun
 PART = 200
 """Clips in one document of texts to search."""
 
+POLICY = ("steps", "chosen_logps", "rejected_logps", "beta")
+"""What is shown of the policy's log-probabilities of a pair: a value for each step that learned from it."""
+
+LATER = "The policy's log-probabilities of these pairs are written when the round's training ends."
+OLDER = "An older savi trained this round. It did not keep the policy's log-probabilities of single pairs."
+
 
 class Pairs:
     """Documents about a run's clips. A clip's number counts the ids over the rounds, in the order of their files."""
@@ -55,7 +61,7 @@ class Pairs:
                 return self._text(round, part) if round in self.rounds else None
             case "clip", [clip]:
                 self.refresh(run)
-                return self._clip(clip) if clip < len(self.videos) else None
+                return self._clip(run, clip) if clip < len(self.videos) else None
         return None
 
     def search(self, run: ViewedRun, round: int, words: str) -> dict[int, list[int]]:
@@ -94,25 +100,30 @@ class Pairs:
         records = index.traces(min(part * PART, last), last)
         return {"said": [[said_of(trace) for trace in record["traces"]] for record in records]}
 
-    def _clip(self, clip: int) -> dict[str, Any]:
+    def _clip(self, run: ViewedRun, clip: int) -> dict[str, Any]:
         rounds = []
+        trained = {entry["round"] for entry in run.entries}
         for number, index in self.rounds.items():
             for place in [at for at, name in enumerate(index.clips) if self.numbers[name] == clip]:
                 (record,) = index.traces(place, place + 1)
-                pairs = iter(index.pairs(place))
-                questions = [_question(trace, pairs) for trace in record["traces"]]
-                rounds.append({"round": number, "rejected": record["rejected"], "questions": questions})
+                pairs, logps = index.pairs(place), index.policy_logps(place)
+                with_logps = zip(pairs, [None] * len(pairs) if logps is None else logps, strict=True)
+                questions = [_question(trace, with_logps) for trace in record["traces"]]
+                shown = {"round": number, "rejected": record["rejected"], "questions": questions}
+                rounds.append(
+                    shown | ({} if logps is not None else {"no_policy": OLDER if number in trained else LATER})
+                )
         ids = list(self.numbers)
         return {"number": clip, "id": ids[clip], "video": self.videos[clip], "rounds": rounds}
 
 
-def _question(trace: dict[str, Any], pairs: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """A trace with its pair's responses and log-probabilities, if it became one."""
+def _question(trace: dict[str, Any], pairs: Iterator[tuple[dict[str, Any], dict[str, Any] | None]]) -> dict[str, Any]:
+    """A trace with its pair's responses and log-probabilities, if it became one. pairs: each with the policy's."""
     kept: dict[str, Any] = {
         name: trace[name] for name in ("aspect", "question", "outcome", "place", "reason") if name in trace
     }
     kept["turns"] = [{name: turn[name] for name in turn if name != "seed"} for turn in trace["turns"]]
-    pair = next(pairs, None) if trace["outcome"] == PAIR else None
+    pair, policy = next(pairs, (None, None)) if trace["outcome"] == PAIR else (None, None)
     if pair is not None:
         if pair["question"] != trace["question"]:
             raise SaviError(f"the pairs of {pair['clip']} don't fit its traces: one of the files was changed")
@@ -120,4 +131,6 @@ def _question(trace: dict[str, Any], pairs: Iterator[dict[str, Any]]) -> dict[st
             name: pair[name]
             for name in ("chosen", "rejected", "reference_chosen_logp", "reference_rejected_logp", "prompt_version")
         }
+        if policy is not None:
+            kept["pair"]["policy"] = {name: policy[name] for name in POLICY}
     return kept

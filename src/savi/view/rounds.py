@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from savi.critique.pairs import to_record
-from savi.critique.round_files import round_paths
+from savi.critique.round_files import policy_logps_path, round_paths
 from savi.view.lines import line_starts, records
 from savi.view.run import committed
 
@@ -32,7 +32,10 @@ class RoundIndex:
 
     def __init__(self, folder: Path, round: int) -> None:
         self.pairs_path, self.traces_path, _ = round_paths(folder, round - 1)
+        self.logps_path = policy_logps_path(folder, round - 1)
         self.folder, self.round = folder, round
+        self._logps_written = 0  # when, in nanoseconds
+        self._logps_starts = array("Q", [0])
         self._empty()
 
     def _empty(self) -> None:
@@ -56,6 +59,11 @@ class RoundIndex:
             self._starts.append(end)
         if self.pairs_path.is_file():
             self._pair_starts.extend(line_starts(self.pairs_path, self._pair_starts.pop(), pairs_end))
+        # The file of the policy's log-probabilities is there as a whole, or not at all.
+        found = self.logps_path.stat() if self.logps_path.is_file() else None
+        if (written := found.st_mtime_ns if found else 0) != self._logps_written:
+            self._logps_written = written
+            self._logps_starts = line_starts(self.logps_path, 0, found.st_size) if found else array("Q", [0])
 
     def _take(self, record: dict[str, Any]) -> None:
         traces = record["traces"]
@@ -106,6 +114,17 @@ class RoundIndex:
         ends = [min(self._pairs[at], len(self._pair_starts) - 1) for at in (place, place + 1)]
         start, end = (self._pair_starts[at] for at in ends)
         return [record for _, record in records(self.pairs_path, start, end)] if end > start else []
+
+    def policy_logps(self, place: int) -> list[dict[str, Any]] | None:
+        """What the policy gave to the pairs of a clip; None where the round has no file of it, or one of other pairs.
+
+        The records are those of :func:`savi.training.policy_logps.pair_records`, in the order of pairs().
+        """
+        if len(self._logps_starts) != len(self._pair_starts):
+            return None
+        start, end = (self._logps_starts[self._pairs[at]] for at in (place, place + 1))
+        found = [record for _, record in records(self.logps_path, start, end)]
+        return found if all(record["clip"] == self.clips[place] for record in found) else None
 
 
 def said_of(trace: dict[str, Any]) -> str:

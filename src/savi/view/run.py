@@ -20,7 +20,7 @@ from savi.record.renamed import current_config
 from savi.record.resume import newest_config
 from savi.types import SaviError
 
-LOOKED_AT = ("config*.yaml", "results.json", "metrics.csv", "summary.png", "*.json", "pairs/*.json*")
+LOOKED_AT = ("config*.yaml", "results.json", "metrics.csv", "summary.png", "*.json", "pairs/*.json*", "logps/*")
 """Files of a run whose times tell that there is something new."""
 
 MARKS = ("config.yaml", "results.json", "lock", "traces", "pairs")

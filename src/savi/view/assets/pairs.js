@@ -161,6 +161,7 @@ savi.view("pairs", (() => {
         h("div", { class: "questions" }, data.rounds.map((one) => h("section", { "aria-labelledby": `round-${one.round}` },
           h("h3", { id: `round-${one.round}` }, `Round ${one.round}`),
           one.rejected ? h("p", {}, `The clip was left out: ${one.rejected}`) : null,
+          one.no_policy && one.questions.some((question) => question.pair) ? h("p", { class: "note" }, one.no_policy) : null,
           !one.rejected && !one.questions.length ? h("p", {}, "No question about it.") : null,
           one.questions.map((question, which) => showQuestion(question, one.round, which, data, chosen, filters)))))),
       clips.keys("j and k for the next and the previous clip, p to play, , and . for the sampled frames, Escape for all clips"));
@@ -200,25 +201,11 @@ savi.view("pairs", (() => {
         other ? line(other.name === "revision" ? "Revision" : "Second answer", after, other, "second") : null,
         question.turns.length ? null : question.pair && [line("Rejected", question.pair.rejected, null, "first"),
           line("Chosen", question.pair.chosen, null, "second")]),
-      logps(question, said, other), sameQuestion(question, round, data, chosen, filters), prompts(question));
+      logps.ofOne(question, said, other), sameQuestion(question, round, data, chosen, filters), prompts(question));
   }
 
   function thought(turn) {
     return turn?.thought ? h("details", {}, h("summary", {}, "Its thought"), h("p", {}, turn.thought)) : null;
-  }
-
-  function logps(question, said, other) {
-    const nats = (value) => Math.min(value, 0).toFixed(2).replace("-0.00", "0.00").replace("-", "−");
-    const written = (turn) => (turn ? nats(turn.logp) : "–");
-    const { pair } = question;
-    if (!pair && !said.answer) return null;
-    const chosenIsOther = !pair || !other || pair.rejected === said.answer?.reply.trim() || pair.chosen !== said.answer?.reply.trim();
-    const rows = pair
-      ? [["chosen", nats(pair.reference_chosen_logp), written(chosenIsOther ? other : said.answer)],
-        ["rejected", nats(pair.reference_rejected_logp), written(chosenIsOther ? said.answer : other)]]
-      : question.turns.filter((turn) => turn.name !== "question").map((turn) => [turn.name, "–", written(turn)]);
-    return h("details", { open: Boolean(pair) }, h("summary", {}, "Log-probabilities"),
-      charts.table(["nats, summed", "under the reference", "when it was written"], rows));
   }
 
   function sameQuestion(question, round, data, chosen, filters) {
@@ -232,7 +219,7 @@ savi.view("pairs", (() => {
         const said = [reply("answer") ?? other.pair?.rejected, reply("revision") ?? reply("sample") ?? other.pair?.chosen].filter(Boolean);
         return h("li", {}, h("a", { href: savi.link("pairs", { ...filters, clip: data.id, question: `${when}-${which}` }) }, `Round ${when}`),
           `: ${said.join(" → ")} (${other.outcome === "pair" ? "a pair" : other.outcome})`);
-      })));
+      })), logps.overRounds([{ round, other: question }, ...others]));
   }
 
   function prompts(question) {
