@@ -287,7 +287,8 @@ def test_a_page_of_files_opens_from_the_disk_and_plays_its_clips(
     context.close()
 
 
-def test_a_page_of_files_may_leave_the_clips_out(tmp_path: Path) -> None:
+def test_a_page_of_files_may_leave_the_clips_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["view", str(write_given_run(tmp_path / "run", tmp_path / "v.mp4")), f"--output={tmp_path}/p", "--clips=none"])
     assert "left out of this copy" in (tmp_path / "p" / "data" / "0" / "media_0.js").read_text()
     assert not (tmp_path / "p" / "media").exists()
+    assert "page: 100%" in capsys.readouterr().err

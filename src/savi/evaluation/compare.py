@@ -14,7 +14,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.intervals import Z95, clustered_error
 from savi.evaluation.measured import describe, is_comparable
 from savi.evaluation.options import OneLineParser
-from savi.evaluation.outcomes import Evaluation, Outcome, read_evaluation
+from savi.evaluation.outcomes import Evaluation, Outcome, asked_of_both, read_evaluation
 from savi.files import write_json_lines
 from savi.types import SaviError
 
@@ -55,13 +55,13 @@ def compare(arguments: Sequence[str]) -> None:
     parser.add_argument("--output", type=Path, help="write every question won or lost to this .jsonl file")
     options = parser.parse_args(arguments)
     a, b = read_evaluation(options.run_a), read_evaluation(options.run_b)
-    shared = [key for key in a.outcomes if key in b.outcomes]
+    shared = asked_of_both(a.outcomes, b.outcomes)
     if not shared:
         raise SaviError(f"{a} and {b} have no question in common")
-    comparisons = []
-    for name in dict.fromkeys(a.outcomes[key].benchmark for key in shared):
-        pairs = [(a.outcomes[key], b.outcomes[key]) for key in shared if a.outcomes[key].benchmark == name]
-        comparisons.append(compare_outcomes(name, pairs))
+    comparisons = [
+        compare_outcomes(name, [pair for pair in shared if pair[0].benchmark == name])
+        for name in dict.fromkeys(one.benchmark for one, _ in shared)
+    ]
     for line in _report(a, b, comparisons, len(shared)):
         print(line)
     if options.output:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.rows import Row, read_lines
 from savi.evaluation.measured import Entry, Summary, heading, measured, read_results
 from savi.types import SaviError
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 VIDEOS = "videos.json"
 """Name of the file, next to an evaluation's rows, that says where each benchmark's clips were, by id."""
@@ -58,11 +62,21 @@ def read_evaluation(run: Path) -> Evaluation:
     Raises SaviError where there is no answered question with a known answer.
     """
     place, entry, files = _find(run)
-    found = [outcome for path in files for _, outcome in read_answers(path)]
-    outcomes = {outcome.key: outcome for outcome in found if outcome.answer}
+    outcomes = labelled_outcomes(files)
     if not outcomes:
         raise SaviError(f"{run}: no answered questions with a known answer")
     return Evaluation(place, entry.get("round"), outcomes, entry.get("benchmarks", {}))
+
+
+def labelled_outcomes(files: Iterable[Path]) -> dict[tuple[str, ...], Outcome]:
+    """The answers in files to questions whose right answer is known, by what makes a question the same one."""
+    found = (outcome for path in files for _, outcome in read_answers(path))
+    return {outcome.key: outcome for outcome in found if outcome.answer}
+
+
+def asked_of_both(a: Mapping[K, V], b: Mapping[K, V]) -> list[tuple[V, V]]:
+    """What two evaluations made of each question that both were asked, in the order of the first. Keys: questions."""
+    return [(one, b[key]) for key, one in a.items() if key in b]
 
 
 def read_answers(path: Path) -> Iterator[tuple[Row, Outcome]]:

@@ -15,6 +15,7 @@ from savi.critique.round_files import round_paths
 from savi.distributed.collectives import from_rank_zero, shard_and_gather
 from savi.distributed.failures import is_first
 from savi.evaluation.benchmarks.items import LETTERS
+from savi.evaluation.outcomes import asked_of_both
 from savi.types import Clip, Excerpt
 from savi.video.decode import UndecodableClip, decode
 from savi.video.preview import Preview, VideoFormat, preview
@@ -102,8 +103,7 @@ def training_tables(run: Path, round: int) -> list[Table]:
 
 def reply_tables(run: Path, round: int) -> list[Table]:
     """The held-out replies of the base and of a round, those that were won or lost first. [] without an evaluation."""
-    before, after = (dict(_answers(run, number)) for number in (0, round))
-    both = [(before[key], row) for key, row in after.items() if key in before]
+    both = asked_of_both(*(dict(_answers(run, number)) for number in (0, round)))
     both.sort(key=lambda rows: rows[0]["correct"] == rows[1]["correct"])
     rows = [(row["video"], _compared(earlier, row)) for earlier, row in both]
     clips = list(dict.fromkeys(clip for clip, _ in rows))[:MOST_CLIPS]

@@ -12,7 +12,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.benchmarks.rows import Row
 from savi.evaluation.compare import compare_outcomes
 from savi.evaluation.measured import Summary, describe, is_comparable, measured
-from savi.evaluation.outcomes import VIDEOS, Outcome, answer_files, read_answers
+from savi.evaluation.outcomes import VIDEOS, Outcome, answer_files, asked_of_both, labelled_outcomes, read_answers
 from savi.files import digest_json
 from savi.view.media import Place
 from savi.view.run import ViewedRun
@@ -113,10 +113,9 @@ def difference(
     a, b = evaluation(run_a, benchmark_a, round_a), evaluation(run_b, benchmark_b, round_b)
     if a is None or b is None:
         return None
-    outcomes_b = {outcome.key: outcome for _, outcome in read_answers(b[0]) if outcome.answer}
-    outcomes_a = {outcome.key: outcome for _, outcome in read_answers(a[0]) if outcome.answer}
-    pairs = [(outcome, outcomes_b[key]) for key, outcome in outcomes_a.items() if key in outcomes_b]
-    document: dict[str, Any] = {"questions": len(pairs), "left_out": len(outcomes_a) + len(outcomes_b) - 2 * len(pairs)}
+    of_a, of_b = (labelled_outcomes([path]) for path, _ in (a, b))
+    pairs = asked_of_both(of_a, of_b)
+    document: dict[str, Any] = {"questions": len(pairs), "left_out": len(of_a) + len(of_b) - 2 * len(pairs)}
     if not is_comparable(a[1], b[1]):
         document["others"] = [describe(a[1]), describe(b[1])]
     if not pairs:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+
+from tqdm import tqdm
 
 from savi.types import SaviError
 from savi.video.packets import UnreadableError
@@ -27,7 +30,8 @@ def export(site: Site, folder: Path, clips: ClipCopies, say: Callable[[str], Non
     shutil.copytree(ASSETS, folder / "assets", dirs_exist_ok=True)
     page = (folder / "assets" / "index.html").rename(folder / "index.html")
     problems = []
-    for name in site.names():
+    seconds = 0.1 if sys.stderr.isatty() else 60.0
+    for name in tqdm(list(site.names()), desc="page", unit="document", mininterval=seconds):
         document = site.document(name)
         if document is None:
             continue
