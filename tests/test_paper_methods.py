@@ -11,7 +11,8 @@ import pytest
 from savi.cli import main
 from savi.world.clips import training_clips
 from savi.world.oracle import scene_of_clip
-from savi.world.questions import criticism, queries
+from savi.world.questions import queries
+from savi.world.wording import MINIATURE
 
 PAPER = Path(__file__).parent.parent / "experiments" / "paper"
 SMALL = [
@@ -61,4 +62,4 @@ def test_the_ceilings_critic_tells_the_truth(tmp_path: Path) -> None:
     for pair in pairs:
         scene = scene_of_clip(clips[pair["clip"]])
         (query,) = [query for query in queries(scene) if query.text == pair["question"]]
-        assert pair["critique"] == criticism(query, query.answer, pair["rejected"])
+        assert pair["critique"] == MINIATURE.criticism(query, query.answer, pair["rejected"])

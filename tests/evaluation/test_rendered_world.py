@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from savi.cli import main
+from savi.evaluation.answers import Answer, AnswerLog
+from savi.evaluation.benchmarks.items import Options
+from savi.evaluation.graded_answers import grade_answers
 from savi.evaluation.measured import is_comparable, read_results
+from savi.evaluation.settings import BenchmarkSettings, open_benchmark
 from savi.world.benchmark import HeldOutQuestion, held_out
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
@@ -87,6 +91,21 @@ def test_the_test_set_is_measured_by_savi_test_alone(evaluation: Path, tmp_path:
     assert float(row["test/accuracy"]) == pytest.approx(summary_of(folder)["accuracy"], abs=1e-6)
     validate(tmp_path / "other", "--data.test_set=forms", "--data.benchmark_clips=2", command="test")
     assert summary_of(tmp_path / "other" / "demo" / "base" / "test")["measured_on"]["split"] == "forms"
+
+
+def test_natural_replies_are_graded_by_their_key_words(tmp_path: Path) -> None:
+    options = Options("dev", clips=4, wording="natural")
+    opened = open_benchmark("world", BenchmarkSettings(), options, tmp_path)
+    (item,) = [item for item in opened.items if item.task == "motion"][:1]
+    right = item.options["ABCD".index(item.answer)]
+    other = next(option for option in item.options if option != right)
+    replies = {f"Well, {right.lower()}": (True, False), other: (False, False), f"{right} {other}": (False, True)}
+    for reply, (correct, malformed) in replies.items():
+        log = AnswerLog(tmp_path / "log.jsonl", key=reply)
+        log.take([Answer(item.id, item.answer, (0.0,) * 4, free_form=reply)])
+        (row,), summary = grade_answers(opened, log, frames=32, max_pixels=None)
+        assert (row["free_form_correct"], row["malformed"]) == (correct, malformed), reply
+        assert summary["free_form_accuracy"] == correct
 
 
 def test_an_evaluation_that_was_cut_off_goes_on_and_ends_with_the_same_files(

@@ -11,8 +11,9 @@ from savi.prompts.critiques import parse_critique
 from savi.prompts.questions import parse_questions
 from savi.world.questions import KINDS, queries
 from savi.world.scenes import Scene, make_scene
+from savi.world.wording import MINIATURE
 from tests.world.test_scenes import a_thing
-from tools.base_model.curriculum import Prior, criticism, exchanges
+from tools.base_model.curriculum import Prior, exchanges
 
 SCENE = Scene(
     (
@@ -87,14 +88,14 @@ def test_the_chain_reads_back_every_text_of_the_world() -> None:
         for value in query.values:
             assert parse_answer(value) == value
             for evidence in query.values:
-                critique = criticism(query, evidence, value)
+                critique = MINIATURE.criticism(query, evidence, value)
                 assert parse_critique(critique) == critique
 
 
 def test_a_critique_gives_its_evidence_before_its_verdict() -> None:
     (query,) = [query for query in queries(SCENE) if query.text == "which way does the blue object move ?"]
-    assert criticism(query, "up", "left") == "the blue object moves up , so left is wrong"
-    assert criticism(query, "up", "up") == "the blue object moves up , so up is correct"
+    assert MINIATURE.criticism(query, "up", "left") == "the blue object moves up , so left is wrong"
+    assert MINIATURE.criticism(query, "up", "up") == "the blue object moves up , so up is correct"
 
 
 def test_a_question_text_has_one_favourite_answer_and_answers_lean_to_it() -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from savi.world.benchmark import held_out
 from savi.world.questions import KINDS, queries
-from savi.world.render import RGB, draw
-from savi.world.scenes import Scene, make_scene
-from savi.world.sets import questions_of, restyle, reword, scene_of
+from savi.world.render import RGB, SIZE, centre, draw, radius
+from savi.world.scenes import FRAMES, Scene, make_scene
+from savi.world.sets import questions_of, restyle, scene_of
 from tests.world.test_scenes import a_thing
 from tools.base_model.curriculum import words
+from tools.last_frame import accuracy, things
 
-SETS = ("dev", "test", "forms", "looks", "outside", "compositional")
+SETS = ("dev", "test", "forms", "looks", "outside", "compositional", "paths")
 
 
 @pytest.mark.parametrize("split", SETS)
@@ -27,19 +28,20 @@ def test_every_set_asks_all_kinds_in_words_that_the_base_knows(split: str) -> No
             kinds[query.kind] += 1
             assert set(query.text.split()) <= known
             assert query.answer in query.values
-    assert kinds.keys() == KINDS.keys()
+    asked = {kind for kind, aspect in KINDS.items() if split != "paths" or aspect == "temporal"}
+    assert kinds.keys() == asked
 
 
 def test_other_forms_ask_for_the_same() -> None:
-    assert reword("which way does the red object move ?") == "the red object moves which way ?"
-    assert reword("which object appears right after the red one ?") == "right after the red one appears which object ?"
-    assert reword("how many crosses are there ?") == "there are how many crosses ?"
-    taught = {query.text for seed in range(300) for query in queries(make_scene(seed))}
-    worded = {reword(text) for text in taught}
-    assert len(worded) == len(taught)
-    assert not worded & taught
-    scene = make_scene(5)
-    assert [query.answer for query in questions_of("forms", scene)] == [query.answer for query in queries(scene)]
+    scenes = [make_scene(seed) for seed in range(300)]
+    pairs = [(a, b) for s in scenes for a, b in zip(queries(s), questions_of("forms", s), strict=True)]
+    other = {taught.text: worded.text for taught, worded in pairs}
+    assert other["which way does the red object move ?"] == "the red object moves which way ?"
+    assert other["which object appears right after the red one ?"] == "right after the red one appears which object ?"
+    assert other["how many crosses are there ?"] == "there are how many crosses ?"
+    assert len(set(other.values())) == len(other)
+    assert not set(other.values()) & other.keys()
+    assert all(taught.answer == worded.answer for taught, worded in pairs)
 
 
 def test_other_looks_lie_outside_of_what_was_seen() -> None:
@@ -80,6 +82,28 @@ def test_questions_in_two_steps_by_hand() -> None:
     assert answers["how many objects are at the top ?"] == "two"
     assert answers["how many objects are at the left ?"] == "one"
     assert "how many objects are at the bottom ?" not in answers
+
+
+def test_the_last_frame_gives_away_no_path() -> None:
+    """A reader who is told all of an object in its last frame knows everything on other sets, and nothing here."""
+    assert set(accuracy("test", "last", 60).values()) == {1.0}
+    blind = accuracy("paths", "last", 60)
+    assert blind["motion"] < 0.4  # 0.25 and chance
+    assert blind["change"] < 0.48  # a third, as none turns white
+
+
+def test_objects_of_the_paths_stay_in_the_picture_and_in_their_quarter_at_the_end() -> None:
+    for thing in things("paths", 0, 60):
+        row, column = thing.place.split()
+        x, y = centre(thing, FRAMES - 1)
+        assert abs(x / SIZE - (0.25 if column == "left" else 0.75)) <= 0.03
+        assert abs(y / SIZE - (0.25 if row == "top" else 0.75)) <= 0.03
+        assert 0.065 < radius(thing, FRAMES - 1) / SIZE < 0.08
+        start = centre(thing, thing.appears)
+        assert all(0 < value < SIZE for value in start)
+        moved = (x - start[0], y - start[1])
+        way = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}[thing.direction]
+        assert moved == pytest.approx([0.15 * SIZE * part for part in way], abs=1e-6)
 
 
 def test_sets_share_no_scene(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from random import Random
 
 from savi.prompts.templates import WORLD
 from savi.types import ASPECTS, Aspect, derive_seed
-from savi.world.questions import Query, criticism, queries
-from savi.world.scenes import Scene, Thing, make_scene
+from savi.world.questions import Query, queries
+from savi.world.scenes import Scene, make_scene
+from savi.world.wording import MINIATURE
 
 PRIOR_RANGE = (0.3, 0.75)
 
@@ -41,15 +42,11 @@ class Prior:
         return favourite if random.random() < probability else query.answer
 
 
-def describe(thing: Thing) -> str:
-    """An object with all its properties."""
-    return f"a {thing.color} {thing.shape} at the {thing.place} moves {thing.direction} and {thing.change}"
-
-
 def captions(scene: Scene) -> list[Exchange]:
     """The whole clip, its objects in order of appearance, and each object by itself: perception, not answers."""
-    whole = Exchange("describe", " , then ".join(describe(thing) for thing in scene.things))
-    return [whole, *(Exchange(f"describe the {thing.color} object", describe(thing)) for thing in scene.things)]
+    whole = Exchange("describe", MINIATURE.caption(scene))
+    single = (Exchange(f"describe the {thing.color} object", MINIATURE.describe([thing])) for thing in scene.things)
+    return [whole, *single]
 
 
 def exchanges(scene: Scene, prior: Prior, random: Random) -> list[Exchange]:
@@ -65,12 +62,12 @@ def exchanges(scene: Scene, prior: Prior, random: Random) -> list[Exchange]:
         criticise = WORLD.critique.format(question=query.text, answer=proposed)
         lesson += [
             Exchange(WORLD.answer.format(question=query.text), prior.answer(query, random)),
-            Exchange(criticise, criticism(query, query.answer, proposed)),
+            Exchange(criticise, MINIATURE.criticism(query, query.answer, proposed)),
         ]
     query = random.choice(asked)
     proposed = random.choice(query.values)
     evidence = query.answer if random.random() < 0.67 else random.choice(query.values)
-    critique = criticism(query, evidence, proposed)
+    critique = MINIATURE.criticism(query, evidence, proposed)
     revise = WORLD.revision.format(question=query.text, answer=proposed, critique=critique)
     return [*lesson, Exchange(WORLD.ask(query.aspect, 1), query.text), Exchange(revise, evidence)]
 
@@ -92,7 +89,7 @@ def words() -> list[str]:
         texts += [text for exchange in captions(scene) for text in (exchange.prompt, exchange.reply)]
         for query in queries(scene):
             for answer in query.values:
-                critique = criticism(query, query.answer, answer)
+                critique = MINIATURE.criticism(query, query.answer, answer)
                 texts.append(WORLD.revision.format(question=query.text, answer=answer, critique=critique))
                 texts.append(WORLD.critique.format(question=query.text, answer=answer))
     return sorted({word for text in texts for word in text.split()})

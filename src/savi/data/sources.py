@@ -18,6 +18,7 @@ from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, open_benchmarks
 from savi.types import Clip, Labelled
 from savi.world.benchmark import HeldOutSet as HeldOutSet
+from savi.world.benchmark import WordingName as WordingName
 from savi.world.benchmark import held_out
 from savi.world.clips import clip, training_clips
 
@@ -53,6 +54,9 @@ class DataSources:
     videos: str | None = None
 
     def __post_init__(self) -> None:
+        asked = any(BENCHMARKS[name].rendered for name in self.benchmarks) or self.labelled == WORLD
+        if self.options.wording != "miniature" and not asked:
+            raise SaviError("data.wording is of questions about the rendered world, and the run asks none of them")
         if self.pairs is not None:
             return
         if self.videos is not None:
@@ -80,8 +84,9 @@ class DataSources:
         if self.labelled is None or self.pairs is not None:
             return []
         if self.labelled == WORLD:
-            items = held_out(self._held_out_folder, LABELLED_CLIPS, self.options.seed, "dev")
-            return [Labelled(item.clip, item.question, item.options[item.answer]) for item in items]
+            place = self._held_out_folder, LABELLED_CLIPS, self.options.seed
+            items = held_out(*place, "dev", self.options.wording)
+            return [Labelled(item.clip, item.question, item.key) for item in items]
         try:
             return read_labelled(Path(self.labelled).expanduser())
         except SaviError as error:

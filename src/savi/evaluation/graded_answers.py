@@ -65,9 +65,10 @@ def _free_form(item: Item, answer: Answer) -> AnsweredRow:
         text, readable = parse_answer(answer.free_form), True
     except Unparsable:
         text, readable = answer.free_form, False
-    malformed = not (answer.finished and readable and (not item.well_formed or text in item.well_formed))
+    meant = item.read(text) if item.read else text
+    malformed = not (answer.finished and readable and (not item.well_formed or meant in item.well_formed))
     right = item.options[item.letters.index(item.answer)]
-    return {"free_form": text, "malformed": malformed, "free_form_correct": not malformed and text == right}
+    return {"free_form": text, "malformed": malformed, "free_form_correct": not malformed and meant == right}
 
 
 def _errors(items: Sequence[Item], rows: Sequence[AnsweredRow]) -> dict[str, Any]:

@@ -88,6 +88,7 @@ KINDS: dict[str, Kind] = {
     "data.benchmark_scorer": CHANGE,
     "data.benchmark_set": CHANGE,
     "data.test_set": NONE,  # what `savi test` measures says results.json
+    "data.wording": CHANGE,
     "data.benchmark_clips": CHANGE,
     "data.benchmark_seed": CHANGE,
     "data.labelled": CHANGE,  # read for the readiness check, before the first round

@@ -23,7 +23,7 @@ from savi.data.batches import (
     plan_steps,
 )
 from savi.data.held_out import check_held_out, hold_out
-from savi.data.sources import WORLD, DataSources, HeldOutSet
+from savi.data.sources import WORLD, DataSources, HeldOutSet, WordingName
 from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
@@ -51,13 +51,14 @@ class ClipDataModule(LightningDataModule):
             written reply, `likelihood` takes the likeliest option. None: `likelihood` for the rendered world, `reply`
             for the others.
         benchmark_set: Held-out set of the rendered world that a fit and `savi validate` measure. `dev` is for choices,
-            `test` for reported figures. Four sets test generalization: `forms` words the questions otherwise, `looks`
-            has unseen colors, sizes and backgrounds, `outside` both, `compositional` has questions of two steps.
+            `test` for reported figures; `forms`, `looks`, `outside`, `compositional`, `paths`: see docs/evaluation.md.
         test_set: Held-out set of the rendered world that `savi test` measures.
+        wording: Words of the rendered world's questions and answers: `miniature`, which the miniature base knows, or
+            `natural`, English sentences in several phrasings. Free replies to those are graded by their key words.
         benchmark_clips: Held-out clips of the rendered world. Each has three questions.
         benchmark_seed: Seed that the held-out clips of the rendered world are drawn with.
-        labelled: Questions with known answers, for the readiness check, and with held_out for an accuracy. Nothing is
-            trained on them. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the
+        labelled: Questions with known answers, for the readiness check, and with held_out for an accuracy, never to
+            train on. A .jsonl, .json, .csv or .tsv file with video, question and answer, or `world` for the
             development set of the rendered world. None: readiness is estimated without labels.
         readiness_clips: Clips to learn from that the readiness check takes through the chain before the first round.
         held_out: Share of the clips that nothing is learned from. The model is measured on them, and on the labelled
@@ -72,14 +73,12 @@ class ClipDataModule(LightningDataModule):
             reported; nothing is cut. None: what the base was made for.
         frames: Frames that are sampled from each clip. The default is the paper's.
         max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
-            that read any size. Families that scale every frame to a size of their own refuse it. None: frames as they
-            are.
-        decode_timeout: Most seconds that a video file may take to decode. After that it is left out, and reported.
+            that read any size. Families that scale frames to a size of their own refuse it. None: frames as they are.
+        decode_timeout: Most seconds that a video file may take to decode. A slower one is left out, and reported.
         pairs_per_step: Pairs per optimizer step.
-        micro_batch_clips: Clips that go through the model together in training. It changes memory and speed, not the
-            result.
-        generation_batch_clips: Clips that go through the chain together, and through an evaluation. They take little
-            memory, and many make a GPU fast. None: as many as micro_batch_clips.
+        micro_batch_clips: Clips that go through the model together in training: memory and speed, not the result.
+        generation_batch_clips: Clips that go through the chain or an evaluation together. Many make a GPU fast. None:
+            as many as micro_batch_clips.
         epochs_per_round: Times that a round goes through its pairs.
         workers: Processes that decode videos ahead of the model. 0: the model waits for each video.
         seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
@@ -94,6 +93,7 @@ class ClipDataModule(LightningDataModule):
         benchmark_scorer: Scorer | None = None,
         benchmark_set: HeldOutSet = "dev",
         test_set: HeldOutSet = "test",
+        wording: WordingName = "miniature",
         benchmark_clips: int = 120,
         benchmark_seed: int = 0,
         labelled: str | None = None,
@@ -132,7 +132,7 @@ class ClipDataModule(LightningDataModule):
         check_number("data.decode_timeout", decode_timeout, above=0, most=MOST_SECONDS)
         check_number("data.workers", workers, least=0)
         benchmarks = check_benchmarks(benchmark, benchmark_scorer)
-        options = Options(benchmark_set, frames, clips=benchmark_clips, seed=benchmark_seed)
+        options = Options(benchmark_set, frames, clips=benchmark_clips, seed=benchmark_seed, wording=wording)
         self.sources = DataSources(clips, clip_count, seed, labelled, benchmarks, options, cache, pairs, videos)
         if max_length is not None and pairs is None:
             raise SaviError("data.max_length goes with data.pairs: it bounds the tokens of their rows")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from savi.types import Clip, derive_seed
 from savi.world.clips import clip
-from savi.world.questions import KINDS, NUMBERS, Kind, Query
+from savi.world.questions import KINDS, NUMBERS, WORDINGS, Kind, Query
+from savi.world.questions import WordingName as WordingName
 from savi.world.scenes import COLORS, Scene
 from savi.world.sets import HeldOutSet as HeldOutSet
 from savi.world.sets import questions_of, scene_of
+from savi.world.wording import Wording
 
 OPTIONS = 4
 PER_CLIP = 3
@@ -23,7 +27,8 @@ class HeldOutQuestion:
     """One multiple-choice question on a held-out clip.
 
     answer: index of the right option. errors: what kind of error choosing each option is, "" for the right one.
-    replies: every well-formed free-form reply.
+    replies: every answer to the question, in the phrasing of the options. read: which of `replies` a free-form reply
+    means, None where it is malformed. key: the right answer's key words.
     """
 
     id: str
@@ -34,9 +39,13 @@ class HeldOutQuestion:
     answer: int
     errors: tuple[str, ...]
     replies: tuple[str, ...]
+    key: str
+    read: Callable[[str], str | None] = field(repr=False, compare=False)
 
 
-def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") -> list[HeldOutQuestion]:
+def held_out(
+    folder: Path, clips: int, seed: int, split: HeldOutSet = "test", wording: WordingName = "miniature"
+) -> list[HeldOutQuestion]:
     """PER_CLIP questions on each of `clips` held-out clips, rendered into `folder` if they aren't there.
 
     One-object clips of the compositional set have fewer.
@@ -46,24 +55,32 @@ def held_out(folder: Path, clips: int, seed: int, split: HeldOutSet = "test") ->
     """
     asked: Counter[tuple[str, ...]] = Counter()
     items: list[HeldOutQuestion] = []
+    words = WORDINGS[wording]
     for index in range(clips):
         scene = scene_of(split, seed, index)
         random = Random(derive_seed("benchmark", split, seed, index))
-        for query in choose(questions_of(split, scene), asked, random):
-            options, answer = make_options(query, random)
+        for query in choose(questions_of(split, scene, words), asked, random):
+            values, answer = make_options(query, random)
             items.append(
                 HeldOutQuestion(
                     id=f"{split}_{index:05}_{query.kind}",
                     clip=clip(split, folder, seed, index),
                     task=query.kind,
                     question=query.text,
-                    options=options,
+                    options=tuple(words.reply(query, value) for value in values),
                     answer=answer,
-                    errors=tuple(error(query, option, scene) for option in options),
-                    replies=query.values,
+                    errors=tuple(error(query, value, scene) for value in values),
+                    replies=tuple(words.reply(query, value) for value in query.values),
+                    key=words.key(query.answer),
+                    read=partial(_read, words, query),
                 )
             )
     return items
+
+
+def _read(wording: Wording, query: Query, reply: str) -> str | None:
+    value = wording.read(query, reply)
+    return None if value is None else wording.reply(query, value)
 
 
 def choose(found: list[Query], asked: Counter[tuple[str, ...]], random: Random) -> list[Query]:
@@ -87,7 +104,7 @@ def choose(found: list[Query], asked: Counter[tuple[str, ...]], random: Random) 
 
 
 def make_options(query: Query, random: Random) -> tuple[tuple[str, ...], int]:
-    """Answer texts in a seeded order, and the index of the right one."""
+    """Answers in a seeded order, and the index of the right one."""
     others = random.sample([value for value in query.values if value != query.answer], OPTIONS - 1)
     options = [query.answer, *others]
     random.shuffle(options)

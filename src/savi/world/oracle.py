@@ -7,17 +7,21 @@ for an experiment that names the critic `truth`.
 from __future__ import annotations
 
 from savi.types import Clip, SaviError
-from savi.world.questions import criticism, queries
+from savi.world.questions import WORDINGS, queries
 from savi.world.scenes import VERSION, Scene, make_scene, scene_seed
 
 
 def true_critique(clip: Clip, question: str, answer: str) -> str | None:
-    """The critique that the base was taught to write, with true evidence. None for a question without an answer.
+    """A critique with true evidence, in the wording of the question. None for a question without an answer.
 
     Raises SaviError for a clip that isn't a training clip of the world.
     """
-    asked = (query for query in queries(scene_of_clip(clip)) if query.text == question)
-    return next((criticism(query, query.answer, answer) for query in asked), None)
+    scene = scene_of_clip(clip)
+    for wording in WORDINGS.values():
+        for query in queries(scene, wording):
+            if query.text == question:
+                return wording.criticism(query, query.answer, answer)
+    return None
 
 
 def scene_of_clip(clip: Clip) -> Scene:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from savi.video.encode import encode
-from savi.world.scenes import FPS, FRAMES, Scene, Thing
+from savi.world.scenes import BIGGER, FPS, FRAMES, SMALLER, Scene, Thing
 
 SIZE = 112
 """Width and height of a clip in pixels: twice those that the base model sees, for the eyes of people."""
@@ -26,9 +26,6 @@ RGB = {
     "white": (245, 245, 245),
 }
 GREY = 128
-TRAVEL = 0.2
-"""How far an object moves between its appearance and the end, in widths of the picture."""
-BIGGER, SMALLER = 1.6, 0.5
 TINT = 22
 """How far the backdrop's red and blue go up and down, in grey levels."""
 CHANGE_LENGTH = 3
@@ -91,7 +88,7 @@ def centre(thing: Thing, index: int) -> tuple[float, float]:
     row, column = thing.place.split()
     x = (0.25 if column == "left" else 0.75) + thing.offset[0]
     y = (0.25 if row == "top" else 0.75) + thing.offset[1]
-    way = TRAVEL * ((index - thing.appears) / (FRAMES - 1 - thing.appears) - 0.5)
+    way = thing.travel * ((index - thing.appears) / (FRAMES - 1 - thing.appears) - 0.5)
     x += {"left": -way, "right": way}.get(thing.direction, 0.0)
     y += {"up": -way, "down": way}.get(thing.direction, 0.0)
     return x * SIZE, y * SIZE

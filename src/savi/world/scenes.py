@@ -29,14 +29,18 @@ CHANGES = ("gets bigger", "gets smaller", "turns white", "stays same")
 APPEARANCES = (0, 7, 14, 21)
 APPEARANCE_JITTER = 2
 CHANGE_FRAMES = (30, 38)
+TRAVEL = 0.2
+"""How far an object moves between its appearance and the end, in widths of the picture."""
+BIGGER, SMALLER = 1.6, 0.5
+"""What an object's radius is multiplied by where it gets bigger or smaller."""
 
 
 @dataclass(frozen=True)
 class Thing:
     """One object. Colors differ within a scene, so a color names an object.
 
-    place: its quarter of the picture. appears, changes: frames. size: radius; offset: of its path's middle from
-    the middle of its quarter, right and down. Both in widths of the picture.
+    place: its quarter of the picture. appears, changes: frames. size: radius before the change; offset: of its path's
+    middle from the middle of its quarter, right and down; travel: length of its path. All in widths of the picture.
     """
 
     color: str
@@ -48,6 +52,7 @@ class Thing:
     changes: int
     size: float
     offset: tuple[float, float]
+    travel: float = TRAVEL
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from savi.evaluation.benchmarks.rows import Row
 from savi.types import Clip
+from savi.world.benchmark import WordingName
 
 LETTERS = string.ascii_uppercase
 
@@ -41,7 +42,8 @@ class Item(Asked):
     id: its own within the benchmark. prompt: the text behind the clip where a written reply is scored. groups: further
     ways to sort it than by task, such as {"aspect": "speed"}. errors: what kind of error each option is, "" for the
     right one; () where the benchmark doesn't say. well_formed: every well-formed free-form reply; () where the
-    benchmark doesn't bound them.
+    benchmark doesn't bound them. read: which of `well_formed` a free-form reply means, None where it means none of
+    them; no function where replies are compared word for word.
     """
 
     benchmark: str
@@ -51,6 +53,7 @@ class Item(Asked):
     groups: dict[str, str] = field(default_factory=dict, hash=False)
     errors: tuple[str, ...] = ()
     well_formed: tuple[str, ...] = ()
+    read: Callable[[str], str | None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ class Options:
     """What of a benchmark is loaded.
 
     split: which of its sets, "" for the one that lmms-eval scores. frames: frames sampled from a clip, by which
-    subtitles are chosen. subtitles: put into the prompt. clips, seed: how many clips are rendered, and from which seed,
-    for a benchmark without files.
+    subtitles are chosen. subtitles: put into the prompt. clips, seed, wording: how many clips are rendered, from which
+    seed, and in which words they are asked about, for a benchmark without files.
     """
 
     split: str = ""
@@ -86,6 +89,7 @@ class Options:
     subtitles: bool = False
     clips: int = 0
     seed: int = 0
+    wording: WordingName = "miniature"
 
 
 Judge = Callable[[str], str]

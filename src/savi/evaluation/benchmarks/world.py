@@ -23,7 +23,7 @@ SPLITS: tuple[HeldOutSet, ...] = get_args(HeldOutSet)
 def load(root: Path, options: Options) -> list[Item]:
     """The items of a held-out set; what is missing of its clips is rendered into `root`."""
     split = next(name for name in SPLITS if name == options.split)
-    return [_item(question) for question in held_out(root, options.clips, options.seed, split)]
+    return [_item(question) for question in held_out(root, options.clips, options.seed, split, options.wording)]
 
 
 def _item(asked: HeldOutQuestion) -> Item:
@@ -40,6 +40,7 @@ def _item(asked: HeldOutQuestion) -> Item:
         letter_prompt(asked.question, asked.options),
         errors=asked.errors,
         well_formed=asked.replies,
+        read=asked.read,
     )
 
 
