@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from savi.inference import GenerateRequest, Reply
 from savi.models.session import VideoLMSession
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import VIDEOSAVI_2
-from savi.types import ASPECTS, Clip, Frames, Labelled, Sampling
+from savi.types import ASPECTS, Clip, Labelled, Sampling
 from savi.video.decode import UndecodableClip
 from tests.miniatures import build_lm, noise_clip
 
@@ -30,9 +31,9 @@ FRAMES = {clip.path: frames for clip, frames in SEEN}
 SHORT = {name: Sampling(max_new_tokens=6) for name in ("question", "answer", "critique", "revision")}
 
 
-def decode(paths: Iterable[Path]) -> Iterator[Frames | UndecodableClip]:
-    for path in paths:
-        yield FRAMES.get(path) or UndecodableClip(path, "damaged")
+def decode(sources: Iterable[Any]) -> Iterator[Any]:
+    for source in sources:
+        yield FRAMES.get(source) or UndecodableClip(source, "damaged") if isinstance(source, Path) else source
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,7 @@ def make_groups(sizes: list[int]) -> list[ClipPairs]:
     return group_by_clip(pairs, Counter(pair.clip for pair in pairs), clips)
 
 
-def read_nothing(clips: object) -> tuple[Frames | None, ...]:
-    return (None,) * len(clips)  # type: ignore[arg-type]  # no frames
+READS_NOTHING = FrameReader(4, 60.0, lambda _: True)
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=30), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
@@ -73,7 +72,7 @@ def test_order_hangs_on_the_seed_and_changes_with_the_pass() -> None:
 
 def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
     groups = make_groups([2, 1, 3])
-    step = StepDataset([groups], micro_batch_clips=2, read=read_nothing)[0]  # type: ignore[arg-type]  # no frames
+    step = StepDataset([groups], micro_batch_clips=2, read=READS_NOTHING)[0]
     assert [len(micro.clips) for micro in step.micro_batches] == [2, 1]
     assert [len(pairs) for micro in step.micro_batches for pairs in micro.pairs] == [2, 1, 3]
     assert step.pairs == 6
@@ -82,7 +81,7 @@ def test_a_step_is_cut_into_passes_of_so_many_clips() -> None:
 def test_items_of_a_clip_stay_together() -> None:
     clips = [noise_clip(i)[0] for i in range(3)]
     items = [Item("task", "q", ("a", "b"), "A", "world", f"{n}", clips[n % 3], "p") for n in range(7)]
-    dataset = ItemDataset([items], 2, read_nothing, lambda _: False)  # type: ignore[arg-type]  # no frames
+    dataset = ItemDataset([items], 2, READS_NOTHING, lambda _: False)
     assert len(dataset) == 2
     assert [item.id for clip_items in dataset[0].items for item in clip_items] == ["0", "3", "6", "1", "4"]
     assert dataset[1].clips == (Clip("noise_2", Path("noise_2.mp4")),)
@@ -98,7 +97,7 @@ def test_processes_share_every_step_and_take_equally_many(
     groups = cut_groups(make_groups(sizes), most)
     every = [pair for group in groups for pair in group.pairs]
     steps = plan_steps(groups, pairs_per_step, epochs=1, seed=0)
-    shares = [StepDataset(steps, micro_batch_clips, read_nothing, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]  # no frames
+    shares = [StepDataset(steps, micro_batch_clips, READS_NOTHING, rank, processes) for rank in range(processes)]
     assert {len(share) for share in shares} == {len(steps)}
     for index, step in enumerate(steps):
         taken = [share[index] for share in shares]
@@ -115,7 +114,7 @@ def test_processes_share_the_items_in_equally_many_batches() -> None:
     items = [Item("task", "q", ("a", "b"), "A", "world", f"{n}", clips[n % 3], "p") for n in range(6)]
 
     def taken(processes: int) -> list[list[list[str]]]:
-        shares = [ItemDataset([items], 1, read_nothing, lambda _: False, rank, processes) for rank in range(processes)]  # type: ignore[arg-type]  # no frames
+        shares = [ItemDataset([items], 1, READS_NOTHING, lambda _: False, rank, processes) for rank in range(processes)]
         return [[[item.id for clip in batch.items for item in clip] for batch in share] for share in shares]
 
     assert taken(5) == [[["0", "3"]], [["1", "4"]], [["2", "5"]], [[]], [[]]]
@@ -126,8 +125,8 @@ def test_a_file_that_went_bad_is_told_in_one_line_also_from_a_worker(tmp_path: P
     path = tmp_path / "gone.mp4"
     path.write_bytes(b"")
     group = ClipPairs(Clip("gone", path), (make_pair("gone"),))
-    steps = StepDataset([[group]], 1, FrameReader(4, 10.0, is_cached=lambda clip: False))
-    (step,) = DataLoader(steps, batch_size=None, num_workers=1, collate_fn=lambda step: step)
+    steps = StepDataset([[group]], 1, FrameReader(4, 10.0, lambda _: False, workers=1))
+    (step,) = DataLoader(steps, batch_size=None, collate_fn=lambda step: step)
     with pytest.raises(UndecodableClip, match=r"^gone\.mp4: empty file$"):
         step.micro_batches[0].decoded()
 
@@ -179,7 +178,7 @@ def test_a_process_reads_the_pairs_of_its_share_and_no_others(tmp_path: Path, mo
     monkeypatch.setattr("savi.critique.pairs.to_record", count)
     groups = group_by_clip(pairs, by_clip, [Clip(f"c{clip}", Path(f"c{clip}.mp4")) for clip in range(12)])
     steps = plan_steps(groups, 16, 1, seed=0)
-    step = StepDataset(steps, 4, read_nothing, 1, 4)[0]  # type: ignore[arg-type]  # no frames
+    step = StepDataset(steps, 4, READS_NOTHING, 1, 4)[0]
     own = [pair for micro in step.micro_batches for clip_pairs in micro.pairs for pair in clip_pairs]
     assert (len(own), step.pairs) == (4, 16)
     assert [written[number - 1] for number in read] == own

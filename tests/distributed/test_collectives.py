@@ -13,10 +13,10 @@ from torch import distributed, nn
 from torch.multiprocessing import start_processes
 
 from savi.alignment.step import check_finite
-from savi.data.batches import ClipPairs, StepDataset
+from savi.data.batches import ClipPairs, FrameReader, StepDataset
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.distributed.failures import is_first
-from savi.types import SaviError
+from savi.types import Clip, SaviError
 from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
 
 PROCESSES = 3
@@ -130,11 +130,12 @@ def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together
     groups = [ClipPairs(clip, tuple(own)) for (clip, _), own in zip(CLIPS, pairs, strict=True)]
     decoded = dict(CLIPS)
 
-    def read(clips: Any) -> Any:
-        return tuple(decoded[clip] for clip in clips)
+    class Decoded(FrameReader):
+        def source(self, clip: Clip) -> Any:
+            return decoded[clip]
 
     def work(rank: int) -> dict[str, torch.Tensor]:
-        step = StepDataset([groups], 2, read, rank, PROCESSES)[0]  # type: ignore[arg-type]  # no frames
+        step = StepDataset([groups], 2, Decoded(4, 60.0, lambda _: False), rank, PROCESSES)[0]
         gradients(module, step)
         parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
         all_reduce_gradients(list(parameters.values()))

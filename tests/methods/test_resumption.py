@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from savi.critique.round import Round
 from savi.methods import CRITICS, METHODS, PairMethod, VideoSAVi, critics
 from savi.models.video_lm import VideoLM
 from savi.prompts.templates import WORLD
-from savi.types import Clip, Frames
+from savi.types import Clip
 from savi.video.decode import decode
 from savi.world.clips import training_clips
 from tests.critique.test_readiness import WORLD_CHAIN, world_model
@@ -35,8 +36,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return training_clips(tmp_path_factory.mktemp("world") / "train-v3-0", 4, 0)
 
 
-def read(paths: Iterable[Path]) -> Iterator[Frames]:
-    return (decode(path) for path in paths)
+def read(sources: Iterable[Any]) -> Iterator[Any]:
+    return (decode(source) if isinstance(source, Path) else source for source in sources)
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -21,7 +21,6 @@ from savi.runs import plain
 from savi.runs.card import model_card
 from savi.runs.read import read_run
 from savi.video.decode import decode
-from savi.video.shrink import shrink
 from savi.world import BASE
 from tests.models.stand_ins import UNASKED, stand_in
 from tests.video.footage import film
@@ -137,7 +136,7 @@ def test_the_script_sees_the_frames_that_savi_sees(
     rotation: int | None, max_pixels: int | None, tmp_path: Path
 ) -> None:
     path = film(tmp_path / "clip.mp4", frames=50, fps=30, rotation=rotation)
-    ours = shrink(decode(path, 8), max_pixels)
+    ours = decode(path, 8, most_pixels=max_pixels)
     pixels, metadata = plain.frames_of(str(path), {"frames": 8, "max_pixels": max_pixels})
     assert torch.equal(pixels.permute(0, 2, 3, 1), ours.pixels)
     assert metadata.frames_indices == list(ours.indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -24,16 +25,22 @@ from tests.video.footage import film, numbers_in
 
 # A worker whose reader does what the file's name says. PyDLL keeps the interpreter's lock, as a hang may.
 STAND_IN = """
-import ctypes, os, signal, sys
+import ctypes, os, signal, sys, time
 from savi.video.reader import read_frames
 from savi.video.worker import serve
 
-def read(path, count, timeout):
+def read(path, count, timeout, *more):
     if path.stem == "hang":
         ctypes.PyDLL(None).sleep(1000)
     if path.stem == "sleep":
         print("asleep", file=sys.stderr, flush=True)
         ctypes.CDLL(None).sleep(1000)
+    if path.stem == "busy":
+        while True:
+            pass
+    if path.stem == "waits":
+        time.sleep(0.3)
+        path = path.with_stem("good")
     if path.stem == "crash":
         ctypes.string_at(0)
     if path.stem == "killed":
@@ -43,7 +50,7 @@ def read(path, count, timeout):
     if path.stem == "print":
         os.write(1, b"a library's chatter")
         path = path.with_stem("good")
-    return read_frames(path, count, timeout)
+    return read_frames(path, count, timeout, *more)
 
 serve(read)
 """
@@ -53,7 +60,8 @@ serve(read)
 def clips(tmp_path: Path) -> dict[str, Path]:
     good = film(tmp_path / "good.mp4", 40)
     other = film(tmp_path / "other.mp4", 60)
-    odd = {name: tmp_path / f"{name}.mp4" for name in ("hang", "sleep", "crash", "killed", "bug", "print", "missing")}
+    names = ("hang", "sleep", "busy", "waits", "crash", "killed", "bug", "print", "missing")
+    odd = {name: tmp_path / f"{name}.mp4" for name in names}
     return {"good": good, "other": other, **odd}
 
 
@@ -62,6 +70,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "stand_in.py"
     script.write_text(STAND_IN)
     monkeypatch.setattr(process, "COMMAND", (sys.executable, str(script)))
+    monkeypatch.setattr(process, "PATIENCE", 2.0)
     return script
 
 
@@ -109,7 +118,7 @@ def test_a_clip_that_hangs_or_crashes_costs_itself(
     good, other = tuple(midpoint_indices(40, 4)), tuple(midpoint_indices(60, 4))
     assert outcomes == [
         good,
-        "hang.mp4: took longer than 0.5 s",
+        "hang.mp4: hung for 1 s",
         other,
         "crash.mp4: the decoder crashed (SIGSEGV)",
         "killed.mp4: the decoder crashed (SIGKILL)",
@@ -120,26 +129,75 @@ def test_a_clip_that_hangs_or_crashes_costs_itself(
     assert len(started) == workers + 3
 
 
+@pytest.mark.usefixtures("own_process")
+def test_the_limit_counts_work_and_not_time(clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that waits for its turn on a busy machine is decoded; one that keeps the decoder busy is not."""
+    monkeypatch.setattr(process, "PATIENCE", 1000.0)
+    assert summary(decode(clips["waits"], 4, 0.2)) == tuple(midpoint_indices(40, 4))
+    with pytest.raises(UndecodableClip, match=r"took longer than 0.05 s"):
+        decode(clips["busy"], 4, 0.05)
+
+
 def test_processes_are_started_once(clips: dict[str, Path], started: list[subprocess.Popen[bytes]]) -> None:
     assert len(list(decode_ahead([clips["good"]] * 9, 4, 60, 2))) == 9
     assert len(started) == 2
 
 
 def test_looking_ahead_is_bounded(clips: dict[str, Path]) -> None:
-    asked = 0
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def paths() -> Iterator[Path]:
-        nonlocal asked
-        for _ in range(20):
-            asked += 1
+        for number in range(20):
+            asked.put(number)
             yield clips["good"]
 
     ahead = decode_ahead(paths(), 4, 60, 2)
-    assert asked == 0
-    for used in range(1, 6):
+    assert asked.empty()
+    next(ahead)
+    assert [asked.get(timeout=60) for _ in range(3)] == [0, 1, 2]
+    for used in range(2, 6):
         next(ahead)
-        assert asked == used + 2
-    ahead.close()  # type: ignore[attr-defined]  # a generator
+        assert asked.get(timeout=60) == used + 1
+        assert asked.empty()
+    ahead.close()
+
+
+def test_the_next_batch_is_decoded_while_the_model_has_this_one(
+    clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model takes a batch and asks for nothing more: the events say when the next batch is there."""
+    decoded: queue.SimpleQueue[Frames | UndecodableClip] = queue.SimpleQueue()
+    collect = DecodeProcess.collect
+
+    def tell(self: DecodeProcess) -> Frames | UndecodableClip:
+        outcome = collect(self)
+        decoded.put(outcome)
+        return outcome
+
+    monkeypatch.setattr(DecodeProcess, "collect", tell)
+    batch = 4
+    ahead = decode_ahead([clips["good"], clips["other"]] * 8, 4, 60, workers=2, ahead=batch + 2)
+    for _ in range(2):
+        for _ in range(batch):
+            next(ahead)
+    for _ in range(3 * batch):  # an empty queue in the end would raise
+        decoded.get(timeout=60)
+    ahead.close()
+
+
+def test_what_is_no_file_comes_through_and_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_start", lambda: pytest.fail("a process was started"))
+    bad = UndecodableClip(Path("bad.mp4"), "damaged")
+    assert list(decode_ahead([None, bad, "border"], workers=2)) == [None, bad, "border"]
+
+
+def test_an_error_of_the_sources_is_raised_where_frames_are_asked_for(clips: dict[str, Path]) -> None:
+    def paths() -> Iterator[Path]:
+        yield clips["good"]
+        raise ValueError("a damaged line")
+
+    with pytest.raises(ValueError, match="a damaged line"):
+        list(decode_ahead(paths(), 4, 60, 2))
 
 
 def test_an_iterator_that_is_dropped_ends_its_processes(
@@ -169,7 +227,7 @@ def own_process(stand_in: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_process")
 def test_decode_survives_a_hang_and_a_crash(clips: dict[str, Path]) -> None:
-    with pytest.raises(UndecodableClip, match=r"took longer than 0.2 s"):
+    with pytest.raises(UndecodableClip, match=r"hung for 0.4 s"):
         decode(clips["hang"], 4, 0.2)
     with pytest.raises(UndecodableClip, match="SIGSEGV"):
         decode(clips["crash"], 4)

@@ -74,7 +74,7 @@ def measure(count: int, folder: Path) -> list[float]:
     start = _peak()
     clips = [Clip(f"clip_{index:06d}", folder / f"clip_{index:06d}.mp4") for index in range(count)]
     marks = [time.process_time()]
-    builder = PairBuilder(Script(), lambda paths: iter(()), clips, BATCH_CLIPS, folder, "growth")
+    builder = PairBuilder(Script(), iter, clips, BATCH_CLIPS, folder, "growth")
     sum(builder.build())
     marks.append(time.process_time())
     built = builder.close()

@@ -16,16 +16,17 @@ from savi.critique.asking import ask, left
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles
 from savi.critique.filters import filter_reply
-from savi.critique.frames import Decode, FramesAhead
+from savi.critique.frames import frames_ahead
 from savi.critique.readiness_check import right_answers
 from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.turns import ANSWER, CRITIQUE, Asked
-from savi.distributed.collectives import shard_and_gather
+from savi.distributed.collectives import own_shard, shard_and_gather
 from savi.distributed.sharding import chunks
 from savi.inference import GenerateRequest, Reply, Session
 from savi.prompts.critiques import read_verdict
 from savi.prompts.markup import Unparsable
 from savi.types import Aspect, Clip, Frames, Labelled, derive_seed
+from savi.video.feeding import Decode
 
 T = TypeVar("T")
 
@@ -184,10 +185,10 @@ class HeldOut:
     ) -> Iterator[T]:
         """What `run` makes of the clips that can be decoded, in all processes."""
         batches = chunks(clips, self.batch_clips)
-        read = FramesAhead(self.chain.round.model.is_cached, self.decode, batches, ClipFiles({}))
+        read = frames_ahead(own_shard(batches), self.chain.round.model.is_cached, self.decode, ClipFiles({}))
 
-        def work(batch: Sequence[Clip]) -> list[T]:
-            good, _ = read(batch)
+        def work(_batch: Sequence[Clip]) -> list[T]:
+            _, good, _bad = next(read)
             return run(list(good), list(good.values())) if good else []
 
         for batch, found in zip(batches, shard_and_gather(batches, work, "evaluating"), strict=True):

@@ -10,15 +10,16 @@ from typing import Protocol, TypeVar
 
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
-from savi.critique.frames import Decode, FramesAhead
+from savi.critique.frames import frames_ahead
 from savi.critique.pairs import StoredPairs
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
 from savi.critique.round_files import undecodable_clips
 from savi.critique.store import ClipResult, PairStore
-from savi.distributed.collectives import from_rank_zero, shard_and_gather
+from savi.distributed.collectives import from_rank_zero, own_shard, shard_and_gather
 from savi.distributed.sharding import chunks
 from savi.types import Clip, Frames, Labelled
+from savi.video.feeding import Decode
 
 T = TypeVar("T")
 
@@ -148,10 +149,10 @@ class PairBuilder:
     ) -> Iterator[tuple[Sequence[Clip], list[T], Mapping[Clip, str]]]:
         """Each batch in its order: its clips, what `run` gives for those with frames, and why the others have none."""
         batches = chunks(clips, self.batch_clips)
-        read = FramesAhead(self.maker.is_cached, self.decode, batches, self.files)
+        read = frames_ahead(own_shard(batches), self.maker.is_cached, self.decode, self.files)
 
-        def work(batch: Sequence[Clip]) -> tuple[list[T], dict[Clip, str]]:
-            good, bad = read(batch)
+        def work(_: Sequence[Clip]) -> tuple[list[T], Mapping[Clip, str]]:
+            _, good, bad = next(read)
             return run(list(good), list(good.values())) if good else [], bad
 
         for batch, (results, bad) in zip(batches, shard_and_gather(batches, work, stage), strict=True):

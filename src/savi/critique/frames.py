@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from savi.critique.clip_files import ClipFiles
-from savi.distributed.collectives import own_shard
 from savi.types import Clip, Frames
 from savi.video.decode import UndecodableClip
+from savi.video.feeding import Decode, Source, feed
 
-Decode = Callable[[Iterable[Path]], Iterator[Frames | UndecodableClip]]
-"""Decodes files ahead of their use: every file's frames in their order, or why it has none."""
+Batch = Sequence[Clip]
 
 
-class FramesAhead:
-    """Decodes the clips of this process's batches ahead of their use, in the order of the batches.
+def frames_ahead(
+    batches: Sequence[Batch], is_cached: Callable[[Clip], bool], decode: Decode, files: ClipFiles
+) -> Iterator[tuple[Batch, Mapping[Clip, Frames | None], Mapping[Clip, str]]]:
+    """Each batch, the frames of its clips (None where they aren't needed), and why the other clips have none.
 
-    Clips whose frames nobody needs are left out, and those that could not be decoded before.
+    They are decoded ahead, except those that could not be decoded before.
     """
 
-    def __init__(
-        self,
-        is_cached: Callable[[Clip], bool],
-        decode: Decode,
-        batches: Sequence[Sequence[Clip]],
-        files: ClipFiles,
-    ) -> None:
-        clips = [clip for batch in own_shard(batches) for clip in batch]
-        cached = {clip for clip in clips if is_cached(clip)}
-        self._failed = {clip: failure for clip in clips if clip not in cached and (failure := files.failure(clip))}
-        missing = [clip for clip in clips if clip not in cached and clip not in self._failed]
-        self._missing = set(missing)
-        self._decoded = decode(clip.path for clip in missing)
+    def source(clip: Clip) -> Source:
+        return files.failure(clip) or (None if is_cached(clip) else clip.path)
 
-    def __call__(self, batch: Sequence[Clip]) -> tuple[dict[Clip, Frames | None], dict[Clip, str]]:
-        """The frames of the next batch's clips, None where they aren't needed, and why the other clips have none."""
-        frames = {clip: next(self._decoded) if clip in self._missing else self._failed.get(clip) for clip in batch}
-        good = {clip: one for clip, one in frames.items() if not isinstance(one, UndecodableClip)}
-        return good, {clip: one.reason for clip, one in frames.items() if isinstance(one, UndecodableClip)}
+    for batch, outcomes in feed(((batch, [*map(source, batch)]) for batch in batches), decode):
+        found = dict(zip(batch, outcomes, strict=True))
+        good = {clip: one for clip, one in found.items() if not isinstance(one, UndecodableClip)}
+        yield batch, good, {clip: one.reason for clip, one in found.items() if isinstance(one, UndecodableClip)}

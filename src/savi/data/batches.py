@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from torch.utils.data import Dataset
 
@@ -16,7 +17,11 @@ from savi.evaluation.benchmarks.items import Item
 from savi.files import content_digest
 from savi.types import Clip, Excerpt, Frames, PreferencePair, clips_of, derive_seed
 from savi.video.decode import UndecodableClip
+from savi.video.feeding import Outcome, Source, feed
 from savi.video.prefetch import decode_ahead
+
+P = TypeVar("P")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class ClipBatch:
     """
 
     clips: tuple[Clip, ...]
-    frames: tuple[Frames | UndecodableClip | None, ...]
+    frames: tuple[Outcome, ...]
 
     def decoded(self) -> tuple[Frames | None, ...]:
         """The frames. Raises the UndecodableClip here, where it is one line, and not in a DataLoader's worker."""
@@ -122,26 +127,83 @@ def plan_steps(groups: Sequence[ClipPairs], pairs_per_step: int, epochs: int, se
 
 
 class FrameReader:
-    """Decodes the clips that the model hasn't cached; usable in a worker process of a DataLoader."""
+    """Decodes the clips that the model hasn't cached.
+
+    timeout: seconds of CPU time of a file. workers: processes that decode ahead. ahead: clips that they may be ahead.
+    """
 
     def __init__(
-        self, frames: int, timeout: float, is_cached: Callable[[Clip], bool], most_pixels: int | None = None
+        self,
+        frames: int,
+        timeout: float,
+        is_cached: Callable[[Clip], bool],
+        most_pixels: int | None = None,
+        workers: int = 0,
+        ahead: int | None = None,
     ) -> None:
         self.frames = frames
         self.timeout = timeout
         self.is_cached = is_cached
         self.most_pixels = most_pixels
+        self.workers = workers
+        self.clips_ahead = ahead
 
-    def __call__(self, clips: Sequence[Clip]) -> tuple[Frames | UndecodableClip | None, ...]:
-        # Asked once: another run may put a clip into the same folder while the others are decoded.
-        cached = [self.is_cached(clip) for clip in clips]
-        missing = [clip for clip, known in zip(clips, cached, strict=True) if not known]
-        sources = [clip if isinstance(clip, Excerpt) else clip.path for clip in missing]
-        decoded = decode_ahead(sources, self.frames, self.timeout, workers=0, most_pixels=self.most_pixels)
-        return tuple(None if known else next(decoded) for known in cached)
+    def __call__(self, clips: Sequence[Clip]) -> tuple[Outcome, ...]:
+        """The frames of some clips, here and now."""
+        return tuple(self._decode(map(self.source, clips), 0))
+
+    def source(self, clip: Clip) -> Source:
+        """What to decode of a clip. It is asked once for each use: another run may put a clip into the same folder."""
+        if self.is_cached(clip):
+            return None
+        return clip if isinstance(clip, Excerpt) else clip.path
+
+    def ahead(self, sources: Iterable[Any]) -> Iterator[Any]:
+        """The outcomes of sources in their order, see :data:`savi.video.feeding.Decode`."""
+        return self._decode(sources, self.workers)
+
+    def _decode(self, sources: Iterable[Any], workers: int) -> Iterator[Any]:
+        return decode_ahead(sources, self.frames, self.timeout, workers, self.most_pixels, self.clips_ahead)
 
 
-class StepDataset(Dataset[OptimizerStep]):
+class FedDataset(Dataset[B], Generic[P, B]):
+    """Batches of clips with their frames, which are decoded over the borders of batches as long as they are taken in
+    order. A DataLoader needs no workers of its own for it."""
+
+    def __init__(self, read: FrameReader) -> None:
+        self.read = read
+        self._fed: Iterator[tuple[P, tuple[Outcome, ...]]] = iter(())
+        self._following = -1
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> B:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        if index != self._following:
+            self._fed = feed(map(self._plan, range(index, len(self))), self.read.ahead)
+        self._following = index + 1
+        return self._batch(*next(self._fed))
+
+    def _plan(self, index: int) -> tuple[P, Sequence[Source]]:
+        """A batch without frames, and what to decode for it. Called in a thread, a batch or so ahead."""
+        raise NotImplementedError
+
+    def _batch(self, planned: P, outcomes: Sequence[Outcome]) -> B:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class _PlannedStep:
+    """A step without frames. parts: this process's passes, each with its clips and their pairs."""
+
+    parts: tuple[tuple[tuple[Clip, ...], tuple[tuple[PreferencePair, ...], ...]], ...]
+    pairs: int
+    clips: int
+
+
+class StepDataset(FedDataset[_PlannedStep, OptimizerStep]):
     """The optimizer steps of a round, in order. Every process takes all of them, each with its share of the clips.
 
     contents: digests of the clips' files as the round began, by clip id. A file that has another one now is not learned
@@ -157,26 +219,31 @@ class StepDataset(Dataset[OptimizerStep]):
         processes: int = 1,
         contents: Mapping[str, str | None] = MappingProxyType({}),
     ) -> None:
+        super().__init__(read)
         self.steps = steps
         self.contents = dict(contents)
         self.micro_batch_clips = micro_batch_clips
-        self.read = read
         self.rank = rank
         self.processes = processes
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __getitem__(self, index: int) -> OptimizerStep:
-        micro_batches = []
+    def _plan(self, index: int) -> tuple[_PlannedStep, Sequence[Source]]:
         step = self.steps[index]
+        parts = []
         for part in chunks(shard(step, self.rank, self.processes), self.micro_batch_clips):
             pairs = [tuple(group.pairs) for group in part]
             clips = [group.clip for group in part]
             clips += _others(part, pairs, clips)
-            frames = tuple(self._changed(clip) or one for clip, one in zip(clips, self.read(clips), strict=True))
-            micro_batches.append(MicroBatch(tuple(clips), frames, (*pairs, *[()] * (len(clips) - len(pairs)))))
-        return OptimizerStep(tuple(micro_batches), sum(len(group.pairs) for group in step), len(step))
+            parts.append((tuple(clips), (*pairs, *[()] * (len(clips) - len(pairs)))))
+        planned = _PlannedStep(tuple(parts), sum(len(group.pairs) for group in step), len(step))
+        return planned, [self._changed(clip) or self.read.source(clip) for clips, _ in parts for clip in clips]
+
+    def _batch(self, planned: _PlannedStep, outcomes: Sequence[Outcome]) -> OptimizerStep:
+        frames = iter(outcomes)
+        passes = [MicroBatch(clips, tuple(next(frames) for _ in clips), pairs) for clips, pairs in planned.parts]
+        return OptimizerStep(tuple(passes), planned.pairs, planned.clips)
 
     def pair_numbers(self, index: int, rank: int) -> list[int]:
         """The numbers of the pairs that a process takes in a step, among the round's, in the order of its passes."""
@@ -201,7 +268,7 @@ def _others(
     return [other for other in dict.fromkeys(named) if other not in clips]
 
 
-class ItemDataset(Dataset[ItemBatch]):
+class ItemDataset(FedDataset[Sequence[tuple[Clip, list[Item]]], ItemBatch]):
     """Held-out clips with their items, a batch of clips at a time, each batch of one set: one process's share of them.
 
     sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more. All processes
@@ -217,6 +284,7 @@ class ItemDataset(Dataset[ItemBatch]):
         rank: int = 0,
         processes: int = 1,
     ) -> None:
+        super().__init__(read)
         batches: list[Sequence[tuple[Clip, list[Item]]]] = []
         for items in sets:
             by_clip: dict[Clip, list[Item]] = {}
@@ -225,14 +293,16 @@ class ItemDataset(Dataset[ItemBatch]):
             batches += chunks(list(by_clip.items()), batch_clips)
         missing = -len(batches) % processes if batches else processes
         self.batches = shard([*batches, *[()] * missing], rank, processes)
-        self.read = read
         self.is_answered = is_answered
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> ItemBatch:
-        clips = tuple(clip for clip, _ in self.batches[index])
-        items = tuple(tuple(items) for _, items in self.batches[index])
-        answered = self.is_answered([item for clip_items in items for item in clip_items])
-        return ItemBatch(clips, (None,) * len(clips) if answered else self.read(clips), items)
+    def _plan(self, index: int) -> tuple[Sequence[tuple[Clip, list[Item]]], Sequence[Source]]:
+        batch = self.batches[index]
+        answered = self.is_answered([item for _, items in batch for item in items])
+        return batch, [None if answered else self.read.source(clip) for clip, _ in batch]
+
+    def _batch(self, planned: Sequence[tuple[Clip, list[Item]]], outcomes: Sequence[Outcome]) -> ItemBatch:
+        clips, items = tuple(clip for clip, _ in planned), tuple(tuple(items) for _, items in planned)
+        return ItemBatch(clips, tuple(outcomes), items)

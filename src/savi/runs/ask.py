@@ -13,7 +13,6 @@ from savi.runs.build_pairs import BuiltPairs, build_pairs
 from savi.runs.read import Run, load_aligned, read_run
 from savi.types import Clip, Frames, SaviError
 from savi.video.decode import decode
-from savi.video.shrink import shrink
 
 
 class AlignedModel:
@@ -93,4 +92,4 @@ def ask(run: Run, video: Path, question: str) -> tuple[str, str]:
 
 def read_frames(run: Run, video: Path) -> Frames:
     """The frames of a video as the run's model has seen others: as many, and as large."""
-    return shrink(decode(video, run.data["frames"], run.data["decode_timeout"]), run.data["max_pixels"])
+    return decode(video, run.data["frames"], run.data["decode_timeout"], run.data["max_pixels"])

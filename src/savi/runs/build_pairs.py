@@ -18,8 +18,7 @@ from savi.files import content_digest, digest_json
 from savi.methods import CRITICS, METHODS, PairMethod, Round
 from savi.models.video_lm import VideoLM
 from savi.runs.read import ADAPTER, Run, load_plain
-from savi.types import Clip, Frames, PreferencePair, Sampling, SaviError
-from savi.video.decode import UndecodableClip
+from savi.types import Clip, PreferencePair, Sampling, SaviError
 from savi.video.prefetch import decode_ahead
 
 
@@ -93,7 +92,7 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
     key = digest_json([depend_on.key(clips, folder, following), content_digest(run.folder / ADAPTER)])
     load = cache(partial(_another, run))
     maker = method.maker(Round(lm, run.prompts, chain, filters, run_seed=seed, index=following, load=load))
-    builder = PairBuilder(maker, partial(_decode, run), clips, batch_clips, folder, key)
+    builder = PairBuilder(maker, partial(_decode, run, batch_clips), clips, batch_clips, folder, key)
     for _ in builder.build():
         pass
     built = builder.close()
@@ -138,6 +137,8 @@ def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:
         raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
 
 
-def _decode(run: Run, paths: Iterable[Path]) -> Iterator[Frames | UndecodableClip]:
+def _decode(run: Run, batch_clips: int, sources: Iterable[Any]) -> Iterator[Any]:
     data = run.data
-    return decode_ahead(paths, data["frames"], data["decode_timeout"], most_pixels=data["max_pixels"])
+    return decode_ahead(
+        sources, data["frames"], data["decode_timeout"], most_pixels=data["max_pixels"], ahead=batch_clips + 2
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
+from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig, GenerationConfig
 from transformers.video_utils import VideoMetadata
 
@@ -53,12 +53,13 @@ def frames_of(path: str, settings: dict[str, Any]) -> tuple[torch.Tensor, VideoM
         fps = float(stream.average_rate or 25)
     part = (len(images) - 1) / settings["frames"]
     chosen = [int(part / 2 + round(part * i)) for i in range(settings["frames"])]
-    pixels = torch.from_numpy(np.stack([images[i] for i in chosen])).permute(0, 3, 1, 2)
-    height, width = pixels.shape[2:]
+    shown = [images[i] for i in chosen]
+    height, width = shown[0].shape[:2]
     if settings["max_pixels"] and height * width > settings["max_pixels"]:
         scale = (settings["max_pixels"] / (height * width)) ** 0.5
-        size = max(1, int(height * scale)), max(1, int(width * scale))
-        pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
+        size = max(1, int(width * scale)), max(1, int(height * scale))
+        shown = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)) for image in shown]
+    pixels = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2)
     duration = len(images) / fps
     return pixels, VideoMetadata(total_num_frames=len(images), fps=fps, duration=duration, frames_indices=chosen)
 

@@ -23,6 +23,7 @@ from savi.objective.dpo import DPOSettings
 from savi.objective.losses import Loss, PairLoss
 from savi.prompts.templates import PromptSettings
 from savi.types import Sampling, SaviError
+from savi.video.shrink import SHRUNK_BY
 
 
 class AlignedModel(LightningModule):
@@ -80,6 +81,8 @@ class AlignedModel(LightningModule):
         self.frames = frames
         self.refusable_pixels = max_pixels
         self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
+        if max_pixels is not None:
+            self.sampled_as += f", {SHRUNK_BY}"
         self.seed = seed
         # One Lightning batch is one optimizer step, cut into passes of unlike size: the accumulation is our own.
         self.automatic_optimization = False

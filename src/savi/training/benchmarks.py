@@ -90,15 +90,11 @@ class BenchmarkAnswers(Callback):
         items = [item for clip_items in batch.items for item in clip_items]
         if self._evaluation is None or not items or self.is_answered(items):
             return
-        # A worker may have left frames out for an evaluation that has been begun anew since.
-        has_frames = any(frames is not None for frames in batch.frames)
-        frames = batch.frames if has_frames else self._data.read_frames(batch.clips)
-        self._evaluation.answer(model, batch.clips, frames, batch.items)
+        self._evaluation.answer(model, batch.clips, batch.frames, batch.items)
 
     def finish(self, trainer: Trainer) -> dict[str, Summary]:
         """Close the evaluation; the summaries by benchmark."""
         evaluation, self._evaluation = self._evaluation, None
-        # Without one, as the next evaluation's workers are forked before it begins: they would leave all frames out.
         return evaluation.finish(run_name(trainer)) if evaluation else {}
 
 

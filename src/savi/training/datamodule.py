@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,15 +23,13 @@ from savi.data.batches import (
 )
 from savi.data.held_out import check_held_out, hold_out
 from savi.data.sources import WORLD, DataSources, HeldOutSet, WordingName
-from savi.data.workers import end_with_parent
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
 from savi.evaluation.settings import BenchmarkSettings, OpenBenchmark, check_benchmarks
 from savi.training.run_folder import has_ended
 from savi.training.sources import AnswerSource, PairSource
-from savi.types import Clip, Frames, Labelled, derive_seed
-from savi.video.decode import UndecodableClip
-from savi.video.prefetch import decode_ahead
+from savi.types import Clip, Labelled, derive_seed
+from savi.video.feeding import Outcome
 
 MOST_SECONDS = 86_400.0
 """Most seconds that a file may take to decode: a day. The kernel's timer takes no more than some 10^9."""
@@ -74,13 +71,15 @@ class ClipDataModule(LightningDataModule):
         frames: Frames that are sampled from each clip. The default is the paper's.
         max_pixels: Most pixels per frame. A larger frame is scaled down, which bounds the visual tokens of families
             that read any size. Families that scale frames to a size of their own refuse it. None: frames as they are.
-        decode_timeout: Most seconds that a video file may take to decode. A slower one is left out, and reported.
+        decode_timeout: Most seconds of CPU time that a video file may take to decode. A slower one is left out, and
+            reported, and so is one that takes ten times as long by the clock.
         pairs_per_step: Pairs per optimizer step.
         micro_batch_clips: Clips that go through the model together in training: memory and speed, not the result.
         generation_batch_clips: Clips that go through the chain or an evaluation together. Many make a GPU fast. None:
             as many as micro_batch_clips.
         epochs_per_round: Times that a round goes through its pairs.
-        workers: Processes that decode videos ahead of the model. 0: the model waits for each video.
+        workers: Processes that decode videos ahead of the model, in the chain, in training and in evaluations: a whole
+            batch ahead and the first clips of the next one. 0: the model waits for each video.
         seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
         cache: Folder for rendered clips. None: savi's folder in the user's cache, ~/.cache/savi.
     """
@@ -205,22 +204,16 @@ class ClipDataModule(LightningDataModule):
         """Batches are frozen records of frames and text; the model moves what it needs."""
         return batch
 
-    def read_frames(self, clips: Sequence[Clip]) -> Sequence[Frames | UndecodableClip | None]:
+    def read_frames(self, clips: Sequence[Clip]) -> Sequence[Outcome]:
         """Decode clips here and now."""
         return self._reader()(clips)
 
-    def decode_ahead(self, paths: Iterable[Path]) -> Iterator[Frames | UndecodableClip]:
+    def decode_ahead(self, sources: Iterable[Any]) -> Iterator[Any]:
         """Frames of files in their order, or why one has none, decoded by the workers ahead of their use."""
-        return decode_ahead(paths, self.frames, self.decode_timeout, self.workers, self.max_pixels)
+        return self._reader().ahead(sources)
 
     def _loader(self, dataset: StepDataset | ItemDataset) -> DataLoader[Any]:
-        return DataLoader(
-            dataset,
-            batch_size=None,
-            num_workers=self.workers,
-            collate_fn=_as_it_is,
-            worker_init_fn=end_with_parent if self.workers else None,
-        )
+        return DataLoader(dataset, batch_size=None, collate_fn=_as_it_is)
 
     @property
     def pair_source(self) -> PairSource | None:
@@ -239,7 +232,8 @@ class ClipDataModule(LightningDataModule):
 
     def _reader(self) -> FrameReader:
         is_cached = self.pair_source.is_cached if self.pair_source else _never
-        return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels)
+        ahead = max(self.generation_batch_clips, self.micro_batch_clips) + self.workers
+        return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels, self.workers, ahead)
 
 
 def _as_it_is(batch: object) -> object:

@@ -19,15 +19,16 @@ from savi.video.process import DecodeProcess, UndecodableClip
 __all__ = ["UndecodableClip", "decode"]
 
 
-def decode(source: Path | Excerpt, count: int = 32, timeout: float = 60.0) -> Frames:
+def decode(source: Path | Excerpt, count: int = 32, timeout: float = 60.0, most_pixels: int | None = None) -> Frames:
     """`count` frames of a file, or a part of it, by the midpoint rule, upright, with their timestamps.
 
-    timeout: seconds; it holds even where the C library hangs or crashes, since a process of its own decodes. It is
-    kept for the next call. Raises UndecodableClip. Many files go faster through `savi.video.prefetch.decode_ahead`.
+    timeout: seconds of CPU time; it holds even where the C library hangs or crashes, since a process of its own
+    decodes. It is kept for the next call. most_pixels: larger frames are scaled down to it, each as it is decoded.
+    Raises UndecodableClip. Many files go faster through `savi.video.prefetch.decode_ahead`.
     """
     process = _process(os.getpid(), threading.get_ident())
     try:
-        process.submit(source, count, timeout)
+        process.submit(source, count, timeout, most_pixels)
         outcome = process.collect()
     except BaseException:
         process.kill()  # an interrupted call's frames must not become the next call's

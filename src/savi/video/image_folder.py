@@ -10,14 +10,18 @@ from PIL import Image, UnidentifiedImageError
 from savi.video.packets import UnreadableError
 from savi.video.reader import Reading
 from savi.video.sampling import excerpt_indices
+from savi.video.shrink import Pixels, shrink
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
-def read_image_folder(path: Path, count: int, fps: float, span: tuple[float, float] | None = None) -> Reading:
+def read_image_folder(
+    path: Path, count: int, fps: float, span: tuple[float, float] | None = None, most_pixels: int | None = None
+) -> Reading:
     """`count` of a folder's images by the midpoint rule, in the order of their names, numbered from 1.
 
-    fps: images a second. span: seconds; None for all. An image of another size than the first is scaled to it.
+    fps: images a second. span: seconds; None for all. An image of another size than the first is scaled to it, before
+    all are scaled down to `most_pixels`.
     Raises UnreadableError.
     """
     names = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
@@ -27,12 +31,14 @@ def read_image_folder(path: Path, count: int, fps: float, span: tuple[float, flo
         indices = excerpt_indices(len(names), count, fps, span or (0, len(names) / fps), first=1)
     except ValueError as error:
         raise UnreadableError(str(error)) from None
-    images: dict[int, Image.Image] = {}
+    images: dict[int, Pixels] = {}
+    size: tuple[int, int] | None = None
     for index in indices:
         if index not in images:
-            images[index] = _open(names[index - 1])
-    size = images[indices[0]].size
-    pixels = np.stack([np.asarray(images[i] if images[i].size == size else images[i].resize(size)) for i in indices])
+            image = _open(names[index - 1])
+            size = size or image.size
+            images[index] = shrink(np.asarray(image if image.size == size else image.resize(size)), most_pixels)
+    pixels = np.stack([images[index] for index in indices])
     seconds = tuple((index - 1) / fps for index in indices)
     return Reading(pixels, seconds, tuple(index - 1 for index in indices), fps, len(names) / fps)
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from savi.video.packets import UnreadableError
 from savi.video.reader import Reading
+from savi.video.shrink import shrink
 
 SUFFIX = ".images"
 """Of the files that hold images, stored in a zip archive in their order."""
@@ -45,15 +46,15 @@ def size_of(path: Path) -> tuple[int, int]:
         raise ValueError(f"{path.name} is no image that can be read ({error})") from None
 
 
-def read_images(path: Path) -> Reading:
-    """All images of such a file, upright, RGB. Raises UnreadableError."""
+def read_images(path: Path, most_pixels: int | None = None) -> Reading:
+    """All images of such a file, upright, RGB, scaled down to `most_pixels`. Raises UnreadableError."""
     frames = []
     with zipfile.ZipFile(path) as archive:
         for name in sorted(archive.namelist()):
             try:
                 with archive.open(name) as file, Image.open(file) as image:
                     upright: Any = ImageOps.exif_transpose(image)
-                    frames.append(np.asarray(upright.convert("RGB")))
+                    frames.append(shrink(np.asarray(upright.convert("RGB")), most_pixels))
             except OSError as error:
                 raise UnreadableError(f"image {int(Path(name).stem) + 1} can't be decoded: {error}") from None
     count = len(frames)

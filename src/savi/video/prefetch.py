@@ -2,60 +2,127 @@
 
 from __future__ import annotations
 
-from collections import deque
+import threading
 from collections.abc import Generator, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from savi.types import Excerpt, Frames
 from savi.video.decode import UndecodableClip, decode
+from savi.video.lookahead import Lookahead
 from savi.video.process import DecodeProcess
-from savi.video.shrink import shrink
+
+ROOM = 2 * 2**30
+"""Bytes of decoded frames that wait for the model: 97 clips of 32 frames of 640 x 360, or two of 3840 x 2160."""
 
 
 def decode_ahead(
-    sources: Iterable[Path | Excerpt],
+    sources: Iterable[Any],
     count: int = 32,
     timeout: float = 60.0,
     workers: int = 2,
     most_pixels: int | None = None,
-) -> Generator[Frames | UndecodableClip, None, None]:
-    """Every file's frames, or why it has none, in the order of the sources.
+    ahead: int | None = None,
+) -> Generator[Any, None, None]:
+    """The frames of every file (a Path or an Excerpt), or why it has none, in the order of the sources.
 
-    Each worker is one clip ahead and then waits, so at most `workers` decoded clips are held. They start with the
-    first `next` and end with the iterator, or with the parent however it ends. A worker that hangs or crashes costs
-    its clip (timeout: seconds) and is replaced. 0 workers: nothing is decoded ahead. most_pixels: larger frames are
-    scaled down to it.
+    What else is among the sources comes through as it is. `ahead` of them (None: one for each worker) are looked at
+    before they are asked for, as far as their frames fit into `ROOM`; in other threads, where there are workers. The
+    workers start with the first `next` and end with the iterator, or with the parent however it ends. A worker that
+    hangs or crashes costs its clip (timeout: seconds of CPU time) and is replaced. 0 workers: nothing is decoded ahead.
+    most_pixels: larger frames are scaled down to it.
     """
-    for outcome in _decode_ahead(sources, count, timeout, workers):
-        yield outcome if isinstance(outcome, UndecodableClip) else shrink(outcome, most_pixels)
-
-
-def _decode_ahead(
-    sources: Iterable[Path | Excerpt], count: int, timeout: float, workers: int
-) -> Iterator[Frames | UndecodableClip]:
     if workers == 0:
-        for source in sources:
-            try:
-                yield decode(source, count, timeout)
-            except UndecodableClip as error:
-                yield error
+        yield from _decode_now(sources, count, timeout, most_pixels)
         return
-    remaining = iter(sources)
-    busy: deque[DecodeProcess] = deque()
+    pool = _Pool(sources, ahead or workers, (count, timeout, most_pixels))
     try:
-        for source in islice(remaining, workers):
-            busy.append(DecodeProcess())
-            busy[-1].submit(source, count, timeout)
-        while busy:
-            outcome = busy[0].collect()
-            following = next(remaining, None)
-            if following is None:
-                busy.popleft().kill()
-            else:
-                busy[0].submit(following, count, timeout)
-                busy.rotate(-1)
-            yield outcome
+        pool.start(workers)
+        yield from pool.outcomes()
     finally:
-        for process in busy:
-            process.kill()
+        pool.close()
+
+
+def _decode_now(sources: Iterable[Any], count: int, timeout: float, most_pixels: int | None) -> Iterator[Any]:
+    for source in sources:
+        try:
+            yield decode(source, count, timeout, most_pixels) if isinstance(source, Path | Excerpt) else source
+        except UndecodableClip as error:
+            yield error
+
+
+class _Pool:
+    """Threads with a decoding process each. They share a look-ahead, and wait where it lets nothing begin."""
+
+    def __init__(self, sources: Iterable[Any], ahead: int, asked: tuple[int, float, int | None]) -> None:
+        self._lookahead: Lookahead[Any, Any] = Lookahead(sources, ahead, ROOM)
+        self._asked = asked
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._processes: list[DecodeProcess] = []
+        self._threads: list[threading.Thread] = []
+
+    def start(self, workers: int) -> None:
+        for _ in range(workers):
+            # A daemon: an iterator that somebody forgot must not keep the program from ending.
+            self._threads.append(threading.Thread(target=self._work, daemon=True, name="decoding"))
+            self._threads[-1].start()
+
+    def outcomes(self) -> Iterator[Any]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._error or self._lookahead.ready or self._lookahead.exhausted)
+                if self._error:
+                    raise self._error
+                if not self._lookahead.ready:
+                    return
+                outcome = self._lookahead.take()
+                self._changed.notify_all()
+            yield outcome
+
+    def close(self) -> None:
+        """End the processes and the threads."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            while thread.is_alive():
+                for process in list(self._processes):
+                    process.interrupt()
+                thread.join(0.05)
+
+    def _work(self) -> None:
+        process: DecodeProcess | None = None
+        try:
+            while (begun := self._begin()) is not None:
+                number, outcome = begun
+                if isinstance(outcome, Path | Excerpt):
+                    if process is None:  # where all clips are known, none is started
+                        process = DecodeProcess()
+                        self._processes.append(process)
+                    process.submit(outcome, *self._asked)
+                    outcome = process.collect()
+                nbytes = outcome.pixels.nbytes if isinstance(outcome, Frames) else 0
+                with self._changed:
+                    self._lookahead.finish(number, outcome, nbytes)
+                    self._changed.notify_all()
+        except BaseException as error:
+            with self._changed:
+                self._error = self._error or error
+                self._changed.notify_all()
+        finally:
+            if process is not None:
+                process.kill()
+
+    def _begin(self) -> tuple[int, Any] | None:
+        """The next source, as soon as one may begin. None where there are no more."""
+        with self._changed:
+            while not self._closed and not self._error:
+                if (begun := self._lookahead.begin()) is not None:
+                    return begun
+                if self._lookahead.ended:
+                    self._changed.notify_all()
+                    return None
+                self._changed.wait()
+            return None

@@ -8,6 +8,7 @@ pipe, since shared memory is small in many containers.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -20,6 +21,14 @@ from typing import IO, cast
 import torch
 
 from savi.types import Excerpt, Frames, SaviError, identify
+
+PATIENCE = 10.0
+"""A file may take so many times its limit of CPU time by the clock on the wall: then its process hangs. A machine with
+ten jobs a core still decodes what it would decode alone."""
+
+PIPE = 2**20
+"""Bytes that the pipe of pixels holds, the most that Linux gives everybody. The parent then wakes up for each MiB of a
+clip and not for each 64 KiB."""
 
 COMMAND = (sys.executable, "-P", "-m", "savi.video.worker")
 
@@ -42,8 +51,9 @@ class DecodeProcess:
     def __init__(self) -> None:
         self._process = _start()
 
-    def submit(self, source: Path | Excerpt, count: int, timeout: float) -> None:
-        """Hand in a clip; the one before must have been collected. timeout: seconds."""
+    def submit(self, source: Path | Excerpt, count: int, timeout: float, most_pixels: int | None = None) -> None:
+        """Hand in a clip; the one before must have been collected. timeout: seconds of CPU time. most_pixels: larger
+        frames are scaled down to it."""
         if self._process.poll() is not None:
             self.kill()
             self._process = _start()
@@ -51,7 +61,15 @@ class DecodeProcess:
         self._path, self._timeout, self._span = part.path, timeout, part.span
         self._file = identify(part.path)
         job = json.dumps(
-            {"path": str(part.path), "count": count, "timeout": timeout, "span": part.span, "fps": part.fps}
+            {
+                "path": str(part.path),
+                "count": count,
+                "timeout": timeout,
+                "hung": PATIENCE * timeout,
+                "span": part.span,
+                "fps": part.fps,
+                "most_pixels": most_pixels,
+            }
         )
         with contextlib.suppress(BrokenPipeError):  # collect() sees that it is dead, and of what
             self._stdin.write(job.encode() + b"\n")
@@ -79,6 +97,10 @@ class DecodeProcess:
         self._process.kill()
         self._process.communicate()
 
+    def interrupt(self) -> None:
+        """Have collect(), in another thread, end at once. That thread still has to call kill()."""
+        self._process.kill()
+
     @property
     def pid(self) -> int:
         """Of the process, which another one replaces after a crash."""
@@ -96,11 +118,17 @@ class DecodeProcess:
         code = self._process.wait()
         if code >= 0:
             raise RuntimeError(f"the decoding process ended with code {code}; its standard error says why")
-        if -code == signal.SIGALRM:
+        if -code == signal.SIGPROF:
             return UndecodableClip(self._path, f"took longer than {self._timeout:g} s")
+        if -code == signal.SIGALRM:
+            return UndecodableClip(self._path, f"hung for {PATIENCE * self._timeout:g} s")
         return UndecodableClip(self._path, f"the decoder crashed ({signal.Signals(-code).name})")
 
 
 def _start() -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    if sys.platform == "linux" and process.stdout:
+        with contextlib.suppress(OSError):  # users have a bound over all of their pipes
+            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
+    return process

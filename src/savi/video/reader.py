@@ -23,12 +23,10 @@ import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
 from savi.video.packets import Clock, DoubtfulTimesError, Scan, UnreadableError, open_video, scan
 from savi.video.sampling import excerpt_indices, midpoint_indices
-
-Pixels = NDArray[np.uint8]
+from savi.video.shrink import Pixels, shrink
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,19 @@ class Reading:
     duration: float
 
 
-def read_frames(path: Path, count: int, timeout: float, span: tuple[float, float] | None = None) -> Reading:
+def read_frames(
+    path: Path,
+    count: int,
+    timeout: float,
+    span: tuple[float, float] | None = None,
+    most_pixels: int | None = None,
+) -> Reading:
     """`count` frames of a file by the midpoint rule. Timestamps count from the first frame that is shown.
 
-    span: start and end, in seconds, of the part to take them from. timeout: seconds, looked at between packets. One
-    thread; one frame in memory next to the sampled ones. Raises UnreadableError with the reason where the file gives
-    none, or can't be decoded as far as they are.
+    span: start and end, in seconds, of the part to take them from. timeout: seconds of CPU time, looked at between
+    packets. most_pixels: a larger frame is scaled down to it. One thread. One frame of the file's own size is in memory
+    at a time, next to the scaled ones. Raises UnreadableError with the reason where the file gives none, or can't be
+    decoded as far as they are.
     """
     clock = Clock(timeout)
     try:
@@ -55,12 +60,12 @@ def read_frames(path: Path, count: int, timeout: float, span: tuple[float, float
         try:
             announced = found.presentation()
             indices = _pick(announced, found, count, span)
-            pixels = _gather(_by_time(path, found, announced, indices, clock), indices)
+            pixels = _gather(_by_time(path, found, announced, indices, clock), indices, most_pixels)
             times: Sequence[float] = announced
         except DoubtfulTimesError:
             times = _counted_times(path, found, clock)
             indices = _pick(times, found, count, span)
-            pixels = _gather(_by_counting(path, found, indices, clock), indices)
+            pixels = _gather(_by_counting(path, found, indices, clock), indices, most_pixels)
     except OSError as error:
         raise UnreadableError(f"can't be read: {error.strerror}") from error
     except av.error.FFmpegError as error:
@@ -200,15 +205,15 @@ def _intra(frame: Any) -> bool:
     return frame.pict_type == PictureType.I or (frame.pict_type == PictureType.NONE and frame.key_frame)
 
 
-def _gather(frames: Iterator[tuple[int, Any]], indices: list[int]) -> Pixels:
-    """RGB pixels at each index. A frame of another size than the first one's is scaled to it."""
+def _gather(frames: Iterator[tuple[int, Any]], indices: list[int], most_pixels: int | None) -> Pixels:
+    """RGB pixels at each index. A frame of another size than the first one's is scaled to it, before all are shrunk."""
     pixels: Pixels | None = None
     size: dict[str, int] = {}
     converter = VideoReformatter()  # one for all frames: it sets up tables, which costs more than a small frame
     for index, frame in frames:
         size = size or {"width": frame.width, "height": frame.height}
         rgb = np.asarray(converter.reformat(frame, format="rgb24", threads=1, **size).to_ndarray(), np.uint8)
-        image = upright(rgb, frame.side_data.get(SideData.DISPLAYMATRIX))
+        image = shrink(upright(rgb, frame.side_data.get(SideData.DISPLAYMATRIX)), most_pixels)
         if pixels is None:
             pixels = np.empty((len(indices), *image.shape), np.uint8)
         pixels[[slot for slot, wanted in enumerate(indices) if wanted == index]] = image

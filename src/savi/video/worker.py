@@ -21,7 +21,8 @@ from typing import Any
 from savi.video.packets import UnreadableError
 from savi.video.reader import Reading, read_frames
 
-# The reader looks at the limit itself, between packets. The kernel ends the process this many seconds later.
+# The reader looks at the limit itself, between packets. The kernel ends the process after this many more seconds of
+# CPU time.
 GRACE = 1.0
 
 # Bytes of address space: 32 frames of 8K, and what decoding them takes. A damaged or hostile file may ask for any size.
@@ -31,8 +32,9 @@ MEMORY = 6 * 2**30
 def serve(read: Callable[..., Reading] = read_frames) -> None:
     """Answer jobs until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    for limit in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(limit, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF, signal.SIGALRM})
     _bound_memory()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
@@ -62,8 +64,10 @@ def _listen(jobs: queue.SimpleQueue[dict[str, Any]]) -> None:
 
 
 def _answer(job: dict[str, Any], read: Callable[..., Reading]) -> tuple[dict[str, Any], Any]:
-    # SIGALRM's default is the end of the process: it works inside a call that never comes back to Python.
-    signal.setitimer(signal.ITIMER_REAL, job["timeout"] + GRACE)
+    # The default of both signals is the end of the process: it works inside a call that never comes back to Python.
+    # The first counts the work, and the second the time of a process that hangs without any.
+    signal.setitimer(signal.ITIMER_PROF, job["timeout"] + GRACE)
+    signal.setitimer(signal.ITIMER_REAL, job["hung"])
     try:
         reading = _read(job, read)
     except UnreadableError as error:
@@ -73,6 +77,7 @@ def _answer(job: dict[str, Any], read: Callable[..., Reading]) -> tuple[dict[str
     except Exception as error:  # whatever one file does to the decoder, the next one gets its turn
         return {"reason": f"{type(error).__name__}: {error}"}, b""
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     header = {
         "shape": reading.pixels.shape,
@@ -85,17 +90,17 @@ def _answer(job: dict[str, Any], read: Callable[..., Reading]) -> tuple[dict[str
 
 
 def _read(job: dict[str, Any], read: Callable[..., Reading]) -> Reading:
-    path, span = Path(job["path"]), job["span"]
+    path, span, most_pixels = Path(job["path"]), job["span"], job["most_pixels"]
     if path.suffix == ".images":
         from savi.video.images import read_images
 
-        return read_images(path)
+        return read_images(path, most_pixels)
     if job["fps"]:
         # A worker for videos starts faster without it.
         from savi.video.image_folder import read_image_folder
 
-        return read_image_folder(path, job["count"], job["fps"], span)
-    return read(path, job["count"], job["timeout"], *([span] if span else []))
+        return read_image_folder(path, job["count"], job["fps"], span, most_pixels)
+    return read(path, job["count"], job["timeout"], span, most_pixels)
 
 
 if __name__ == "__main__":
