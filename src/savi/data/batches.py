@@ -18,6 +18,7 @@ from savi.files import content_digest
 from savi.types import Clip, Excerpt, Frames, PreferencePair, clips_of, derive_seed
 from savi.video.decode import UndecodableClip
 from savi.video.feeding import Outcome, Source, feed
+from savi.video.frame_cache import FrameCache
 from savi.video.prefetch import decode_ahead
 
 P = TypeVar("P")
@@ -130,6 +131,7 @@ class FrameReader:
     """Decodes the clips that the model hasn't cached.
 
     timeout: seconds of CPU time of a file. workers: processes that decode ahead. ahead: clips that they may be ahead.
+    cache: keeps decoded frames on disk.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class FrameReader:
         most_pixels: int | None = None,
         workers: int = 0,
         ahead: int | None = None,
+        cache: FrameCache | None = None,
     ) -> None:
         self.frames = frames
         self.timeout = timeout
@@ -147,6 +150,7 @@ class FrameReader:
         self.most_pixels = most_pixels
         self.workers = workers
         self.clips_ahead = ahead
+        self.cache = cache
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Outcome, ...]:
         """The frames of some clips, here and now."""
@@ -163,7 +167,8 @@ class FrameReader:
         return self._decode(sources, self.workers)
 
     def _decode(self, sources: Iterable[Any], workers: int) -> Iterator[Any]:
-        return decode_ahead(sources, self.frames, self.timeout, workers, self.most_pixels, self.clips_ahead)
+        asked = self.frames, self.timeout, workers, self.most_pixels, self.clips_ahead
+        return decode_ahead(sources, *asked, self.cache)
 
 
 class FedDataset(Dataset[B], Generic[P, B]):

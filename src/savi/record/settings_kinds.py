@@ -106,6 +106,8 @@ KINDS: dict[str, Kind] = {
     "data.generation_batch_clips": CHANGE,  # the controls hand critiques on within a batch
     "data.epochs_per_round": CHANGE,
     "data.workers": NONE,
+    "data.frame_cache.gib": NONE,
+    "data.frame_cache.folder": NONE,
     "data.cache": NONE,
     "name": NONE,
     "runs": NONE,

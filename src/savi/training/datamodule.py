@@ -30,6 +30,7 @@ from savi.training.run_folder import has_ended
 from savi.training.sources import AnswerSource, PairSource
 from savi.types import Clip, Labelled, derive_seed
 from savi.video.feeding import Outcome
+from savi.video.frame_cache import FrameCacheSettings, open_frame_cache
 
 MOST_SECONDS = 86_400.0
 """Most seconds that a file may take to decode: a day. The kernel's timer takes no more than some 10^9."""
@@ -81,7 +82,8 @@ class ClipDataModule(LightningDataModule):
         workers: Processes that decode videos ahead of the model, in the chain, in training and in evaluations: a whole
             batch ahead and the first clips of the next one. 0: the model waits for each video.
         seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
-        cache: Folder for rendered clips. None: savi's folder in the user's cache, ~/.cache/savi.
+        frame_cache: Where the frames of decoded clips are kept.
+        cache: Folder for rendered clips and kept frames. None: savi's folder in the user's cache, ~/.cache/savi.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class ClipDataModule(LightningDataModule):
         epochs_per_round: int = 1,
         workers: int = 0,
         seed: int = 0,
+        frame_cache: FrameCacheSettings = FrameCacheSettings(),  # noqa: B008 (frozen)
         cache: str | None = None,
     ) -> None:
         super().__init__()
@@ -148,6 +151,7 @@ class ClipDataModule(LightningDataModule):
         self.epochs_per_round = epochs_per_round
         self.workers = workers
         self.seed = seed
+        self.frame_cache = open_frame_cache(frame_cache, self.sources.cache_folder, frames, max_pixels)
         self.given: GivenPairs | None = None
         self.clips: list[Clip] = []
         self.held_out: list[Clip] = []
@@ -233,7 +237,9 @@ class ClipDataModule(LightningDataModule):
     def _reader(self) -> FrameReader:
         is_cached = self.pair_source.is_cached if self.pair_source else _never
         ahead = max(self.generation_batch_clips, self.micro_batch_clips) + self.workers
-        return FrameReader(self.frames, self.decode_timeout, is_cached, self.max_pixels, self.workers, ahead)
+        return FrameReader(
+            self.frames, self.decode_timeout, is_cached, self.max_pixels, self.workers, ahead, self.frame_cache
+        )
 
 
 def _as_it_is(batch: object) -> object:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from savi.types import Excerpt, Frames
 from savi.video.decode import UndecodableClip, decode
+from savi.video.frame_cache import FrameCache
 from savi.video.lookahead import Lookahead
 from savi.video.process import DecodeProcess
 
@@ -23,6 +24,7 @@ def decode_ahead(
     workers: int = 2,
     most_pixels: int | None = None,
     ahead: int | None = None,
+    cache: FrameCache | None = None,
 ) -> Generator[Any, None, None]:
     """The frames of every file (a Path or an Excerpt), or why it has none, in the order of the sources.
 
@@ -30,12 +32,12 @@ def decode_ahead(
     before they are asked for, as far as their frames fit into `ROOM`; in other threads, where there are workers. The
     workers start with the first `next` and end with the iterator, or with the parent however it ends. A worker that
     hangs or crashes costs its clip (timeout: seconds of CPU time) and is replaced. 0 workers: nothing is decoded ahead.
-    most_pixels: larger frames are scaled down to it.
+    most_pixels: larger frames are scaled down to it. cache: has frames that were decoded before, and keeps new ones.
     """
     if workers == 0:
-        yield from _decode_now(sources, count, timeout, most_pixels)
+        yield from _decode_now(sources, (count, timeout, most_pixels), cache)
         return
-    pool = _Pool(sources, ahead or workers, (count, timeout, most_pixels))
+    pool = _Pool(sources, ahead or workers, (count, timeout, most_pixels), cache)
     try:
         pool.start(workers)
         yield from pool.outcomes()
@@ -43,20 +45,46 @@ def decode_ahead(
         pool.close()
 
 
-def _decode_now(sources: Iterable[Any], count: int, timeout: float, most_pixels: int | None) -> Iterator[Any]:
+Asked = tuple[int, float, int | None]
+"""Frames of a clip, seconds that it may take, and most pixels of a frame."""
+
+
+def _decode_now(sources: Iterable[Any], asked: Asked, cache: FrameCache | None) -> Iterator[Any]:
     for source in sources:
-        try:
-            yield decode(source, count, timeout, most_pixels) if isinstance(source, Path | Excerpt) else source
-        except UndecodableClip as error:
-            yield error
+        yield _outcome(source, cache, lambda file: _or_error(file, asked))
+
+
+def _or_error(source: Path | Excerpt, asked: Asked) -> Frames | UndecodableClip:
+    try:
+        return decode(source, *asked)
+    except UndecodableClip as error:
+        return error
+
+
+def _outcome(
+    source: Any, cache: FrameCache | None, decode: Callable[[Path | Excerpt], Frames | UndecodableClip]
+) -> Any:
+    """What comes of a source: kept frames, decoded ones, or the source itself where it is no file."""
+    if not isinstance(source, Path | Excerpt):
+        return source
+    if cache is None:
+        return decode(source)
+    kept = cache.get(source)
+    if kept is not None:
+        return kept
+    outcome = decode(source)
+    if isinstance(outcome, Frames):
+        cache.add(outcome)
+    return outcome
 
 
 class _Pool:
     """Threads with a decoding process each. They share a look-ahead, and wait where it lets nothing begin."""
 
-    def __init__(self, sources: Iterable[Any], ahead: int, asked: tuple[int, float, int | None]) -> None:
+    def __init__(self, sources: Iterable[Any], ahead: int, asked: Asked, cache: FrameCache | None) -> None:
         self._lookahead: Lookahead[Any, Any] = Lookahead(sources, ahead, ROOM)
         self._asked = asked
+        self._cache = cache
         self._changed = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -94,15 +122,19 @@ class _Pool:
 
     def _work(self) -> None:
         process: DecodeProcess | None = None
+
+        def decode(source: Path | Excerpt) -> Frames | UndecodableClip:
+            nonlocal process
+            if process is None:  # where the frames of all clips are kept, none is started
+                process = DecodeProcess()
+                self._processes.append(process)
+            process.submit(source, *self._asked)
+            return process.collect()
+
         try:
             while (begun := self._begin()) is not None:
-                number, outcome = begun
-                if isinstance(outcome, Path | Excerpt):
-                    if process is None:  # where all clips are known, none is started
-                        process = DecodeProcess()
-                        self._processes.append(process)
-                    process.submit(outcome, *self._asked)
-                    outcome = process.collect()
+                number, source = begun
+                outcome = _outcome(source, self._cache, decode)
                 nbytes = outcome.pixels.nbytes if isinstance(outcome, Frames) else 0
                 with self._changed:
                     self._lookahead.finish(number, outcome, nbytes)
