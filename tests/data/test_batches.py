@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from savi.critique.pairs import json_line, pair_record, stored_pairs
-from savi.data.batches import ClipPairs, FrameReader, ItemDataset, StepDataset, cut_groups, group_by_clip, plan_steps
+from savi.data.batches import ClipPairs, ItemDataset, StepDataset, cut_groups, group_by_clip, plan_steps
+from savi.data.reading import FrameReader
 from savi.evaluation.benchmarks.items import Item
 from savi.types import Clip, Frames, PreferencePair
 from savi.video.decode import UndecodableClip, decode

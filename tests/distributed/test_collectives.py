@@ -13,7 +13,8 @@ from torch import distributed, nn
 from torch.multiprocessing import start_processes
 
 from savi.alignment.step import check_finite
-from savi.data.batches import ClipPairs, FrameReader, StepDataset
+from savi.data.batches import ClipPairs, StepDataset
+from savi.data.reading import FrameReader
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.distributed.failures import is_first
 from savi.types import Clip, SaviError

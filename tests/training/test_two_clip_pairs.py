@@ -15,8 +15,9 @@ from savi.alignment.step import pair_metrics
 from savi.critique.given_maker import GivenPairMaker
 from savi.critique.pairs import read_pairs
 from savi.critique.reference_logps import ReferenceLogps
-from savi.data.batches import FrameReader, StepDataset, group_by_clip
+from savi.data.batches import StepDataset, group_by_clip
 from savi.data.pair_files import read_given_pairs
+from savi.data.reading import FrameReader
 from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings
 from savi.objective.dpo import DPOSettings

@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 
 from savi.critique.builder import PairBuilder
 from savi.critique.store import ClipResult
-from savi.data.batches import FrameReader, OptimizerStep, StepDataset, group_by_clip, plan_steps
+from savi.data.batches import OptimizerStep, StepDataset, group_by_clip, plan_steps
+from savi.data.reading import FrameReader
 from savi.types import ASPECTS, Clip, Frames, PreferencePair, Trace, Turn, TurnName
 
 QUESTIONS = 6

@@ -24,8 +24,9 @@ import torch
 from savi.cli.main import main as savi
 from savi.critique.pairs import read_pairs, stored_pairs
 from savi.critique.reference_logps import FOLDER
-from savi.data.batches import FrameReader, cut_groups, group_by_clip, plan_steps
+from savi.data.batches import cut_groups, group_by_clip, plan_steps
 from savi.data.pair_files import read_given_pairs
+from savi.data.reading import FrameReader
 from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from savi.critique.given import GivenPairs
 from savi.data.batches import (
-    FrameReader,
     ItemBatch,
     ItemDataset,
     OptimizerStep,
@@ -22,6 +21,7 @@ from savi.data.batches import (
     plan_steps,
 )
 from savi.data.held_out import check_held_out, hold_out
+from savi.data.reading import FrameReader
 from savi.data.sources import WORLD, DataSources, HeldOutSet, WordingName
 from savi.errors import SaviError, check_number
 from savi.evaluation.benchmarks.items import Options, Scorer
