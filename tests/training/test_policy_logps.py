@@ -8,14 +8,14 @@ import torch
 
 from savi.data.batches import StepDataset, plan_steps
 from savi.training.policy_logps import pair_records
-from tests.data.test_batches import make_groups, READS_NOTHING
+from tests.data.test_batches import READS_NOTHING, make_groups
 
 
 def test_pairs_of_two_passes_and_two_processes_get_their_own_values_in_the_order_of_the_file() -> None:
     groups = make_groups([2, 1, 3])
     steps = plan_steps(groups, pairs_per_step=3, epochs=2, seed=0)
     taken = len(steps) - 1  # the round is stopped before its last step
-    datasets = [StepDataset(steps, 2, READS_NOTHING, rank, processes=2) for rank in range(2)]  # type: ignore[arg-type]  # no frames
+    datasets = [StepDataset(steps, 2, READS_NOTHING, rank, processes=2) for rank in range(2)]
     # The value of a pair says which pair it is, and in which step.
     shares = [
         torch.tensor(
