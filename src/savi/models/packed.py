@@ -13,6 +13,7 @@ from savi.errors import SaviError
 from savi.inference import GenerateRequest, ResponseScores
 from savi.models.chat import Chat
 from savi.models.family import ClipPrefix, clips_at_once
+from savi.models.fused_lora import fused_adapter
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import KVCache, fill_kv_cache
 from savi.models.prefix import encode_prefix
@@ -70,8 +71,6 @@ class PackedClips:
     def generate(
         self, requests: Sequence[GenerateRequest], sampling: Sampling, thoughts: Thoughts | None = None
     ) -> list[Continuation]:
-        if self._kv_cache is None:
-            self._kv_cache = fill_kv_cache(self.model, self.chat.family, self.prefixes)
         thinking = thoughts is not None
         prompts = [
             self.chat.prompt_ids(request.prompt, self.prefixes[request.clip], thinking=thinking) for request in requests
@@ -79,17 +78,20 @@ class PackedClips:
         if thoughts:
             prompts = [(*ids, *more) for ids, more in zip(prompts, thoughts.ids, strict=True)]
         ends, banned = self.chat.stops(thinking=thoughts is not None and not thoughts.closed)
-        return continue_branches(
-            self.model,
-            self.chat.family,
-            self._kv_cache,
-            clips=[request.clip for request in requests],
-            prompts=prompts,
-            seeds=[request.seed for request in requests],
-            sampling=sampling,
-            end_ids=ends,
-            banned_ids=torch.tensor(banned, device=self.model.device),
-        )
+        with fused_adapter(self.model):
+            if self._kv_cache is None:
+                self._kv_cache = fill_kv_cache(self.model, self.chat.family, self.prefixes)
+            return continue_branches(
+                self.model,
+                self.chat.family,
+                self._kv_cache,
+                clips=[request.clip for request in requests],
+                prompts=prompts,
+                seeds=[request.seed for request in requests],
+                sampling=sampling,
+                end_ids=ends,
+                banned_ids=torch.tensor(banned, device=self.model.device),
+            )
 
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:
         order, by_clip = self._by_clip(requests)

@@ -21,6 +21,7 @@ from savi.inference import GenerateRequest, ResponseScores
 from savi.models.chat import Chat
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import TOKENS_AT_ONCE
+from savi.models.fused_lora import fused_adapter
 from savi.models.kv_cache import require_evaluation_mode
 from savi.models.sharing import Continuation, ResponseIds, Thoughts
 from savi.types import Clip, Frames, Sampling
@@ -87,7 +88,7 @@ class PlainClips:
         stops, banned = torch.tensor(ends, device=device), torch.tensor(banned_ids, device=device)
         begun = thoughts.ids if thoughts else [()] * len(requests)
         written: dict[int, Continuation] = {}
-        with _generation_config(self.model, config):
+        with _generation_config(self.model, config), fused_adapter(self.model):
             for clip in sorted({request.clip for request in requests}):
                 own = [index for index, request in enumerate(requests) if request.clip == clip]
                 rows = [
