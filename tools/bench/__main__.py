@@ -19,11 +19,11 @@ from typing import Any
 import torch
 import transformers
 
-from tools.bench import chain
+from tools.bench import chain, kernels
 from tools.bench.rows import Bench
 from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
-PARTS = ("step", "chain", "judge", "states", "longer", "losses", "own_pairs", "parts")
+PARTS = ("step", "chain", "kernels", "judge", "states", "longer", "losses", "own_pairs", "parts")
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -55,6 +55,7 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
     for tokens in sizes:
         plan += [("step", partial(bench.step, tokens, way == "on")) for way in options.checkpointing]
     plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
+    plan += [("kernels", partial(kernels.measure, dtype, folder / dtype)) for dtype in ("float32", "bfloat16")]
     plan += [("judge", partial(bench.judge, tokens)) for tokens in sizes]
     plan += [("states", partial(bench.states, sizes[0], way == "on", folder)) for way in options.checkpointing]
     if "video" in options.peers:

@@ -7,17 +7,25 @@ branches, a few hundred tokens, bring one.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 TREE_ATTENTION = "savi_tree"
 """The name under which a decoder's configuration asks for it."""
+
+_LAID: MutableMapping[Tensor, dict[tuple[int, torch.dtype], Tensor]] = WeakTensorKeyDictionary()
+"""Masks as the kernel takes them, by the bool masks that they were made of: all layers of a pass share them."""
+
+ALIGNED = 16
+"""Columns of a mask by which its rows are apart: CUDA's kernels would copy any other mask, in every layer."""
 
 STRETCH = 256
 """Branch tokens that are attended together. Those of a long tree see little of it: each stretch takes what it sees."""
@@ -51,9 +59,9 @@ def tree_attention(
         parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
     for start in range(0, attention_mask.shape[2], STRETCH):
         branches = query[:, :, before + start : before + start + STRETCH]
-        seen = (key, value, attention_mask[:, :, start : start + STRETCH])
+        seen = (key, value, attention_mask)
         if attention_mask.shape[2] > STRETCH:
-            seen = _seen(*seen)
+            seen = _seen(key, value, attention_mask[:, :, start : start + STRETCH])
         # Under a mask no CUDA kernel groups queries. Either keys and values are copied for each of a group, which is
         # what transformers does, or the mask is: whichever is less.
         few = branches.shape[2] < 2 * key.shape[1] * key.shape[3]
@@ -82,8 +90,20 @@ def _folded(
     batch, heads, length, width = query.shape
     groups = heads // key.shape[1]
     folded = query.reshape(batch, key.shape[1], groups * length, width)
-    output = scaled_dot_product_attention(folded, key, value, mask.repeat(1, 1, groups, 1), dropout, scale=scaling)
+    output = scaled_dot_product_attention(folded, key, value, _laid(mask, groups, query.dtype), dropout, scale=scaling)
     return output.reshape(batch, heads, length, -1).transpose(1, 2)
+
+
+def _laid(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """A bool mask (batch, 1, n, keys) as what is added to scores, (batch, 1, groups x n, keys)."""
+    made = _LAID.setdefault(mask, {})
+    if (groups, dtype) not in made:
+        batch, _, length, keys = mask.shape
+        room = (keys + ALIGNED - 1) // ALIGNED * ALIGNED
+        laid = torch.full((batch, groups, length, room), -torch.inf, dtype=dtype, device=mask.device)
+        laid[..., :keys].masked_fill_(mask, 0)
+        made[groups, dtype] = laid.view(batch, 1, groups * length, room)[..., :keys]
+    return made[groups, dtype]
 
 
 AttentionInterface.register(TREE_ATTENTION, tree_attention)

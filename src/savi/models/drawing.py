@@ -26,12 +26,14 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids
     logits = logits.index_fill(-1, banned_ids, -torch.inf)
     if sampling.temperature == 0:
         return logits.argmax(-1)
-    probabilities, order = (logits / sampling.temperature).softmax(-1).sort(descending=True, stable=True)
-    cumulative = probabilities.double().cumsum(-1)
+    if sampling.temperature != 1:
+        logits = logits / sampling.temperature
+    probabilities, order = logits.softmax(-1).sort(descending=True, stable=True)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
     # The nucleus is the shortest head that holds top_p; its last token is the one that crosses the line.
-    # NaN logits have no nucleus. The index must exist even so, or a GPU would fail with it. The log-probability of the
-    # whole reply shows that they were NaN.
-    nucleus = (((cumulative - probabilities) < sampling.top_p).sum(-1, keepdim=True) - 1).clamp(min=0)
+    # NaN logits have none: the first token counts as its last, for on a GPU an index that doesn't exist is a crash. The
+    # log-probability of the whole reply shows that they were NaN.
+    nucleus = (cumulative[:, :-1] < sampling.top_p).sum(-1, keepdim=True)
     threshold = uniforms.to(cumulative)[:, None] * cumulative.gather(-1, nucleus)
     chosen = torch.searchsorted(cumulative, threshold, right=True).clamp(max=nucleus)
     return order.gather(-1, chosen)[:, 0]

@@ -21,7 +21,7 @@ from savi.models.score import output_head, position_ids
 from savi.models.sharing import Continuation
 from savi.models.states import Levels, Stretch
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
-from savi.models.windows import masks, recurrent_kinds
+from savi.models.windows import masks, recurrent_kinds, windows
 from savi.types import Sampling
 
 
@@ -44,44 +44,48 @@ def continue_branches(
     Raises RuntimeError for a model in training mode.
     """
     require_evaluation_mode(model)
-    device = prefixes.next_positions.device
     limit = sampling.max_new_tokens
-    uniforms = uniforms_of(seeds, sampling, device)
-    ends = torch.tensor(sorted(end_ids), device=device)
-    ids = torch.zeros(len(clips), limit, dtype=torch.int64, device=device)
-    logps = torch.zeros(len(clips), dtype=torch.float64, device=device)
-    lengths = [limit] * len(clips)
+    uniforms = uniforms_of(seeds, sampling, prefixes.next_positions.device)
+    totals = torch.zeros_like(uniforms[:, 0])
+    written: list[list[int]] = [[] for _ in clips]
     finished = [False] * len(clips)
     head = output_head(model)
-    growth = _Growth(model, family, prefixes, clips, prompts)
+    growth = _Growth(model, family, prefixes, clips, prompts, limit - 1)
     hidden = growth.read_prompts()
+    # Of the branches that are alive, in order; `totals` has them by branch once these have ended.
+    uniforms = uniforms[growth.alive]
+    logps = totals[growth.alive]
     for step in range(limit):
         logits = head(hidden).float()
-        alive = growth.alive
-        tokens = draw_tokens(logits, uniforms[alive, step], sampling, banned_ids)
-        ids[alive, step] = tokens
-        logps[alive] += logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-        done = torch.isin(tokens, ends).tolist()
-        for branch, is_end in zip(growth.alive_list, done, strict=True):
-            if is_end:
-                finished[branch] = True
-                lengths[branch] = step
+        tokens = draw_tokens(logits, uniforms[:, step], sampling, banned_ids)
+        logps += logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
+        drawn = tokens.tolist()  # the one wait for the device in a step
+        done = [token in end_ids for token in drawn]
+        for branch, token, is_end in zip(growth.alive_list, drawn, done, strict=True):
+            finished[branch] = is_end
+            if not is_end:
+                written[branch].append(token)
         if all(done) or step + 1 == limit:
             break
         if any(done):
-            tokens = tokens[growth.drop(done)]
+            totals[growth.alive] = logps
+            going = growth.drop(done)
+            tokens, uniforms, logps = tokens[going], uniforms[going], logps[going]
         hidden = growth.read_tokens(tokens)
-    written = zip(ids.tolist(), lengths, logps.tolist(), finished, strict=True)
-    return [Continuation(tuple(row[:length]), logp, ended) for row, length, logp, ended in written]
+    totals[growth.alive] = logps
+    rows = zip(written, totals.tolist(), finished, strict=True)
+    return [Continuation(tuple(ids), logp, ended) for ids, logp, ended in rows]
 
 
 class _Growth:
     """The branches that are still being written, in slots behind their clips.
 
-    slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. visible: bool (clips, slots, keys), what
-    its next token sees. positions: int64 (clips, slots), of that token. places: int64 (clips, keys), of each key in a
-    row of its own; behind: int64 (clips, 1), how far positions are behind places. states: of recurrent layers, by
-    layer, a row for each branch that is alive, in order; before the prompts are read, a row for each clip.
+    slots: int64 (clips, slots) on the CPU, the branch in each, -1 for none. left: how many tokens may still be read.
+    visible: bool (clips, slots, keys and those to come), what its next token sees of the keys that there are, and what
+    later ones add: a step's mask is a view. positions: int64 (clips, slots), of the next token. places: int64 (clips,
+    keys), of each key in a row of its own, kept up where a layer has a window; behind: int64 (clips, 1), how far
+    positions are behind places. states: of recurrent layers, by layer, a row for each branch that is alive, in order;
+    before the prompts are read, a row for each clip.
     """
 
     def __init__(
@@ -91,10 +95,13 @@ class _Growth:
         prefixes: KVCache,
         clips: Sequence[int],
         prompts: Sequence[Sequence[int]],
+        left: int,
     ) -> None:
         self.model = model
+        self.left = left
         self.decoder = family.language_model(model)
         self.recurrent = bool(recurrent_kinds(self.decoder))
+        self.windowed = any(windows(self.decoder.config).values())
         self.cache_name = cache_name(self.decoder)
         self.axes = prefixes.axes
         self.prompts = prompts
@@ -140,23 +147,30 @@ class _Growth:
         sizes = torch.tensor([len(prompt) for prompt in self.prompts])[self.slots] * (self.slots >= 0)
         last = (sizes.cumsum(1) - 1).to(self.device)
         rows = torch.arange(len(last), device=self.device)[:, None]
+        self.keys = mask.shape[-1]
         self.visible = mask[rows, 0, last]
+        self._foresee()
         self.positions = positions[rows, last] + 1
         return hidden[rows, last][self.cells]
 
     def read_tokens(self, tokens: Tensor) -> Tensor:
         """Append a token to each branch that is alive; hidden state (alive, d) that predicts the next."""
         clips, slots = self.slots.shape
-        ids = tokens.new_zeros(clips, slots)
-        ids[self.cells] = tokens
-        own = torch.eye(slots, dtype=torch.bool, device=self.device)
-        self.visible = torch.cat([self.visible, own.expand(clips, -1, -1)], dim=2)
-        self.places = torch.cat([self.places, self.positions + self.behind], dim=1)
+        full = len(tokens) == clips * slots
+        if full:
+            ids = tokens.view(clips, slots)
+        else:
+            ids = tokens.new_zeros(clips, slots)
+            ids[self.cells] = tokens
+        self.keys += slots
+        self.left -= 1
+        if self.windowed:
+            self.places = torch.cat([self.places, self.positions + self.behind], dim=1)
         rows, columns = self.cells
         levels = token_levels(rows * slots + columns, self.states) if self.recurrent else None
-        hidden = self._forward(ids, self.positions, self.visible[:, None], levels)
+        hidden = self._forward(ids, self.positions, self.visible[:, None, :, : self.keys], levels)
         self.positions = self.positions + 1
-        return hidden[self.cells]
+        return hidden.flatten(0, 1) if full else hidden[self.cells]
 
     def drop(self, done: Sequence[bool]) -> Tensor:
         """Remove branches that are done, and slots and clips without one. done: one bool per branch that was alive.
@@ -180,6 +194,7 @@ class _Growth:
             order = (self.slots < 0).int().argsort(dim=1, stable=True)[:, : int(counts.max())]
             self.slots = self.slots.gather(1, order)
             self._keep(torch.arange(len(order), device=self.device)[:, None], order.to(self.device))
+        self._foresee()
         self._find_alive()
         return going
 
@@ -191,6 +206,13 @@ class _Growth:
 
     def _keep(self, *index: Tensor) -> None:
         self.visible, self.positions = self.visible[index], self.positions[index]
+
+    def _foresee(self) -> None:
+        """Append to what is visible of the keys that there are those to come: of each token, those of its own slot."""
+        clips, slots = self.slots.shape
+        own = torch.eye(slots, dtype=torch.bool, device=self.device)
+        coming = own.repeat(1, self.left).expand(clips, -1, -1)
+        self.visible = torch.cat([self.visible[..., : self.keys], coming], dim=2)
 
     def _find_alive(self) -> None:
         """Which branches are alive, and in which cells of (clips, slots), in the same order."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tools.bench import growth, states, step
+from tools.bench import growth, kernels, states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
@@ -104,6 +104,12 @@ def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) ->
         losses.append([step.take(lm, optimizer, step.batch(noise, frames, asked, nothing)) for _ in range(2)])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
     assert losses[0][0] != losses[0][1]
+
+
+def test_a_decoded_step_launches_little_more_than_the_bare_model(tmp_path: Path) -> None:
+    """With its adapter, its tree and the drawing of tokens, for which there are 11 operations at the head, not more."""
+    row = kernels.measure("bfloat16", tmp_path / "model")
+    assert 1000 < row["bare"] < row["greedy"] < row["sampled"] < 1.1 * row["bare"]
 
 
 def test_growth_takes_a_round_through_all_of_its_parts(tmp_path: Path) -> None:
