@@ -74,6 +74,22 @@ def _chain(results: Row) -> str:
     return _markdown(header, rows)
 
 
+def _kernels(results: Row) -> str:
+    header = ["precision", "bare model", "savi, greedy", "of the bare model's", "savi, sampled", "of the bare model's"]
+    rows = [
+        [
+            row["dtype"],
+            f"{row['bare']:,}",
+            f"{row['greedy']:,.0f}",
+            f"**{row['ratio_greedy']:.2f}**",
+            f"{row['sampled']:,.0f}",
+            f"**{row['ratio_sampled']:.2f}**",
+        ]
+        for row in results.get("kernels", [])
+    ]
+    return _markdown(header, rows)
+
+
 def _parts(results: Row) -> str:
     (row,) = results["parts"]
     parts = ("decode", "vision", "chain", "reference", "step")
@@ -148,6 +164,7 @@ TABLES: dict[str, Callable[[Row], str]] = {
     "own_pairs": _own_pairs,
     "states": _states,
     "chain": _chain,
+    "kernels": _kernels,
     "judge": _judge,
     "parts": _parts,
 }
