@@ -3,93 +3,101 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from savi.prompts.answers import FAREWELL, PREFACE
+from savi.prompts.judgments import BUT, ERRORS, FAULTS, NEITHER, WRONG, Verdict, judged
 from savi.prompts.labels import without_label
 from savi.prompts.markup import Unparsable, bare, visible
 from savi.prompts.refusals import refuses
 from savi.prompts.talk import EARLIER
 
-Verdict = Literal["right", "wrong"]
-
 LABELED = re.compile(
-    r"""(?<![a-z])(?:verdict|conclusion|judge?ment|overall|assessment|rating|correctness|结论|判定|判断|判决|裁决|总评|评判|裁定)
-    (?:\*\*|[*_"\s>\])】])*(?:[:：>=]|(?<=[】\]])|[-–—](?=\s)|\n\s*(?=\W*\w)|\bis\b(?:\ that\b)?|是)
+    r"""(?<![a-z])(?:verdict|conclusion|final\ answer|judge?ment|overall|assessment|rating|correctness|结论|判定
+        |判断|判决|裁决|总评|评判|裁定)
+    (?:\s*\([^)\n]*\))?(?:\*\*|[*_"\s>\])】])*(?:[:：>=]|(?=\b(?:right|wrong|(?:in)?correct)\b)|(?<=[】\]])
+        |[-–—](?=\s)|\n\s*(?=\W*\w)|\bis\b(?:\ that\b)?|是)
     [*_"\s]*(?P<said>[^\n]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 BOXED = re.compile(r"\\boxed\{(?P<said>[^{}\n]*)")
-FAULTS = r"""(?:errors?|mistakes?|inaccurac(?:y|ies)|issues?|problems?|omissions?|hallucinations?|inconsistenc(?:y|ies)
-    |discrepanc(?:y|ies)|contradictions?|faults?|flaws?|corrections?|changes?|revisions?|improvements?)"""
-ANSWER = rf"(?:{EARLIER}\ )?(?:answer|response|reply|draft)"
+ANSWER = rf"(?:{EARLIER}\ )?(?:answer|response|reply|draft|statement|claim|description)"
+START = r"(?:^|(?<=[\n.;!?]))"
+CLAUSE = r"[^\n.;!?]*"
+SAYS = "(?:says|states|claims|mentions|suggests|gives|describes|asserts|puts|places|names)"
+NOT = r"\b(?:(?:does|do|did|is|are|was)(?:\ not|n['’]t)|not|never|cannot|can['’]t)"
+SUPPORTS = r"""\b(?:(?:dis)?agree|support|confirm|back|verif|match|align|correspond|contradict|refut|disprov
+        |conflict)\w*
+    |\b(?:in)?consistent|\bin\ line"""
 STATED = [
     re.compile(pattern, re.IGNORECASE | re.VERBOSE)
     for pattern in (
-        rf"""(?<!nothing\ in\ )(?<!none\ of\ )(?<!part\ of\ )(?<!whether\ )(?<!if\ )
-            \b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
-            (?:\ (?:seems|appears)\ to\ be)?(?P<said>[^\n.;!?]*+)(?!\?)""",
-        r"(?<!如果)(?<!若)(?:答案|回答|草稿)(?!说|称|提到|给出|是否)(?:是)?(?P<said>[^\n。；！？]*+)(?!？)",
-        rf"""\b(?P<said>(?:contrary\ to|unlike|nothing\ in|none\ of|no\ part\ of)
+        rf"""\b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
+            (?:\ (?:seems|appears)\ to\ be)?(?P<said>{CLAUSE}+)(?!\?)""",
+        r"(?<!正确的)(?:答案|回答|草稿|(?:该|这个)(?:说法|描述))(?!说|称|提到|给出|是否)(?:是)?(?P<said>[^\n。；！？]*+)(?!？)",
+        rf"""\b(?P<said>(?:contrary\ to|unlike|nothing\ in|none\ of(?:\ the\ \w+\ in)?|no\ part\ of)
             \ (?:the|this)\ {ANSWER}(?:\ is\ \w+)?)""",
-        rf"""\b(?:the|this)\ {ANSWER}\ (?:says|states|claims|suggests)[^\n.;!?]*,
-            \ (?P<said>(?:which|but\ this)\ is[^\n.;!?]*)""",
-        rf"\bi\ (?:\w+ly\ )?(?P<said>(?:dis)?agree)\ with\ (?:the|this)\ {ANSWER}",
-        rf"(?:^|(?<=[\n.;!?]))(?P<said>[^\n.;!?]*\b{FAULTS})\ (?:\w+\ )?(?:in|with)\ (?:the|this)\ {ANSWER}",
-        rf"""(?:^|\n|[.!?。]\s)\W{{0,8}}(?P<said>(?:in)?correct|right|wrong|(?:in)?accurate|true|false
-            |no\ (?:factual\ )?{FAULTS}(?:\ found)?|不?正确|错误|不?对)\W{{0,8}}?(?=$|\n|[.!。])""",
+        rf"""\b(?:the|this|your)\ {ANSWER}\ {SAYS}\b{CLAUSE}?
+            (?P<said>,\ (?:which|but|whereas|while|although)\b{CLAUSE}|\b(?:instead|rather\ than)\b)""",
+        rf"\b(?:the|this|your)\ {ANSWER}\ {SAYS}\ (?P<said>(?:(?:exactly|just)\ )?the\ (?:same|wrong)\b)",
+        rf"(?P<said>(?:\b(?:but|yet|while|whereas|although)|\bnot\b{CLAUSE})\ (?:as\ )?the\ {ANSWER}\ {SAYS})\b",
+        rf"(?P<said>\bas\ the\ {ANSWER}\ (?:\w+ly\ )?{SAYS})\b",
+        r"(?P<said>(?:[而但却]|不像|不同于|不是|正?如)是?[^\n，。；！？]{0,6}(?:答案|回答)所?(?:说|称|提到|认为|写))",
+        r"(?:答案|回答)(?:说|称|提到|认为|写)[^\n。；！？]*[，,](?P<said>[而但却]|实际)",
+        r"(?P<said>不?(?:支持|证实|符合))(?:该|这个|建议的)*(?:答案|回答)",
+        r"(?P<said>(?:没有|未)(?:发现|看到|找到)[^\n。；！？]*(?:错误|问题|遗漏))",
+        rf"""(?P<said>(?:\bnothing\b{CLAUSE}\ |{NOT}\ )?(?:{SUPPORTS})(?:\ (?:with|to|by))?)
+            \ (?:the|this|your)\ {ANSWER}""",
+        rf"""\b(?:it|this|that|which)(?:\ is|['’]s)\ (?P<said>(?:(?:not|\w+ly)\ )?(?:(?:in)?correct|right|wrong
+            |(?:in)?accurate|(?:un)?true|false)\b(?!\ (?:that|to|person|way|one)\b){CLAUSE})""",
+        r"""(?:is|was|['’]s)\ (?P<said>(?:not\ )?(?:the|an?)\ (?:\w+ly\ )?(?:(?:in)?correct|(?:in)?accurate|right|wrong)
+            \ (?:answer|description|account|summary))\b""",
+        rf"""{START}\W{{0,8}}(?P<said>(?:not\ )?(?:all|everything)\b{CLAUSE}\b(?:correct|accurate|right|wrong|match\w*
+        |consistent)\b
+            |(?:nothing|something)\ (?:\w+\ )?is\ (?:missing|wrong|incorrect|left\ out|omitted)\b)""",
+        r"\b(?P<said>(?:is|are)\ (?:in)?correctly\ (?:described|identified|stated|named|captured))\b",
+        rf"{START}\W{{0,8}}it\ (?P<said>(?:contains|has|makes)\ {CLAUSE}\b{ERRORS})",
+        rf"""{START}\W{{0,8}}it\ (?P<said>(?:fails|omits|misses|lacks|ignores|overlooks|leaves\ out|contradicts|mis\w+
+            |does(?:\ not|n['’]t)\ (?:mention|match))\b)""",
+        rf"{START}(?P<said>{CLAUSE}\b(?:{FAULTS}|wrong))\ (?:\w+\ )?(?:in|with)\ (?:the|this)\ {ANSWER}",
+        rf"""{START}\W{{0,8}}(?:i|we)\ (?P<said>(?:\w+(?:\ not|n['’]t)\ |can\ |could\ )?
+            (?:find|found|see|spot|detect|notice|identif\w+)\ {CLAUSE}\b{ERRORS})""",
+        rf"""{START}\W{{0,8}}there\ (?P<said>(?:is|are|were|was)\ (?:{CLAUSE}\b{ERRORS}|no\ {CLAUSE}\b{FAULTS}
+            |no\ evidence\ for\ the\ {ANSWER}))""",
+        rf"""(?:^|\n|[.!?]\s|(?<=[。！？]))\W{{0,8}}(?:(?:yes|no|indeed)[,.]\s)?(?:i(?:['’]d|\ would)\ say:?\ )?
+            (?:(?:that|this|it)(?:\ is|['’]s)\ )?
+            (?P<said>(?:(?:not|\w+ly)\ )?(?:(?:in)?correct|right|wrong|(?:in)?accurate|true|false)(?:\ answer)?
+            |no\ (?:factual\ )?{FAULTS}(?:\ (?:are\ |were\ )?(?:found|needed|necessary|required))?
+            |needs\ (?:correction|revision|improvement)|不?正确|错误|不?对)\W{{0,8}}?(?=$|\n|[.!。])""",
+        r"(?:\A|\n)\W{0,8}(?P<said>(?:in)?correct|wrong|(?:in)?accurate)[:,]\s",
+        r"(?:\A|\n)\W{0,8}answer\W{0,4}[:：]\W{0,4}(?P<said>(?:in)?correct|wrong)\W*(?:$|\n)",
+        rf"\bwhat\ (?:the|this)\ {ANSWER}\ {SAYS}\ (?P<said>{CLAUSE})",
     )
 ]
 """Plain statements on the answer."""
 
-FAULTLESS = re.compile(
-    rf"""(?:\b(?:no|not|never|without|free\ of|neither|nothing|zero)|n['’]t)\b
-        (?:\ (?:(?!correct|right|accurate|true)\w+)){{0,3}}
-        \ (?:{FAULTS}|wrong|incorrect|inaccurate|missing|false|contradict\w*|miss(?:es|ed)?|omit\w*|nor\ wrong)\b
-        (?:\ (?:are|is|needed|necessary|required|found))*
-    |\b(?:error|mistake|fault)s?-free\b|\bfault?less\b|\bflawless\b
-    |(?:没有?|并?无|未发现|不存在|不需要?|无需)(?:任何|明显)?的?(?:错误|问题|遗漏|不准确|矛盾|修改|更正)|无误|不错""",
+DOUBT = re.compile(
+    r"""(?:\b(?:if|unless|whether|nothing\ in|none\ of|no\ part\ of|(?:would|could|may|might)\ (?:be|have)|not|never
+        |hardly|cannot|doubt\w*|no\ (?:reason|evidence|indication|sign|way))\b|n['’]t\b
+        |如果|[若假]|是否|无法|难以|不能|不确定|不认为|不觉得)[^\n.;,!?，。；！？]*$""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""That nothing is wrong, which has words of WRONG in it."""
+"""In front of a statement in the same clause, so that it says nothing: "I don't think that the answer is right"."""
 
-WRONG = re.compile(
-    rf"""(?:\b(?:not|cannot|never|hardly|far\ from)|n['’]t)\ (?:\w+\ ){{0,2}}
-        (?:(?:correct|right|accurate|faithful)(?:ly)?|true|valid|what|match\w*|align\w*|agree\w*|consistent|supported|reflect\w*|complete|support)\b
-    |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed
-    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|contradict\w*|contrary|unlike
-    |(?:nothing|none|no\ part)\ (?:in|of)\ .*\b(?:correct|right|accurate|true)
-    |partial(?:ly)?|partly|mostly|almost|nearly|half|largely
-    |fail(?:s|ed)?|omit\w*|omission|miss(?:es|ed|ing)?|lacks?|overlook\w*|misidentif\w*|overstat\w*|reject(?:ed)?|disagree
-    |vague(?:ly)?|imprecise|ambiguous|misleading|insufficient|inadequate|exaggerat\w*|oversimplif\w*
-    |(?:could|should)\ (?:be|have\ been)\ (?:\w+\ )?(?:improved|corrected|revised|changed|clearer|more)
-    |too\ (?:vague|general|broad)
-    |{FAULTS}|needs?\ (?:to\ be\b|\w*\ ?(?:correction|revision|improvement)))\b
-    |错|(?:不|没有?|未|并非)(?:太|够|完全|十分|很|能|是|怎么|大){{0,2}}(?:正确|准确|对|符合|一致)
-    |有误|部分|不完整|遗漏|缺少|不符|矛盾|不完全|[❌✗✘🚫⚠]""",
-    re.IGNORECASE | re.VERBOSE,
-)
-RIGHT = re.compile(
-    r"""\b(?:(?<!on\ the\ )(?<!to\ the\ )(?<!moves\ )(?<!turns\ )(?<!left\ to\ )
-        right(?!-|\ (?:side|hand|of|corner|edge)\b)
-    |correct(?:ly)?|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|match(?:es)?|agrees?|aligns?|consistent
-    |supported|in\ line|spot[\ -]on|fine|acceptable|approved?)\b
-    |正确|准确|符合|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
-    re.IGNORECASE | re.VERBOSE,
-)
-NEITHER = re.compile(
-    r"""\bneither\ (?:right|wrong|correct|incorrect)\ nor\b
-    |\b(?:right|correct)\b\W*(?:or|/|\|)\W*(?:verdict\W*)?(?:wrong|incorrect)
-    |\bnot\ (?:sure|certain|clear)\b
-    |\b(?:would|could|might|may)\ (?:(?!more\ )\w+\ ){0,2}(?:(?:in)?(?:correct|accurate)|right|true|wrong|false)\b
-    |正确(?:还是|或|/)错误""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""No verdict: both words, or doubt."""
+QUOTED = re.compile(r"(?<!is\ )(?<!:\ )(?:\"[^\"\n]*\"|“[^”\n]*”|「[^」\n]*」)", re.VERBOSE)
+"""Another one's words: "The answer should say "right"."."""
 
-BUT = re.compile(
-    r"(?:^|[.!;。！\s])(?:however|but|although|though|yet|except|但是?|不过|然而)(?=[\s,，]|[\u4e00-\u9fff])", re.I
+ASKED = re.compile(rf"\bis\ (?:the|this)\ {ANSWER}\ (?P<said>\w+)\?\W+(?:yes|(?P<no>no))\b", re.IGNORECASE | re.VERBOSE)
+"""A question that the critic asks and answers."""
+
+FAULT_HEADING = re.compile(
+    rf"""(?:^|(?<=[.;]\ ))\W{{0,8}}(?:\d{{1,2}}\W{{1,4}})?(?:(?!no\b)\w+[\ -]){{0,3}}(?!(?:changes?|revisions?)\b)
+        (?:{FAULTS}(?:\ or\ \w+)?(?:\ (?:in|of|with)\ (?:the|this)\ {ANSWER})?|错误|遗漏)
+        [*_\s]*[:：][*_]*\s*(?P<said>[^\n.;]*)
+    |(?:^|(?<=[.;,]\ ))\W{{0,8}}(?!verdict)\w+[*_]*:\W{{0,4}}(?P<judged>(?:in)?(?:correct|accurate)|wrong)\b""",
+    re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
+"""A list of faults of one kind, which may be empty, or a judgment on one aspect: "Omissions: none", "Place: wrong"."""
+NO_FAULT = re.compile(r"^\W*(?:none|no(?!t)\b|nothing|nil|n/a|0\b|不存在|无|没有)", re.IGNORECASE)
 
 
 def parse_critique(reply: str) -> str:
@@ -105,25 +113,36 @@ def read_verdict(critique: str) -> Verdict | None:
 
     An answer that is right in part is wrong: something in it has to change.
     """
-    labeled = [match["said"] for pattern in (BOXED, LABELED) for match in pattern.finditer(critique)]
-    for said in labeled[::-1]:
-        if NEITHER.search(said):
+    labeled = [match for pattern in (BOXED, LABELED) for match in pattern.finditer(critique)]
+    for match in labeled[::-1]:
+        if NEITHER.search(match["said"]):
             return None
-        if verdict := _judged(said):
-            return verdict
-    stated = [match for pattern in STATED for match in pattern.finditer(critique)]
+        if verdict := judged(match["said"]):
+            contradicted = verdict == "right" and _stated(critique[match.end() :]) == "wrong"
+            return None if contradicted else verdict
+    return _stated(critique)
+
+
+def _stated(critique: str) -> Verdict | None:
+    """The verdict of a text without its labels."""
+    if listed := [_has_faults(match, critique[match.end() :]) for match in FAULT_HEADING.finditer(critique)]:
+        return "wrong" if any(listed) else "right"
+    own = QUOTED.sub(lambda quote: " " * len(quote[0]), ASKED.sub(_as_statement, critique))
+    stated = [match for pattern in STATED for match in pattern.finditer(own) if not DOUBT.search(own[: match.start()])]
     for match in sorted(stated, key=lambda match: match.start("said"), reverse=True):
-        if not NEITHER.search(match["said"]) and (verdict := _judged(match["said"])):
-            contrasted = BUT.search(critique, match.end())
-            return "wrong" if contrasted and WRONG.search(critique, contrasted.end()) else verdict
+        if not NEITHER.search(match["said"]) and (verdict := judged(match["said"])):
+            contrasted = BUT.search(own, match.end())
+            return "wrong" if contrasted and WRONG.search(own, contrasted.end()) else verdict
     return None
 
 
-def _judged(said: str) -> Verdict | None:
-    """The verdict of a statement: wrong where anything in it is wrong."""
-    rest, faultless = FAULTLESS.subn(" ", said)
-    if WRONG.search(rest):
-        return "wrong"
-    if faultless or RIGHT.search(rest):
-        return "wrong" if BUT.search(rest) else "right"
-    return None
+def _as_statement(asked: re.Match[str]) -> str:
+    return f"The answer is {'not ' if asked['no'] else ''}{asked['said']}."
+
+
+def _has_faults(heading: re.Match[str], below: str) -> bool:
+    """Whether a list of faults has any, behind its heading or below it."""
+    if heading["judged"]:
+        return bool(WRONG.search(heading["judged"]))
+    said = heading["said"]
+    return not NO_FAULT.match(said if re.search(r"\w", said) else below.lstrip())

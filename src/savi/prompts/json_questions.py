@@ -26,6 +26,8 @@ def questions_in_json(text: str) -> list[str] | None:
                 continue
             if isinstance(value, list | dict):
                 return list(_asked(value))
+    if text[:1] in "[{":  # cut off, or with a mistake in it
+        return [match[1] for match in re.finditer(r"\"((?:[^\"\\\n]|\\.)*[?？])\"", text)] or None
     return None
 
 
@@ -37,10 +39,10 @@ def _asked(value: Any) -> Iterator[str]:
         for item in value:
             yield from _asked(item)
     elif isinstance(value, dict):
-        named = next((value[key] for key in value if re.fullmatch(r"q|questions?|text|问题|q\d+", key, re.I)), None)
-        if isinstance(named, str):
+        named = [value[key] for key in value if re.fullmatch(r"(?:q|questions?|text|问题)[\s_-]*\d*", key, re.I)]
+        if len(named) == 1 and isinstance(named[0], str):
             options = next((value[key] for key in value if re.fullmatch(r"options|choices|选项", key, re.I)), None)
-            yield "\n".join([named, *option_lines(options)])
+            yield "\n".join([named[0], *option_lines(options)])
         else:
-            for item in [named] if named is not None else value.values():
+            for item in named or value.values():
                 yield from _asked(item)

@@ -16,31 +16,41 @@ Kind = Literal["text", "answer", "draft", "question", "critique", "verdict", "co
 """What a section holds. `text` has no label. A `draft` is an answer that is to be replaced, a `remark` is about an
 answer, such as its reason. A `conclusion` is an answer or a verdict."""
 
-CLAUSE = r"""(?:(?:based\ on|according\ to|given|considering|after|taking|with|following|from)\s[^,:：]{3,60},\s+
+CLAUSE = r"""(?:(?:based\ on|according\ to|given|considering|after|taking|with|without|using|following
+        |from)\s[^,:：]{3,60},\s+
     |(?:根据|基于|按照|结合|综合)[^，,：:]{0,20}[，,]\s*)"""
 CONSEQUENCE = "(?:(?:因此|所以|综上(?:所述)?|总之|总的来说)[，,]?)?"
 BEGINNING = rf"""(?:(?:so|therefore|thus|hence|and|finally|overall|sure|okay|ok|certainly)[,!.]?\s+)*{CLAUSE}?
     (?:(?:here|this|that|below|it)(?:['’]s|\s+is|\s+are)\s+)?"""
-NEW = r"""(?:improved|revised|corrected|final|better|updated|new|rewritten|refined|modified|amended|adjusted|polished
-    |enhanced|edited|reworked|rephrased|concise|short|brief|direct|complete|full|precise|accurate|correct|right|clean
-    |clearer|more|most|best|single|possible|overall|detailed|expanded|extended|longer|shorter|simple|plain|expected)"""
+NEW = r"(?!(?:an?|the|is|are|was|were|for|of|to|in|on|about|with|reasons?|why|changes?|explanations?)\b)\w[\w-]*"
 OLD = r"""(?:proposed|original|previous|initial|given|first|provided|earlier|prior|old|existing|current|draft|suggested
     |incorrect|wrong)"""
-NOUN = "(?:answer|response|reply|revision|version)"
+NOUN = "(?:answer|response|reply|revision|version|draft|attempt)"
 CHINESE_NEW = "(?:改进|改善|修改|修订|修正|更正|纠正|订正|优化|完善|最终|更好|更准确|更精确|正确|新|简短|简洁|完整)"
 CHINESE_OLD = "(?:建议|提议|提出|原|原来|原始|原先|之前|先前|最初|初始|初步|旧)"
 
 WORDS: dict[Kind, str] = {
     "draft": rf"""(?:(?:the|my|your)\s+)?(?:{OLD}\s+)+{NOUN}|(?:the\s+)?draft|original
         |{CHINESE_OLD}的?(?:答案|回答|回复|版本)|草稿|初稿|原文""",
-    "answer": rf"""{BEGINNING}(?:in\s+)?(?:(?:the|my|a|an|your|our|its)\s+)?(?:{NEW}[\s,]+(?:and\s+)?)*{NOUN}
+    "answer": rf"""{BEGINNING}(?:(?:in|as)\s+)?(?:(?:the|my|a|an|your|our|its)\s+)?(?:{NEW}\s+(?:and\s+)?){{0,4}}{NOUN}
             (?:\s+of\s+(?:the|my|your)\s+(?:{OLD}\s+)?(?:answer|response|draft))?
             (?:\s+(?:to|for)\s+(?:the|your|this)\s+question)?
             (?:\s+(?:is|would\ be|could\ be|should\ be|might\ be|remains|stays|now|reads|the\ same|unchanged))*
             (?:\s+as\ follows)?
-            (?:,?\s+(?:based\ on|taking|considering|given|after|incorporating|addressing|reflecting|following)\b
+            (?:,?\s+(?:that|which|based\ on|taking|considering|given|after|incorporating|addressing|reflecting
+            |following)\b
                 .{{0,50}})?
-        |a|ans|final|revised|improved|corrected|correction|rewritten|updated|assistant
+        |(?:you|i|we|one)(?:['’]d|\s+(?:could|would|might|can|may))\s+(?:\w+\s+)?(?:say|answer|write|reply|respond
+        |put\s+it)
+            (?:\s+(?:that|as\s+follows|like\s+this|instead))?
+        |(?:option|alternative|suggestion|possibility|variant)(?:\s+[A-C])?
+        |{BEGINNING}(?:a|the)\s+(?:more\s+\w+|better|correct\w*)\s+(?:description|wording|statement)(?:\s+(?:is
+        |would\ be))?
+        |answer\s+(?:in|with|from)\s.{{0,40}}(?:sentences?|words?|video|clip)|(?:the\s+)?(?:question
+        |answer)\b.{{0,40}}\bas\s+follows
+        |正确的?(?:说法|描述)(?:是|为)|应该?(?:是|为)
+        |a|ans|final|here\s+you\s+go|better|fixed|rewrite|rephrased|revised|improved|corrected|correction|rewritten
+        |updated|assistant
         |{CONSEQUENCE}(?:{CLAUSE})?(?:{CHINESE_NEW}*(?:之?后|过)?的?(?:答案|回答|回复)(?:是|为|如下)*
             |{CHINESE_NEW}+(?:(?:之?后|过)?的?(?:版本?|为|内容|结果)?))|答|助手""",
     "question": r"(?:the\s+)?(?:q|questions?|user|human)(?:\s+(?:is|was))?|(?:answer\s+)?(?:options|choices)"
@@ -53,8 +63,10 @@ WORDS: dict[Kind, str] = {
             |assessment)
         |overall|(?:最终|总体)?(?:判定|判断|判决|裁决|总评|评判|裁定)""",
     "conclusion": r"(?:(?:my|the|in)\s+)?(?:final\s+)?(?:conclusion|summary)|(?:最终)?(?:结论|总结)",
-    "remark": r"""explanations?|note|(?:key\s+)?changes?(?:\s+made)?|rationale|reasons?|justification|what\s+changed
-        |corrections(?:\s+made)?|key\s+corrections?|evidence|confidence(?:\s+(?:score|level))?|comments?|timestamps?
+    "remark": r"""explanations?|note|(?:key\s+)?changes?(?:\s+made)?|rationale|reasons?(?:\s+for\s.{{0,30}})?
+        |justification|what\s+changed
+        |corrections(?:\s+made)?|key\s+corrections?|evidence|confidence(?:\s+(?:score|level))?|comments?
+        |reasons?\s+for\s.*|time(?:stamps?)?|frames?|source
         |disclaimer|p\.?s\.?|解释|解析|说明|注意?|备注|修改(?:说明|原因|之处)|理由|依据|原因|证据|置信度|时间戳""",
     "thought": r"""(?:my\s+)?(?:thoughts?|thinking|reasoning|thought\s+process|analysis|scratchpad|step[\s-]by[\s-]step
         (?:\s+\w+)?|chain\s+of\s+thought)|思考(?:过程)?|推理(?:过程)?|思路|分析""",
@@ -72,9 +84,12 @@ MARK = r"[^\w\n\"“”'‘’「『<{\\(（\[【]{0,12}(?:\d{1,2}[.)、]\s{0,3}
 LABEL = re.compile(
     rf"""{MARK}(?:[\[【(（](?P<inside>[^\]】)）\n:：]{{1,50}})[\]】)）][*_]{{0,3}}\s?[:：]?[*_]{{0,3}}
     |[(（\[]?[*_]{{0,3}}(?P<words>[^\n:：。！？|"“]{{1,110}}?)\s?(?:[(（][^)）\n]{{0,60}}[)）])?[*_]{{0,3}}
-        (?P<end>\s?[:：][*_]{{0,3}}|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
+        (?P<end>\s?(?:[:：]|[-=]>)[*_]{{0,3}}|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
     re.VERBOSE,
 )
+NEW_HEADING = re.compile(r"(?:(?<=\n\n)\W{0,6}|\*\*|#+\s+)[\w\u4e00-\u9fff](?:[\w'’-]+ ?){1,4}\*{0,2}[:：]")
+"""A label of unknown words in a new paragraph, or with emphasis."""
+ENDED = re.compile(r"[.!。！][\"”’)*_]*\s*$")
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*(?=\n|\Z)")
 
 
@@ -102,9 +117,9 @@ def sections(text: str) -> list[Section]:
         label = _label(text, place.end(), at_line=place["line"] is not None)
         if label is None or place.end() < end:
             continue
-        found += _cut(kind, text[end : place.start()])
+        found += _cut(kind, text[end : place.start()], first=not any(one.text for one in found))
         end, kind = label
-    found += _cut(kind, text[end:])
+    found += _cut(kind, text[end:], first=not any(one.text for one in found))
     return [section for section in found if re.search(r"\w", section.text)]
 
 
@@ -120,17 +135,24 @@ def _label(text: str, at: int, at_line: bool) -> tuple[int, Kind] | None:
         return at, "remark"
     match = LABEL.match(text, at)
     kind = kind_of(match["inside"] or match["words"]) if match else None
+    if match and kind is None and NEW_HEADING.match(text, at) and ENDED.search(text, 0, at):
+        return match.end(), "remark"
     if match is None or kind is None:
         return None
-    colon = (match["end"] or match[0]).strip(" *_").endswith((":", "："))
+    colon = (match["end"] or match[0]).strip(" *_").endswith((":", "：", ">"))
+    if at and len(re.findall(r"[(（\[]", match[0])) > len(re.findall(r"[)）\]]", match[0])):
+        return match.end(), "remark"  # all that is in the parentheses
     one_letter = len((match["words"] or "").strip("*_ ")) == 1
     if not colon and (not at_line or one_letter):
         return None
     return match.end(), kind
 
 
-def _cut(kind: Kind, body: str) -> list[Section]:
-    """A section, and what is below its one line."""
+def _cut(kind: Kind, body: str, first: bool) -> list[Section]:
+    """A section, and what is below its one line, or below the first paragraph of a reason that comes first."""
+    if kind == "remark" and first:
+        reason, _, rest = body.strip().partition("\n\n")
+        return [Section(kind, reason), Section("text", rest.strip())]
     if kind not in ONE_LINE:
         return [Section(kind, body.strip())]
     head, _, rest = body.strip().partition("\n")
@@ -153,7 +175,7 @@ def as_lines(text: str) -> str | None:
 
 
 def _object(text: str) -> list[tuple[str, str]] | None:
-    if not (text.startswith("{") and text.endswith("}")):
+    if not text.startswith(("{", '["')):
         return None
     for read in (json.loads, ast.literal_eval):
         try:
@@ -162,7 +184,12 @@ def _object(text: str) -> list[tuple[str, str]] | None:
             continue
         if isinstance(value, dict):
             return [(str(key), one) for key, one in value.items() if isinstance(one, str)]
-    return None
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+            return [("answer", value[0])]
+    return FIELD.findall(text) or None  # cut off, or with a mistake in it
+
+
+FIELD = re.compile(r"\"([\w ]+)\"\s*:\s*\"((?:[^\"\\]|\\.)*)\"")
 
 
 def _table(text: str) -> list[tuple[str, str]] | None:

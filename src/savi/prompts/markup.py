@@ -10,12 +10,14 @@ ITALIC = re.compile(r"^\*(?=[^\s*])([^*]+)(?<=[^\s*])\*$|^_(?=[^\s_])([^_]+)(?<=
 HEADING = re.compile(r"^(?:#{1,6}|>)\s+")
 QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "`": "`", "「": "」", "『": "』"}
 
-THOUGHT_NAMES = "think|thinking|thought|reasoning|reflection|analysis|scratchpad"
+THOUGHT_NAMES = (
+    "think|thinking|thought|reason|reasoning|rationale|reflection|analysis|scratchpad|observation|summary|caption|plan"
+)
 THOUGHT = re.compile(rf"<(?P<name>{THOUGHT_NAMES})>.*?</(?P=name)>", re.IGNORECASE | re.DOTALL)
 THOUGHT_END = re.compile(rf"^.*</(?:{THOUGHT_NAMES})>", re.IGNORECASE | re.DOTALL)
 THOUGHT_START = re.compile(rf"<(?:{THOUGHT_NAMES})>", re.IGNORECASE)
 TAGGED = re.compile(
-    r"<(?P<name>(?:(?:final|revised|improved|corrected)_?)?(?:answer|response|output|revision)|final)>(.*?)(?:</(?P=name)>|$)",
+    r"<(?P<name>(?:(?:final|revised|improved|corrected)_?)?(?:answer|response|output|revision|result)|final|conclusion)>(.*?)(?:</(?P=name)>|$)",
     re.IGNORECASE | re.DOTALL,
 )
 KIMI_TAG = re.compile(r"◁(/?\w+)▷")
@@ -23,11 +25,17 @@ CHANNEL = re.compile(r"<\|channel>thought\b.*?<channel\|>|\Athought\n+(?=.)", re
 """A thought of Gemma 4. Where the tokenizer leaves out special tokens, only the name of an empty one is left."""
 STRUCK = re.compile(r"~~(?=\S).+?~~[ \t]*")
 """Text that the model has struck out."""
+TURN_END = re.compile(
+    r"(?<=\w)(\W*?)\s*(?:<\|(?:im_end|end|eot_id|eom_id|endoftext|user)\|>|<end_of_turn>|</s>).*", re.DOTALL
+)
+"""The end of the reply's turn, which was written as text, and what the model wrote behind it."""
 TOKEN = re.compile(r"<\|[^|>\s]{1,30}\|>|</?s>")
 """A special token that was written as text."""
 STRAY = re.compile(r"</(?:answer|response|output|final|question)>", re.IGNORECASE)
 TURN = re.compile(r"\n\s*(?:user|human|用户)\s*[:：]", re.IGNORECASE)
 """The user's next turn, which the model went on to write."""
+ITEM = re.compile(r"^(?:[*+•–—-]|#{1,6}|1[.)]|①)\s+(?=\S)|^1、")
+"""The mark of a heading or a list, in front of a single line."""
 ANNOUNCEMENT = re.compile(r"(?:here(?:['’]s| is| are)|below is|the following|my|this is|以下|下面)\b", re.IGNORECASE)
 """How a line begins that, with a colon at its end, announces the text below it."""
 
@@ -46,7 +54,9 @@ def visible(reply: str) -> str:
     A chat template may open the thought in the prompt, so that the reply only closes it. Raises Unparsable for a
     thought that was never closed: what follows it was never written. The user's next turn is left out.
     """
-    text = THOUGHT.sub("", KIMI_TAG.sub(r"<\1>", STRUCK.sub("", TOKEN.sub("\n", CHANNEL.sub("", reply)))))
+    text = THOUGHT.sub(
+        "", KIMI_TAG.sub(r"<\1>", STRUCK.sub("", TOKEN.sub("\n", TURN_END.sub(r"\1", CHANNEL.sub("", reply)))))
+    )
     text = THOUGHT_END.sub("", text)
     if THOUGHT_START.search(text):
         raise Unparsable("a thought without an end")
@@ -94,6 +104,12 @@ def bare(text: str) -> str:
     text = re.sub(r"^[ \t]*>[ \t]?", "", text, flags=re.MULTILINE).strip()
     if text.count("**") % 2 and text.endswith("**"):
         text = text[:-2].rstrip()  # what opened it was in front of a label
+    text = re.sub(r"^(?:\W*\n)+|(?:\n\W*)+$", "", re.sub(r"^(?:[-=]>|→)\s*", "", text))
+    paragraphs = re.split(r"\n\s*\n", text)
+    if len(paragraphs) > 1 and len(set(paragraphs)) == 1:
+        text = paragraphs[0]
+    if "\n" not in text and not re.search(r"\s\(?2[.)]\s", text):
+        text = ITALIC.sub(lambda match: match[1] or match[2], ITEM.sub("", text))
     whole = BOLD.fullmatch(text)
     text = unquote((whole[1] or whole[2]) if whole and "**" not in text[2:-2] else text)
     if not re.search(r"\w", text):

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 # Signs that tell numbers, prices and languages apart ("-5", "€5", "C#") are words too.
 WORD = re.compile(
     r"""[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]
-    |(?<!\w)[-\u2212](?=\d)|[$€£¥]|(?<=\bc)(?:\+\+|\#)|[^\W_]+""",
+    |(?<!\w)[-\u2212](?=\d)|[$€£¥]|(?<=\bc)(?:\+\+|\#)
+    |[^\W_\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+""",
     re.VERBOSE,
 )
 

@@ -8,7 +8,8 @@ from savi.prompts.markup import sentences
 from savi.prompts.refusals import refuses
 
 TO_THE_USER = re.compile(
-    r"""^(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
+    r"""^(?!(?:(?:can|could)\ you\ )?(?:please\ )?(?:tell|show)\ me\ (?:wh(?!at\ (?:the\ (?:video|clip)|you))
+        |how))(?:would\ you\ (?:like|prefer)|do\ you\ (?:want|need|have)|shall\ i|should\ i|may\ i|let\ me\ know
     |is\ there\ anything|does\ (?:this|that)\ help|how\ (?:does|do)\ (?:this|these|that)\ (?:look|sound)
     |what\ would\ you\ like
     |(?:could|can|would|will)\ you\ (?:please\ |kindly\ |perhaps\ |also\ )?
@@ -39,7 +40,8 @@ REFUSAL = re.compile(
 ASKING = r"what|which|who|whom|whose|where|when|why|how"
 VERBS = r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)(?:n['’]t)?"
 IMPERATIVE = re.compile(
-    r"""^(?:(?:name|describe|identify|explain|list(?!\ of\b)|count|compare|tell|state(?!\ of\b)|determine|specify
+    r"""^(?:(?:name|describe|identify|explain|find|locate|track|trace|indicate|predict|point\ out|give|outline
+        |list(?!\ of\b)|count|compare|tell(?:\ me)?|show\ me|state(?!\ of\b)|determine|specify
     |estimate|choose|select|order|rank|summari[sz]e|discuss)\b|请|描述|说明|指出|列出|解释|比较|判断)""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -48,7 +50,23 @@ OPENING = re.compile(
     rf"(?:what|which|whom|whose|how)\b|[^.?!]*,\s*(?:{ASKING}|{VERBS})\b)",
     re.IGNORECASE,
 )
-CHINESE = re.compile(r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|如何|多少|几[个次种人只辆]|是否|有没有|何时|何处")
+CHINESE = re.compile(
+    r"[吗呢么][。.]?$|什么|哪|谁|为何|怎么|怎样|如何|多少|几(?!乎)|多[大长高久远快]|还是|是否|有没有|何时|何处"
+)
+CUT_OFF = re.compile(
+    r"\b(?:an?|the|and|or|but|than|its|their|whose|which|very|(?<!made\ )(?<!consist\ )(?<!full\ )of)$", re.IGNORECASE
+)
+"""A last word that no question ends with."""
+NEXT_TO_QUESTION = re.compile(
+    r"""^(?:a\d{0,2}|ans|(?:the\ |correct\ |expected\ |suggested\ |possible\ |sample\ )*answers?|explanations?|reasoning
+    |rationale|why|purpose|notes?|hints?|difficulty|type|category|skill|focus|evidence|timestamps?|because
+    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注|考察(?:点|目的|内容)?|考点|设计意图|目的|类型|难度
+    )\s*(?:\(.*?\))?\s*[:：]
+    |(?:the\ )?(?:correct\ |right\ |expected\ )?answer\ (?:is|would\ be|should\ be)\b|(?:正确)?答案是""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What is written about a question and isn't asked: its answer, its kind, why it was chosen."""
+
 QUESTION_MARK = re.compile(r"[?？]")
 
 
@@ -61,9 +79,11 @@ def last_asked(line: str) -> str:
 def is_question(text: str) -> bool:
     """Whether a text has the form of a question about the clip, and not one to whoever asked for questions."""
     line = text.partition("\n")[0]
-    if TO_THE_USER.match(last_asked(line)) or REFUSAL.match(line) or refuses(line):
+    if TO_THE_USER.match(last_asked(line)) or REFUSAL.match(line) or CUT_OFF.search(line) or refuses(line):
         return False
     if QUESTION_MARK.search(line) or IMPERATIVE.match(line):
         return True
     # "When the man enters, the dog barks." begins like a question and ends like a statement.
-    return not line.endswith((".", "。", "!", "！")) and bool(OPENING.match(line) or CHINESE.search(line))
+    if line.endswith((".", "。", "!", "！")):
+        return False
+    return bool(CHINESE.search(line) or (OPENING.match(line) and len(line.split()) > 2))

@@ -13,8 +13,10 @@ from savi.prompts.json_questions import questions_in_json
 from savi.prompts.markup import HEADING, QUOTES, Unparsable, undress, visible
 from savi.prompts.options import OPTION, inline_options, options_in
 from savi.prompts.question_form import (
+    ASKING,
     CHINESE,
     IMPERATIVE,
+    NEXT_TO_QUESTION,
     OPENING,
     QUESTION_MARK,
     REFUSAL,
@@ -32,12 +34,12 @@ MARKER = re.compile(
        | [（(]?[一二三四五六七八九十]{{1,2}}\s*[、．.）)]\s*  # 一、 （二）
        | [①-⑳❶-❿]\s*
        | \d\N{{VARIATION SELECTOR-16}}?\N{{COMBINING ENCLOSING KEYCAP}}\s*
-       | \d{{1,2}}\s+{DASH}\s+  # 1 -
+       | \d{{1,2}}\s+(?:{DASH}\s+|(?=(?:what|which|who|whose|where|when|why|how|is|are|does|did)\b))  # 1 -  1
        | \#\d{{1,2}}[.:]?\s+  # #1
        | [\[(（]\d{{1,2}}:\d{{2}}(?:\s*{DASH}\s*\d{{1,2}}:\d{{2}})?[\])）]\s*(?:{DASH}|:)?\s*  # [0:03]
        | \(?(?:[a-z]|[ivx]{{1,4}})[.)]\s+  # a)  (b)  ii)  III.
        | q\d{{0,2}}\s*(?:\((?:spatial|temporal)\))?\s*[:：.)]\s*  # Q:  Q1:  Q1 (spatial):
-       | q\d{{1,2}}\s+{DASH}\s+  # Q1 -
+       | q{DASH}?\d{{1,2}}\s*(?:{DASH}|>|:|：)?\s+  # Q1 -  Q-1:  Q1>  Q1
        )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -46,31 +48,25 @@ ORDINAL = "(?:first|second|third|fourth|fifth|sixth|next|another|last)"
 LABEL = re.compile(
     rf"""^(?:(?:the\ )?{ORDINAL}\s+question|[\[(（【]?{ASPECT}[\])）】]?
             (?:[\s-]+(?:reasoning|understanding|relations?|order))*(?:\s*(?:questions?|问题|推理))?
-        |easy|medium|hard|moderate|difficult|challenging
+        |{ORDINAL}(?=\s*[:：])|easy|medium|hard|moderate|difficult|challenging
         |(?:the\ |my\ |your\ |final\ )*questions?|问题|提问|问|第\s*[\d一二三四五六]+\s*[题问]个?|assistant)
     \s*(?:\#?\d{{1,2}}|[一二三四五六])?(?:\s*[(（][^()（）?？\n]{{1,30}}[)）])?(?:\ (?:is|are))?
-    \s*(?:[:：.)]\s*|{DASH}\s+|$|(?<=[\])）】])\s*)""",
+    \s*(?:[:：.)]\s*|{DASH}\s+|$|(?<=[\])）】])\s*(?=(?-i:[^a-z?？\s])|$))""",
     re.IGNORECASE | re.VERBOSE,
 )
 BRACKETED = re.compile(
-    r"^[\[【(（](?:question|q|问题|问|题目?|第)\s*[\d一二三四五六]*\s*[题问]?[\]】)）]\s*[:：]?\s*", re.IGNORECASE
+    r"^(?:[\[【][^\]】?？\d\n]{1,30}[\]】](?=\W*\w)|[(（][\w-]+(?: [\w-]+)?[)）](?=\s*(?-i:[A-Z]))"
+    r"|[\[【(（](?:question|q|问题|问|题目?|第)\s*[\d一二三四五六]*\s*[题问]?[\]】)）])\s*[:：]?\s*",
+    re.IGNORECASE,
 )
 ITALIC_LABEL = re.compile(r"^([*_])(?=\S)([^*_\n]{1,40})(?:[:：]\1|\1[:：])\s*(?=\S)")
 TOPIC = re.compile(
-    r"^(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3}(?:\s*\([^)?]{1,30}\))?\s*:\s+"
-    r"|[\u4e00-\u9fff、与和/（）()]{1,14}[:：]\s*)(?=\S)"
+    r"^(?!(?:At|In|On|From|During|After|Before|When|While|Between|By|Towards?|Until|Throughout|Once|Near)\b"
+    r"|\w+ (?:the|an?|this)\b)"
+    r"(?:[A-Z][\w'-]*(?:[\s/&,-]+(?:and |of |in |the )?[\w'-]+){0,3}(?:\s*\([^)?]{1,30}\))?\s*:\s+"
+    r"|(?!在|当|从)[\u4e00-\u9fff、与和/（）()]{1,14}[:：]\s*)(?=\S)"
 )
 """A heading of a few words in front of a listed question: "Object placement: Where is …"."""
-NEXT_TO_QUESTION = re.compile(
-    r"""^(?:a\d{0,2}|ans|(?:the\ |correct\ |expected\ |suggested\ |possible\ |sample\ )*answers?|explanations?|reasoning
-    |rationale|why|purpose|notes?|hints?|difficulty|type|category|skill|focus|evidence|timestamps?|because
-    |答案|参考答案|回答|答|解释|解析|说明|理由|提示|注|考察(?:点|目的|内容)?|考点|设计意图|目的|类型|难度
-    )\s*(?:\(.*?\))?\s*[:：]
-    |(?:the\ )?(?:correct\ |right\ |expected\ )?answer\ (?:is|would\ be|should\ be)\b|(?:正确)?答案是""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""What is written about a question and isn't asked: its answer, its kind, why it was chosen."""
-
 CHATTER = re.compile(
     r"""^(?:sure|certainly|of\ course|okay|ok|absolutely|great|here\ (?:are|is)|here's|below\ (?:are|is)|i\ hope|i\ have
     |let\ me|the\ following|these\ questions?|this\ question|based\ on|note\ that|feel\ free
@@ -82,11 +78,18 @@ FOR_INSTANCE = r"(?:one|a|another|my)\ (?:\w+\ )?question\ (?:is|(?:c|w)ould\ be
 ANNOUNCED = re.compile(rf"(?:{CHATTER.pattern}|{FOR_INSTANCE})[^?？:：]{{0,60}}[:：]\s*(?=\S)", CHATTER.flags)
 """Words to the user in front of a question: "Sure, here you go: Where is …"."""
 
-TAG = re.compile(r"</?(?:q|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
+TAGGED = re.compile(r"<question>(.*?)</question>", re.IGNORECASE | re.DOTALL)
+TAG = re.compile(r"</?(?:q\d*|questions?|items?|li|ol|ul|p|br|spatial|temporal)\b[^>\n]*>", re.IGNORECASE)
 ANSWERS = re.compile(r"^(?:#+ )?(?:the )?(?:answers|answer key|solutions|参考答案)\s*[:：]?$", re.IGNORECASE)
 """A heading below which there are answers alone."""
+IN_PARENTHESES = re.compile(r"([?？])[*_]*\s*[(（](?![A-Ha-h][)）])[^()（）]*[)）]?\W*$")
+"""A remark behind a question."""
+ASKED = re.compile(rf"^[^?？:：]{{10,}}\bquestions?\b[^?？:：]*[:：]\s*(?=(?:{ASKING})\b)", re.IGNORECASE)
+"""What leads to a question at the end of a line."""
+QUOTED = re.compile(r"[\"“]([^\"“”]+[?？])[\"”]")
 INLINE = re.compile(
-    rf"(?<=[?.!？。])[ \t]+(?=[*_]*(?:question|answer|问题|答案|{ASPECT})\s*\d*\s*[:：]|\(?\d{{1,2}}[.)]\s+\S)",
+    rf"(?:(?<=[?.!:])[ \t]+|(?<=[？。！])[ \t]*)"
+    rf"(?=[*_]*(?:question|answer|问题|答案|{ASPECT})\s*\d*\s*(?:[:：]|{DASH}\s)|\(?\d{{1,2}}[.)]\s+\S)",
     re.IGNORECASE,
 )
 """In front of a label in the middle of a line: "Where is it? Answer: here. Question: Who …"."""
@@ -102,7 +105,8 @@ def parse_questions(reply: str, strict: bool = True) -> list[str]:
     them. strict: a line must have the form of a question; otherwise marked lines, and plain ones where nothing else
     is there, are taken as they are. Raises Unparsable where there is none.
     """
-    text = WRAPPED.sub(" ", TAG.sub("\n", visible(reply))).strip()
+    text = "\n".join(asked) if (asked := TAGGED.findall(reply)) else visible(reply)
+    text = WRAPPED.sub(" ", TAG.sub("\n", text)).strip()
     if not text:
         raise Unparsable("empty reply")
     if refuses(text):
@@ -157,7 +161,7 @@ def _from_lines(text: str, strict: bool) -> list[str]:
     return [
         line
         for index, line in enumerate(found)
-        if first == len(listed) or listed[index] or (index < first and OPENING.match(line))
+        if first == len(listed) or listed[index] or (index == 0 and OPENING.match(line) and text.startswith(line[:20]))
     ] or plain
 
 
@@ -170,6 +174,10 @@ def _cells(text: str) -> Iterator[str]:
             if asking:
                 yield asking[0]
         else:
+            line = ASKED.sub("", line)
+            if re.match(r"[^\"“?？]*[:：]\s*[\"“]", line) and (quoted := QUOTED.findall(line)):
+                yield from quoted
+                continue
             parts = INLINE.split(undress(line))  # emphasis may go over the label
             yield from parts if len(parts) > 1 else [line]
 
@@ -202,8 +210,9 @@ def _split(line: str, marked: bool) -> list[str]:
         return [part for piece in pieces for part in _split(_unmark(piece)[0], True)]
     if not marked:
         pieces = re.split(r"(?<=[?？])\s+(?=[A-Z\"“].*[?？])|(?<=？)(?=\S.*？)", line)
-        if len(pieces) > 1:
-            return [part for index, piece in enumerate(pieces) for part in _split(_asking_part(piece, index), True)]
+        parts = [_asking_part(piece, index) for index, piece in enumerate(pieces)]
+        if len(parts) > 1 and all(map(_opens, parts[1:])):
+            return [part for piece in parts for part in _split(piece, True)]
     return [line]
 
 
@@ -215,6 +224,7 @@ def _asking_part(piece: str, index: int) -> str:
 
 def _without_answer(line: str) -> str:
     """A question's line up to its last question mark, with options behind it if there are any."""
+    line = IN_PARENTHESES.sub(r"\1", line)
     end = [match.end() for match in QUESTION_MARK.finditer(line)][-1:]
     if not end:
         return line

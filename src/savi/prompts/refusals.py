@@ -21,20 +21,22 @@ REFUSAL = re.compile(
     rf"""^(?:{APOLOGY}(?:as\ an?\ (?:[\w-]+\ )*(?:ai|language\ model|llm|assistant)\b(?!\ (?:in|on|of|at|to)\ the))
     |{APOLOGY}as\ an?\ (?:[\w-]+\ )*(?:model|chatbot|program),?\ i\b
     |{APOLOGY}i(?:['’]m|\ am)\ (?:just\ |only\ )?an?\ (?:[\w-]+\ )*(?:ai|model|chatbot|llm)\b
-    |{APOLOGY}the\ {VIDEO}\ (?:(?:could|can)(?:\ not|not|n['’]t)\ be\ (?:loaded|opened|played|processed)
-        |failed\ to\ load)\b(?!\ (?:on|by|because\ he|because\ she)\b)
+    |{APOLOGY}(?:the|this)\ {VIDEO}\ (?:(?:could(?:\ not|n['’]t)|can(?:\ not|not|['’]t))
+            \ be\ (?:accessed|loaded|opened|played|processed)
+        |failed\ to\ load)\b(?!\ (?:on|by(?!\ me)|because\ he|because\ she)\b)
     |{APOLOGY}there\ (?:does(?:\ not|n['’]t))\ (?:seem|appear)\ to\ be\ (?:a|any)\ {VIDEO}\b
     |{APOLOGY}i(?:\ {UNABLE}|['’]m\ (?:currently\ )?(?:unable|not\ (?:able|allowed))\ to)\ (?:\w+ly\ )?{HELP}
     |{APOLOGY}i(?:\ do(?:n['’]t|\ not))\ (?:\w+ly\ )?
         (?:have\ (?:\w+\ )?(?:access|the\ (?:ability|capability|means)|enough\ (?:information|context))
         |see\ (?:a|any)\ {VIDEO})
     |{APOLOGY}(?:it\ (?:seems|looks|appears)(?:\ (?:that|like|as\ if))?\s+|there\ (?:is|was|seems\ to\ be)\s+)?
-        (?:no|the)\ {VIDEO}\ (?:is|was|has\ been|have\ been|were|did)(?:\ not|n['’]t)?\ 
+        (?:no|the)\ (?:{VIDEO}\ )?{VIDEO}\ (?:is|was|has\ been|have\ been|were|did)(?:\ not|n['’]t)?\ 
         (?:attached|uploaded|provided|shared|included|given|load(?:ed)?|come\ through|available\ to\ me)
     |{APOLOGY}(?:there\ (?:is|was)\ )?no\ {VIDEO}\ (?:attached|provided|uploaded|to\ (?:watch|analy[sz]e))
     |{APOLOGY}(?:please|could\ you|can\ you)\ (?:please\ )?(?:provide|upload|share|attach|send|describe\ the\ {VIDEO})
     |{APOLOGY}without\ (?:access\ to|seeing|watching|being\ able\ to|the)\b[^,.]*\b(?:{VIDEO}|it)\b
     |{APOLOGY}i\ (?:need|would\ need|['’]d\ need)\ (?:to\ (?:see|watch|view)|access\ to|the)\b[^,.]*\b{VIDEO}\b
+    |[^.!?]*\byou\ (?:have(?:\ not|n['’]t)|did(?:\ not|n['’]t))\ (?:attach|upload|share|provide|include)
     |{APOLOGY}(?:this|the)\ (?:request|content|{VIDEO})[^.]*\bagainst\ my\b
     |(?:由于)?(?:(?:很|非常|十分)?(?:抱歉|遗憾)|对不起|不好意思)?[，,。]?\s*(?:但|由于|因为)?
         (?:我(?:目前|暂时|现在)?(?:无法|不能|没有办法|没法)(?:直接|实际)?
