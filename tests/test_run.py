@@ -23,8 +23,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from savi.cli import main
+from savi.critique.clip_results import ClipResult
 from savi.critique.question_maker import QuestionMaker
-from savi.critique.store import ClipResult
 from savi.record.lock import lock_run, unlock_run
 from tests.real_videos import real_videos
 from tests.view.browser import Visit, browser, until

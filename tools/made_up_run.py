@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
+from savi.critique.clip_results import ClipResult
 from savi.critique.round_files import policy_logps_path
-from savi.critique.store import ClipResult, PairStore
+from savi.critique.store import PairStore
 from savi.evaluation.outcomes import VIDEOS
 from savi.files import write_json, write_json_lines, write_text
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, Trace, Turn

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from savi.critique.clip_results import ClipResult
 from savi.critique.filters import FilterSettings
 from savi.critique.round import Round
 from savi.critique.settings import ChainSettings
-from savi.critique.store import ClipResult
 from savi.inference import GenerateRequest, Reply, ResponseScores, ScoreRequest, VideoModel
 from savi.methods import PairMethod, RandomPreference, VideoSAVi
 from savi.prompts.templates import Prompts

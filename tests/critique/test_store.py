@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from savi.conversations import Message
 from savi.critique import round_files
+from savi.critique.clip_results import ClipResult
 from savi.critique.pairs import json_line, pair_record, read_pairs, stored_pairs
-from savi.critique.store import ClipResult, PairStore
+from savi.critique.store import PairStore
 from savi.types import ASPECTS, Aspect, Clip, PreferencePair, SaviError, Trace, Turn, derive_seed
 
 AWKWARD = 'größer\nthan "that"\t\u2028 \x85 \x0b 红色 \\ \x00 🎈\r\nend'

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,16 @@ from torch import distributed, nn
 from torch.multiprocessing import start_processes
 
 from savi.alignment.step import check_finite
+from savi.critique.builder import BuiltRound, PairBuilder
+from savi.critique.clip_results import ClipResult
 from savi.data.batches import ClipPairs, StepDataset
 from savi.data.reading import FrameReader
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.distributed.failures import is_first
-from savi.types import Clip, SaviError
+from savi.types import Clip, Frames, SaviError
+from tests.critique.test_store import files
 from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
+from tools.bench.growth import Script
 
 PROCESSES = 3
 
@@ -147,6 +152,39 @@ def test_shares_of_a_step_have_its_gradient_together(random_base: Path, together
         assert shared.keys() == whole.keys()
         for name, gradient in whole.items():
             assert (shared[name] - gradient).abs().max() <= 1e-5 * scale, name
+
+
+def test_no_process_waits_for_another_while_pairs_are_built(together: Together, tmp_path: Path) -> None:
+    """The others begin when the first is done with its share: if they met after each batch, this would never end."""
+    clips = [Clip(f"clip_{number}", tmp_path / f"{number}.mp4") for number in range(14)]
+    first_is_done = tmp_path / "done"
+
+    class Waiting(Script):
+        rank = 0
+
+        def run(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[ClipResult]:
+            end = time.monotonic() + 60
+            while self.rank and not first_is_done.exists():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            return super().run(clips, frames)
+
+    def build(folder: Path, rank: int) -> BuiltRound:
+        maker = Waiting()
+        maker.rank = rank
+        builder = PairBuilder(maker, iter, clips, 2, folder, "key")
+        for done, _ in enumerate(builder.build(), 1):
+            if rank == 0 and done == 3:  # of seven batches, those with numbers 0, 3 and 6
+                first_is_done.touch()
+        return builder.close()
+
+    def work(rank: int) -> list[str]:
+        return [pair.clip for pair in build(tmp_path / "together", rank).pairs]
+
+    shares = together(work)
+    build(tmp_path / "alone", 0)
+    assert shares[0] == shares[1] == shares[2]
+    assert files(tmp_path / "together") == files(tmp_path / "alone")
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])

@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 from savi.cli import main
-from savi.critique.store import ClipResult, PairStore
+from savi.critique.clip_results import ClipResult
+from savi.critique.store import PairStore
 from savi.data.labelled import read_labelled
 from savi.files import write_json
 from savi.record.failure import write_failure

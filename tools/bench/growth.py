@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from savi.critique.builder import PairBuilder
-from savi.critique.store import ClipResult
+from savi.critique.clip_results import ClipResult
 from savi.data.batches import OptimizerStep, StepDataset, group_by_clip, plan_steps
 from savi.data.reading import FrameReader
 from savi.types import ASPECTS, Clip, Frames, PreferencePair, Trace, Turn, TurnName

@@ -20,7 +20,7 @@ from savi.critique.frames import frames_ahead
 from savi.critique.readiness_check import right_answers
 from savi.critique.same_meaning import AnswerPair, same_meaning
 from savi.critique.turns import ANSWER, CRITIQUE, Asked
-from savi.distributed.collectives import own_shard, shard_and_gather
+from savi.distributed.collectives import gather_shares, own_shard, turns
 from savi.distributed.sharding import chunks
 from savi.inference import GenerateRequest, Reply, Session
 from savi.prompts.critiques import read_verdict
@@ -187,13 +187,14 @@ class HeldOut:
         batches = chunks(clips, self.batch_clips)
         read = frames_ahead(own_shard(batches), self.chain.round.model.is_cached, self.decode, ClipFiles({}))
 
-        def work(_batch: Sequence[Clip]) -> list[T]:
-            _, good, _bad = next(read)
-            return run(list(good), list(good.values())) if good else []
+        def work() -> Iterator[list[T]]:
+            # The first process tells of the progress: the others have come about as far.
+            for (_, good, _), together in zip(read, turns(batches), strict=False):
+                yield run(list(good), list(good.values())) if good else []
+                self.done(sum(map(len, together)))
 
-        for batch, found in zip(batches, shard_and_gather(batches, work, "evaluating"), strict=True):
+        for found in gather_shares(work, "evaluating"):
             yield from found
-            self.done(len(batch))
 
 
 def _found_right(critique: str) -> bool | None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from torch import distributed
+
 from savi.critique.chain import CritiqueChain
 from savi.critique.clip_files import ClipFiles, inspect_clips
+from savi.critique.clip_results import ClipResult, make_batch
 from savi.critique.frames import frames_ahead
 from savi.critique.pairs import StoredPairs
+from savi.critique.parts import Part
 from savi.critique.readiness import AgreementCheck, LabelledCheck, Readiness, summarise
 from savi.critique.readiness_check import check_agreement, check_labelled
-from savi.critique.round_files import undecodable_clips
-from savi.critique.store import ClipResult, PairStore
-from savi.distributed.collectives import from_rank_zero, own_shard, shard_and_gather
+from savi.critique.round_files import read_progress, round_paths, undecodable_clips
+from savi.critique.store import PairStore
+from savi.distributed.collectives import from_rank_zero, gather_shares, own_shard, waits
+from savi.distributed.failures import are_several
 from savi.distributed.sharding import chunks
+from savi.errors import SaviError
 from savi.types import Clip, Frames, Labelled
 from savi.video.feeding import Decode
 
 T = TypeVar("T")
+
+LEAST_PAUSE, MOST_PAUSE = 0.05, 5.0
+"""Seconds between two looks at what the other processes have written. Each pause is twice the one before."""
+
+SHARED = 60.0
+"""Seconds after which a file that one machine has written has come up on the others, if they share a disk."""
 
 
 class PairMaker(Protocol):
@@ -61,11 +74,12 @@ class PairBuilder:
 
     1. It opens the round's store. Clips whose pairs a killed run has left there are done already.
     2. `check_readiness` measures on a sample whether the model's criticism is worth learning. It is optional.
-    3. `build` decodes the other clips, asks the maker for their pairs, and commits them in the order of the clips.
-    4. `close` gives the round's pairs.
+    3. `build` decodes the other clips, asks the maker for their pairs, and keeps them.
+    4. `close` gives the round's pairs, in the order of the clips.
 
     All processes have one and call the same methods. They share the batches, which are those of a single process, so
-    that the pairs are the same. The first process alone has the store.
+    that the pairs are the same. None waits for another: each writes its batches to a part of its own. The first process
+    alone has the store. It merges the parts in the order of the batches, and waits in the end for the parts of all.
     """
 
     def __init__(
@@ -83,13 +97,28 @@ class PairBuilder:
         self.decode = decode
         self.clips = clips
         self.batch_clips = batch_clips
+        self.batches = chunks(clips, batch_clips)
         self._store: PairStore | None = None
-        self.done, self.files = from_rank_zero(partial(self._open, run, key), "building")
+        self._built, self.files = from_rank_zero(partial(self._open, run, key), "building")
+        self.done = sum(len(self.batches[number]) for number in self._built)
+        *_, self._progress_path = round_paths(run, maker.round)
+        self._part = self._open_part(run) if are_several() else None
 
-    def _open(self, run: Path, key: str) -> tuple[int, ClipFiles]:
+    def _open(self, run: Path, key: str) -> tuple[frozenset[int], ClipFiles]:
+        """The numbers of the batches that are done already, and the clips' files."""
         self._store = PairStore(run, self.maker.round, key)
-        done = self._store.clips_done
-        return done, inspect_clips(run, self.clips, done, undecodable_clips(run, self.maker.round - 1))
+        built = frozenset([*range(self._store.batches_done), *self._store.waiting])
+        done = [clip for number in built for clip in self.batches[number]]
+        return built, inspect_clips(run, self.clips, done, undecodable_clips(run, self.maker.round - 1))
+
+    def _open_part(self, run: Path) -> Part:
+        """Raises SaviError where the first process's file doesn't come up on this machine."""
+        end = time.monotonic() + SHARED
+        while not self._progress_path.exists():
+            if time.monotonic() > end:
+                raise SaviError(f"{self._progress_path} isn't there: all processes must share the run's folder")
+            time.sleep(LEAST_PAUSE)
+        return Part(run, self.maker.round, distributed.get_rank())
 
     def check_readiness(self, chain: CritiqueChain, sample: int, labelled: Sequence[Labelled]) -> Readiness:
         """Measure the chain's criticism on the first clips, `sample` of them, and on the labelled questions."""
@@ -101,21 +130,63 @@ class PairBuilder:
         def check_asked(clips: Sequence[Clip], frames: Sequence[Frames | None]) -> list[LabelledCheck]:
             return check_labelled(chain, clips, frames, [one for one in labelled if one.clip in clips])
 
-        sampled = self._in_batches(self.clips[:sample], check_sampled, "readiness")
-        agreement = [check for _, checks, _ in sampled for check in checks]
-        examined = self._in_batches(asked, check_asked, "readiness")
-        return summarise(agreement, [check for _, checks, _ in examined for check in checks])
+        return summarise(self._share(self.clips[:sample], check_sampled), self._share(asked, check_asked))
+
+    def _share(
+        self, clips: Sequence[Clip], run: Callable[[Sequence[Clip], Sequence[Frames | None]], list[T]]
+    ) -> list[T]:
+        """What `run` gives for the clips with frames, in the order of their batches, in all processes."""
+        own = own_shard(chunks(clips, self.batch_clips))
+        read = frames_ahead(own, self.maker.is_cached, self.decode, self.files)
+
+        def work() -> Iterator[tuple[list[T], Mapping[Clip, str]]]:
+            for _, good, bad in read:
+                yield run(list(good), list(good.values())) if good else [], bad
+
+        found = gather_shares(work, "readiness")
+        self.files.failures.update((clip.id, reason) for _, bad in found for clip, reason in bad.items())
+        return [one for results, _ in found for one in results]
 
     def build(self) -> Iterator[int]:
-        """Build the pairs of all clips that aren't done. Yields after each batch how many of its clips are done now."""
-        for batch, results, bad in self._in_batches(self.clips[self.done :], self.maker.run, "building"):
-            of_good = iter(results)
-            if self._store is not None:
-                self._store.commit(
-                    [ClipResult(clip, rejected=bad[clip]) if clip in bad else next(of_good) for clip in batch]
-                )
-            self.done += len(batch)
-            yield len(batch)
+        """Build the pairs of all clips that aren't done. Yields again and again how many more clips are done now: in
+        the first process of all clips, in the others of their share."""
+        own = own_shard([number for number in range(len(self.batches)) if number not in self._built])
+        batches = [self.batches[number] for number in own]
+        read = frames_ahead(batches, self.maker.is_cached, self.decode, self.files)
+        for number, (batch, good, bad) in zip(own, read, strict=True):
+            made = iter(self.maker.run(list(good), list(good.values())) if good else [])
+            self._keep(number, [ClipResult(clip, rejected=bad[clip]) if clip in bad else next(made) for clip in batch])
+            yield self._count(len(batch))
+        yield from self._wait_for_all()
+
+    def _keep(self, number: int, results: Sequence[ClipResult]) -> None:
+        if self._part is not None:
+            self._part.add(number, make_batch(results))
+        elif self._store is not None:
+            self._store.commit(results)
+
+    def _count(self, own: int) -> int:
+        """How many more clips are done than before. own: how many of them are this process's."""
+        before = self.done
+        self.done = before + own
+        if self._store is not None:
+            self._store.merge()
+            self.done = self._store.clips_kept
+        return self.done - before
+
+    def _wait_for_all(self) -> Iterator[int]:
+        """Until the batches of all processes are merged. Operations of torch give up on so long a wait."""
+        pause = LEAST_PAUSE
+        with waits.meeting("building"):
+            while not self._is_whole():
+                time.sleep(pause)
+                pause = min(2 * pause, MOST_PAUSE)
+                if self._store is not None:
+                    yield self._count(0)
+
+    def _is_whole(self) -> bool:
+        done = self._store.batches_done if self._store is not None else read_progress(self._progress_path).batches
+        return done == len(self.batches)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -143,18 +214,3 @@ class PairBuilder:
             traces=store.traces_path,
             contents=self.files.contents,
         )
-
-    def _in_batches(
-        self, clips: Sequence[Clip], run: Callable[[Sequence[Clip], Sequence[Frames | None]], list[T]], stage: str
-    ) -> Iterator[tuple[Sequence[Clip], list[T], Mapping[Clip, str]]]:
-        """Each batch in its order: its clips, what `run` gives for those with frames, and why the others have none."""
-        batches = chunks(clips, self.batch_clips)
-        read = frames_ahead(own_shard(batches), self.maker.is_cached, self.decode, self.files)
-
-        def work(_: Sequence[Clip]) -> tuple[list[T], Mapping[Clip, str]]:
-            _, good, bad = next(read)
-            return run(list(good), list(good.values())) if good else [], bad
-
-        for batch, (results, bad) in zip(batches, shard_and_gather(batches, work, stage), strict=True):
-            self.files.failures.update((clip.id, reason) for clip, reason in bad.items())
-            yield batch, results, bad

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,10 +39,10 @@ class ClipFiles:
         return UndecodableClip(clip.path, reason) if reason else None
 
 
-def inspect_clips(run: Path, clips: Sequence[Clip], done: int, failures: Mapping[str, str]) -> ClipFiles:
+def inspect_clips(run: Path, clips: Sequence[Clip], done: Collection[Clip], failures: Mapping[str, str]) -> ClipFiles:
     """Look at the clips' files as a round begins or is resumed, and note them in the run's folder.
 
-    done: clips, from the first one, whose pairs the round has already. failures: why files could not be decoded in the
+    done: clips whose pairs the round has already. failures: why files could not be decoded in the
     round before, by clip id. They are not tried again while they stay the same. Raises SaviError where the file of a
     clip that is done has changed.
     """
@@ -51,7 +51,7 @@ def inspect_clips(run: Path, clips: Sequence[Clip], done: int, failures: Mapping
     contents = {clip.id: content_digest(clip.path) for clip in clips}
     changed = [clip for clip in clips if None not in (before.get(clip.id), contents[clip.id])]
     changed = [clip for clip in changed if before[clip.id] != contents[clip.id]]
-    for clip in set(changed).intersection(clips[:done]):
+    for clip in set(changed).intersection(done):
         raise SaviError(f"{readable(str(clip.path))}: {CHANGED}")
     write_json(path, contents)
     known = {id: reason for id, reason in failures.items() if contents.get(id) and contents[id] == before.get(id)}

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from savi.conversations import last_words
+from savi.critique.clip_results import ClipResult
 from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG, UNDECODABLE
 from savi.critique.given import GivenPair, GivenPairs, pair_digest
 from savi.critique.question_maker import PAIR
 from savi.critique.reference_logps import Logps, ReferenceLogps
-from savi.critique.store import ClipResult
 from savi.distributed.sharding import chunks
 from savi.errors import SaviError
 from savi.files import content_digest

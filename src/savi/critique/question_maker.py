@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 
 from savi.critique.asking import ask, left
+from savi.critique.clip_results import ClipResult
 from savi.critique.filters import filter_pair, filter_reply
 from savi.critique.preferences import build_pairs
 from savi.critique.round import Round
-from savi.critique.store import ClipResult
 from savi.critique.turns import ANSWER, Question, Thread
 from savi.inference import ScoreRequest, Session
 from savi.types import Aspect, Clip, Frames, Trace, Turn

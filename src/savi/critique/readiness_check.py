@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from savi.critique.chain import CritiqueChain
+from savi.critique.clip_results import ClipResult
 from savi.critique.filters import (
     ANSWER_APPROVED,
     DEGENERATE_REPETITION,
@@ -21,7 +22,6 @@ from savi.critique.filters import (
 from savi.critique.question_maker import PAIR
 from savi.critique.readiness import AgreementCheck, LabelledCheck
 from savi.critique.same_meaning import AnswerPair, same_meaning
-from savi.critique.store import ClipResult
 from savi.critique.turns import CRITIQUE_AND_REVISE, Asked, TurnSpec
 from savi.inference import Reply, Session
 from savi.prompts.answers import parse_answer, parse_revision

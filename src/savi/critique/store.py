@@ -5,21 +5,23 @@ Under the run's folder, for round 0:
 - `traces/round_00.jsonl`: one JSON object per clip: every turn, or why the clip could not be used.
 - `pairs/round_00.progress.json`: how much of both files counts. It is replaced last: what stands behind the
   sizes it names was being written when the process died, and is cut off when the store is opened again.
+- `pairs/round_00.part_00` and so on: while several processes build the round, what each has built of it. See
+  :mod:`savi.critique.parts`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from savi.critique.filters import UNDECODABLE
-from savi.critique.pairs import StoredPairs, json_line, pair_record, stored_pairs
+from savi.critique.clip_results import ClipResult, make_batch
+from savi.critique.pairs import StoredPairs, stored_pairs
+from savi.critique.parts import Batch, Counts, PartBatch, part_batches, part_paths
 from savi.critique.round_files import (
     Progress,
     TraceSummary,
@@ -29,36 +31,16 @@ from savi.critique.round_files import (
     round_paths,
     summarise_traces,
 )
-from savi.errors import NonFiniteError
 from savi.files import write_durably
-from savi.types import ASPECTS, Clip, PreferencePair, SaviError, Trace, Turn, readable
-
-
-@dataclass(frozen=True)
-class ClipResult:
-    """The chain's results on one clip. rejected: why the clip could not be used at all, or None."""
-
-    clip: Clip
-    pairs: tuple[PreferencePair, ...] = ()
-    traces: tuple[Trace, ...] = ()
-    rejected: str | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.pairs) != sum(trace.outcome == "pair" for trace in self.traces):
-            raise ValueError(f"{self.clip.id}: {len(self.pairs)} pairs, but the outcomes of its traces differ")
-        logps = [logp for pair in self.pairs for logp in (pair.reference_chosen_logp, pair.reference_rejected_logp)]
-        logps += [turn.logp for trace in self.traces for turn in trace.turns]
-        for logp in logps:
-            if not math.isfinite(logp):
-                raise NonFiniteError(f"clip {self.clip.id}: the model gives a log-probability of {logp}")
+from savi.types import ASPECTS, SaviError
 
 
 class PairStore:
-    """The pairs and traces of one round. A batch of clips is the unit that is committed.
+    """The pairs and traces of one round. A batch of clips is the unit that is committed, in the order of the round.
 
     Opening creates the files, or takes up an unfinished round behind its last committed batch. `key` is the
     fingerprint of everything that the pairs depend on; a round begun under another key raises a SaviError.
-    One process may write a store at a time; others read with `read_pairs`.
+    One process may write a store at a time; others write parts, which it merges, and read with `read_pairs`.
     """
 
     def __init__(self, folder: Path, round: int, key: str) -> None:
@@ -74,11 +56,31 @@ class PairStore:
             self._save()
         for path, size in self._committed():
             self._cut(path, size)
+        self._looked_at: dict[Path, int] = {}
+        self._waiting: dict[int, PartBatch] = {}
+        if self.complete:
+            self._remove_parts()
+        self.merge()
 
     @property
     def clips_done(self) -> int:
         """How many clips, from the start of the round's list, are committed."""
         return self._progress.clips
+
+    @property
+    def batches_done(self) -> int:
+        """How many batches, from the start of the round's list, are committed."""
+        return self._progress.batches
+
+    @property
+    def clips_kept(self) -> int:
+        """How many clips are committed, or wait in the parts of processes."""
+        return self._progress.clips + sum(found.counts.clips for found in self._waiting.values())
+
+    @property
+    def waiting(self) -> Mapping[int, PartBatch]:
+        """Batches in the parts of processes, by their number, that others before them keep from being committed."""
+        return self._waiting
 
     @property
     def complete(self) -> bool:
@@ -87,33 +89,43 @@ class PairStore:
 
     def commit(self, results: Sequence[ClipResult]) -> None:
         """Append a batch of clips. It is there as a whole after a kill, or not at all."""
+        self._append(make_batch(results))
+        self.merge()
+
+    def merge(self) -> None:
+        """Commit what the processes have left in their parts since, as far as all batches before it are there."""
+        for path in part_paths(self.pairs_path):
+            for found in part_batches(path, self._looked_at.get(path, 0)):
+                if found.batch >= self.batches_done:
+                    if found.read() is None:
+                        break
+                    self._waiting[found.batch] = found
+                self._looked_at[path] = found.end
+        while (following := self._waiting.get(self.batches_done)) and (batch := following.read()):
+            del self._waiting[following.batch]
+            self._append(batch)
+
+    def _append(self, batch: Batch) -> None:
         if self.complete:
             raise ValueError(f"{self.pairs_path} is complete")
-        pairs = [pair for result in results for pair in result.pairs]
-        pair_lines = b"".join(json_line(pair_record(pair)) for pair in pairs)
-        trace_lines = b"".join(json_line(_trace_record(result)) for result in results)
-        turns = [turn for result in results for trace in result.traces for turn in trace.turns]
-        before = self._progress
-        _append(self.pairs_path, before.pairs_bytes, pair_lines)
-        _append(self.traces_path, before.traces_bytes, trace_lines)
+        before, counts = self._progress, batch.counts
+        _append(self.pairs_path, before.pairs_bytes, batch.pairs)
+        _append(self.traces_path, before.traces_bytes, batch.traces)
         self._progress = replace(
-            before,
-            clips=before.clips + len(results),
+            _counted(before, counts),
             batches=before.batches + 1,
-            pairs=before.pairs + len(pairs),
-            pairs_bytes=before.pairs_bytes + len(pair_lines),
-            traces_bytes=before.traces_bytes + len(trace_lines),
-            aspects=_add(before.aspects, (pair.aspect for pair in pairs)),
-            filters=_add(before.filters, _taken(results)),
-            replies=_add_turns(before.replies, turns),
-            cut=_add_turns(before.cut, (turn for turn in turns if not turn.finished)),
+            pairs_bytes=before.pairs_bytes + len(batch.pairs),
+            traces_bytes=before.traces_bytes + len(batch.traces),
         )
         self._save()
 
     def finish(self) -> None:
-        """Mark the round as complete."""
+        """Mark the round as complete, and remove the parts that it was merged of."""
+        if self._waiting:
+            raise SaviError(f"{self.pairs_path}: batch {self.batches_done + 1} is missing; {remedy(self.pairs_path)}")
         self._progress = replace(self._progress, complete=True)
         self._save()
+        self._remove_parts()
 
     def pairs(self) -> tuple[StoredPairs, dict[str, int]]:
         """Every committed pair, in the order it was built, and how many each clip has."""
@@ -123,9 +135,15 @@ class PairStore:
         return pairs, by_clip
 
     def counts(self) -> dict[str, int]:
-        """ "pairs", "pairs/<aspect>" for each aspect, and the name of each filter that took something."""
-        aspects = {f"pairs/{aspect}": count for aspect, count in self._progress.aspects.items()}
-        return {"pairs": self._progress.pairs} | aspects | self._progress.filters
+        """ "pairs", "pairs/<aspect>" for each aspect, and the name of each filter that took something.
+
+        Those of the parts are among them.
+        """
+        progress = self._progress
+        for found in self._waiting.values():
+            progress = _counted(progress, found.counts)
+        aspects = {f"pairs/{aspect}": count for aspect, count in progress.aspects.items()}
+        return {"pairs": progress.pairs} | aspects | progress.filters
 
     def traces(self) -> TraceSummary:
         """What the committed traces say of the clips and the replies."""
@@ -133,9 +151,13 @@ class PairStore:
 
     def _refuse_orphans(self) -> None:
         """The progress file comes first, so pairs without one lost theirs by hand: not to be overwritten."""
-        for path in (self.pairs_path, self.traces_path):
+        for path in (self.pairs_path, self.traces_path, *part_paths(self.pairs_path)):
             if path.exists() and path.stat().st_size:
                 raise SaviError(f"{path}: its {self.progress_path.name} is missing; {remedy(self.pairs_path)}")
+
+    def _remove_parts(self) -> None:
+        for path in part_paths(self.pairs_path):
+            path.unlink(missing_ok=True)
 
     def _committed(self) -> tuple[tuple[Path, int], ...]:
         return (
@@ -159,34 +181,22 @@ class PairStore:
         write_durably(self.progress_path, json.dumps(asdict(self._progress), indent=1).encode())
 
 
-def _trace_record(result: ClipResult) -> dict[str, Any]:
-    return {
-        "clip": result.clip.id,
-        "video": readable(str(result.clip.path)),
-        "rejected": result.rejected,
-        "traces": [asdict(trace, dict_factory=_without_empty_thoughts) for trace in result.traces],
-    }
+def _counted(progress: Progress, counts: Counts) -> Progress:
+    """The counts of a batch added to those of a round."""
+    return replace(
+        progress,
+        clips=progress.clips + counts.clips,
+        pairs=progress.pairs + counts.pairs,
+        aspects=_add(progress.aspects, counts.aspects),
+        filters=_add(progress.filters, counts.filters),
+        # They stay None in a round that an earlier version has begun; else they are in the order of the chain.
+        replies=None if progress.replies is None else dict(Counter(progress.replies) + Counter(counts.replies)),
+        cut=None if progress.cut is None else dict(Counter(progress.cut) + Counter(counts.cut)),
+    )
 
 
-def _taken(results: Sequence[ClipResult]) -> Iterable[str]:
-    for result in results:
-        if result.rejected is not None:
-            yield UNDECODABLE
-        yield from (trace.outcome for trace in result.traces if trace.outcome != "pair")
-
-
-def _add(counts: dict[str, int], names: Iterable[str]) -> dict[str, int]:
-    more = Counter(names)
-    return {name: counts.get(name, 0) + more[name] for name in sorted(counts.keys() | more.keys())}
-
-
-def _add_turns(counts: dict[str, int] | None, turns: Iterable[Turn]) -> dict[str, int] | None:
-    """Counts by turn, in the order of the chain. They stay None in a round that an earlier version has begun."""
-    if counts is None:
-        return None
-    more = Counter(counts)
-    more.update(turn.name for turn in turns)
-    return dict(more)
+def _add(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts.get(name, 0) + more.get(name, 0) for name in sorted(counts.keys() | more.keys())}
 
 
 def _open(path: Path) -> BinaryIO:
@@ -203,8 +213,3 @@ def _append(path: Path, size: int, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _without_empty_thoughts(fields: list[tuple[str, object]]) -> dict[str, object]:
-    """Few models think: the others' turns have no such entry."""
-    return {name: value for name, value in fields if name != "thought" or value}

@@ -198,7 +198,7 @@ class ItemDataset(FedDataset[Sequence[tuple[Clip, list[Item]]], ItemBatch]):
     """Held-out clips with their items, a batch of clips at a time, each batch of one set: one process's share of them.
 
     sets: the items of each benchmark. is_answered: whether a batch of items needs no frames any more. All processes
-    have equally many batches, because they meet after each; one whose share is smaller has an empty batch at the end.
+    have equally many batches, as Lightning takes for granted; one whose share is smaller has an empty batch at the end.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import torch
 from torch import distributed, nn
 
 from savi.distributed.failures import FORESEEN, are_several, describe
-from savi.distributed.sharding import shard
+from savi.distributed.sharding import chunks, shard
 from savi.distributed.waits import WaitTrace, summarise
 from savi.errors import SaviError
 
@@ -73,13 +73,30 @@ def own_shard(pieces: Sequence[T]) -> Sequence[T]:
 def shard_and_gather(pieces: Sequence[P], work: Callable[[P], T], stage: str) -> Iterator[T]:
     """The results of all pieces of work in their order, in all processes, each of which does its share.
 
-    All have to call it. They meet after each piece, so that none waits for another longer than a piece takes.
+    All have to call it. They meet after each piece, so that all have its result soon.
     """
     _, processes = _place()
     mine = iter(own_shard(pieces))
     for _ in range(0, len(pieces), processes):
         for done in all_gather(lambda: [work(piece) for piece in islice(mine, 1)], stage):
             yield from done
+
+
+def gather_shares(make: Callable[[], Iterable[T]], stage: str) -> list[T]:
+    """The results of all pieces of work in their order, in all processes. All have to call it.
+
+    make: gives those of this process's share, as `own_shard` cuts it. The processes meet once, when all are done. An
+    error in one ends the others by their :class:`savi.distributed.watch.Watch`, and not only when they meet.
+    """
+    mine = list(make())
+    shares = all_gather(lambda: mine, stage)
+    return [shares[index % len(shares)][index // len(shares)] for index in range(sum(map(len, shares)))]
+
+
+def turns(pieces: Sequence[T]) -> list[Sequence[T]]:
+    """The pieces of work in groups: all processes have one piece of a group each."""
+    _, processes = _place()
+    return chunks(pieces, processes)
 
 
 def all_reduce_gradients(parameters: list[nn.Parameter]) -> None:

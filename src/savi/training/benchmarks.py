@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from savi.data.batches import ItemBatch
-from savi.distributed.collectives import all_gather
 from savi.evaluation.benchmarks.items import Item
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.evaluation import AskedAs, Evaluation
@@ -71,13 +69,6 @@ class BenchmarkAnswers(Callback):
         self._evaluation = Evaluation(data.opened, asked_as, _folder(trainer), model, trainer.global_rank)
         for name, count in self._evaluation.answered_before().items():
             rank_zero_info(f"{BENCHMARKS[name].title}: {count} of {len(data.opened[name].items)} were answered before")
-
-    def on_validation_batch_end(self, *_: Any) -> None:
-        # After each batch, so that no process waits for another longer than a batch takes.
-        all_gather(lambda: None, "evaluating")
-
-    def on_test_batch_end(self, *_: Any) -> None:
-        self.on_validation_batch_end()
 
     on_test_start = on_validation_start
 
