@@ -62,7 +62,7 @@ def test_batches_behind_one_that_is_missing_wait_and_are_counted(tmp_path: Path)
     assert (store.batches_done, store.clips_kept, store.clips_done) == (3, 6, 6)
 
 
-@pytest.mark.parametrize(("before", "after"), [(3, 1), (2, 3), (3, 2)])
+@pytest.mark.parametrize(("before", "after"), [(3, 1), (2, 3)])
 def test_a_kill_at_every_system_call_leaves_the_same_round(
     before: int, after: int, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
