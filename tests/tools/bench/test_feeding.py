@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools.bench.feeding import WORKERS, seconds
+import pytest
+
+from tools.bench.feeding import CLIPS, WORKERS, efficiency, round_of, seconds
 
 IN_MODEL = 10.0
 BATCHES = 20
@@ -19,3 +21,8 @@ def test_a_slow_file_hides_behind_the_batch_before() -> None:
     batches = [(IN_MODEL, [1.0] * 8)] * BATCHES
     batches[10] = (IN_MODEL, [1.0, 9.0, *[1.0] * 6])
     assert seconds(batches) < BATCHES * IN_MODEL + 8 / WORKERS + 1
+
+
+@pytest.mark.parametrize(("processes", "least"), [(64, 0.88), (512, 0.8)])
+def test_many_processes_are_at_work_nearly_all_the_time(processes: int, least: float) -> None:
+    assert efficiency(round_of(CLIPS), processes) >= least
