@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from savi.types import Excerpt, Frames
 from savi.video.decode import UndecodableClip, decode
@@ -45,6 +47,8 @@ def decode_ahead(
         pool.close()
 
 
+_open: WeakSet[_Pool] = WeakSet()
+
 Asked = tuple[int, float, int | None]
 """Frames of a clip, seconds that it may take, and most pixels of a frame."""
 
@@ -78,6 +82,14 @@ def _outcome(
     return outcome
 
 
+@atexit.register
+def _close_all() -> None:
+    """End the threads of forgotten iterators before the interpreter freezes them: from Python 3.14 on, an iterator that
+    is closed later would wait for them for ever."""
+    for pool in list(_open):
+        pool.close()
+
+
 class _Pool:
     """Threads with a decoding process each. They share a look-ahead, and wait where it lets nothing begin."""
 
@@ -90,6 +102,7 @@ class _Pool:
         self._error: BaseException | None = None
         self._processes: list[DecodeProcess] = []
         self._threads: list[threading.Thread] = []
+        _open.add(self)
 
     def start(self, workers: int) -> None:
         for _ in range(workers):
