@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-WARMUP = 20
+WARMUP = 10
 AVERAGED = 0.98
 """Of the moving average of what is learned, which is what is measured and shipped."""
 SAVED_EVERY = 180.0

@@ -28,7 +28,7 @@ from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES, Scene
 from tools.natural_base.film import pixels, shoot
 from tools.natural_base.lessons import DESCRIBE, DESCRIBE_ONE, PROMPTS
 from tools.natural_base.pupil import Pupil
-from tools.natural_base.teach import CLIPS_PER_STEP, Classroom
+from tools.natural_base.teach import Classroom
 
 BATCH = 8
 """Scenes whose questions are answered together."""
@@ -183,9 +183,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     classroom = Classroom(options.work)
-    pupil, step = classroom.measured_pupil()
+    pupil, clips = classroom.measured_pupil()
     figures, said = measure(pupil, options.scenes)
-    clips = step * CLIPS_PER_STEP
     (options.work / f"measured_{clips:05}.json").write_text(json.dumps({"clips": clips, **figures}, indent=1))
     print(f"after {clips} clips, on {options.scenes} scenes:")
     for name, value in figures.items():

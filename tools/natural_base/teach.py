@@ -1,7 +1,7 @@
 """Teach the natural base: `python -m tools.natural_base.teach --work FOLDER`. Killed, it resumes to the bit.
 
 1. The eyes alone, on sums of word embeddings (`eyes`). The tower then stays as it is.
-2. LoRA and the connector, on lessons (`lessons`): two clips a step, each clip once.
+2. LoRA and the connector, on lessons (`lessons`): one clip a step, each clip once.
 
 curve.jsonl in the folder has the loss of each step, by kind of exchange.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import signal
 import time
@@ -36,7 +35,6 @@ from tools.natural_base.pupil import Pupil
 
 SCENES = 3000
 EYE_STEPS, EYE_CLIPS, EYE_RATE = 1000, 48, 3e-3
-CLIPS_PER_STEP = 2
 RATE, CONNECTOR_RATE = 1e-3, 3e-4
 CACHE = Path.home() / ".cache" / "savi"
 """Folder of the converted language weights."""
@@ -99,20 +97,20 @@ class Classroom:
 
         def learn(step: int) -> None:
             nats: dict[str, list[float]] = defaultdict(list)
-            for index in self._clips("language", step, CLIPS_PER_STEP):
-                exchanges = lesson(self.scenes[index], prior, Random(derive_seed("lesson", self.seed, step, index)))
-                tokens = pupil.watch(pixels(reel[[index]], self.processor))
-                logps, lengths = pupil.logps(tokens[0], exchanges)
-                (-logps.sum() / lengths.sum() / CLIPS_PER_STEP).backward()
-                for exchange, logp in zip(exchanges, logps.tolist(), strict=True):
-                    nats[exchange.kind].append(-logp)
+            (index,) = self._clips("language", step, 1)
+            exchanges = lesson(self.scenes[index], prior, Random(derive_seed("lesson", self.seed, step, index)))
+            tokens = pupil.watch(pixels(reel[[index]], self.processor))
+            logps, lengths = pupil.logps(tokens[0], exchanges)
+            (-logps.sum() / lengths.sum()).backward()
+            for exchange, logp in zip(exchanges, logps.tolist(), strict=True):
+                nats[exchange.kind].append(-logp)
             means = {kind: round(sum(values) / len(values), 3) for kind, values in sorted(nats.items())}
             self._note("language", step, {"nats": means})
 
-        return course.run(math.ceil(clips / CLIPS_PER_STEP), learn, stopped)
+        return course.run(clips, learn, stopped)
 
     def measured_pupil(self) -> tuple[Pupil, int]:
-        """The base as it is by now, with the moving average of what it learned, and the steps that are done."""
+        """The base as it is by now, with the moving average of what it learned, and the clips that are done."""
         pupil = self.pupil()
         course = self._language_course(pupil)
         for name, weight in course.learned.items():

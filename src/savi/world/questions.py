@@ -19,4 +19,4 @@ WORDINGS: dict[WordingName, Wording] = {"miniature": MINIATURE, "natural": NATUR
 
 def queries(scene: Scene, wording: Wording = MINIATURE) -> list[Query]:
     """Every question that has one clear answer in this scene. A text appears once."""
-    return wording.word(facts(scene))
+    return wording.questions(facts(scene))

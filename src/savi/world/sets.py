@@ -41,10 +41,10 @@ def scene_of(split: str, seed: int, index: int) -> Scene:
 def questions_of(split: HeldOutSet, scene: Scene, wording: Wording = MINIATURE) -> list[Query]:
     """Everything that a split asks about a scene."""
     if split == "compositional":
-        return wording.word(facts_in_two_steps(scene))
+        return wording.questions(facts_in_two_steps(scene))
     if split == "paths":
-        return wording.word(fact for fact in facts(scene) if KINDS[fact.kind] == "temporal")
-    return wording.word(facts(scene), held_out=split in ("forms", "outside"))
+        return wording.questions(fact for fact in facts(scene) if KINDS[fact.kind] == "temporal")
+    return wording.questions(facts(scene), held_out=split in ("forms", "outside"))
 
 
 def restyle(scene: Scene, random: Random) -> Scene:

@@ -60,11 +60,11 @@ class Wording(ABC):
     relations: Mapping[str, str]
     phrases: Mapping[Topic, Phrases]
 
-    def word(self, facts: Iterable[Fact], held_out: bool = False) -> list[Query]:
+    def questions(self, facts: Iterable[Fact], held_out: bool = False) -> list[Query]:
         """The questions about some facts, one for each phrasing of each fact. held_out: in their held-out form."""
-        return [query for fact in facts for query in self._queries(fact, held_out)]
+        return [query for fact in facts for query in self._of_fact(fact, held_out)]
 
-    def _queries(self, fact: Fact, held_out: bool) -> list[Query]:
+    def _of_fact(self, fact: Fact, held_out: bool) -> list[Query]:
         phrases = self.phrases[fact.topic]
         fields = dict(fact.fields)
         if "relation" in fields:

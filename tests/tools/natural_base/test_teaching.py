@@ -61,13 +61,13 @@ def after(steps: int) -> Callable[[], bool]:
 def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     whole, cut = a_room(tmp_path / "whole"), a_room(tmp_path / "cut")
     whole.teach_eyes(2, lambda: False)
-    assert whole.teach_language(4, lambda: False)
+    assert whole.teach_language(2, lambda: False)
     assert not cut.teach_eyes(2, after(1))
     assert a_room(tmp_path / "cut").teach_eyes(2, lambda: False)
-    assert not cut.teach_language(4, after(1))
+    assert not cut.teach_language(2, after(1))
     with (tmp_path / "cut" / "curve.jsonl").open("a") as curve:
         curve.write('{"stage": "language", "step": 1, "behind": "the checkpoint"}\n{"stage"')
-    assert a_room(tmp_path / "cut").teach_language(4, lambda: False)
+    assert a_room(tmp_path / "cut").teach_language(2, lambda: False)
     for name in ("eyes.pt", "language.pt"):
         one, other = (torch.load(tmp_path / which / name, weights_only=True) for which in ("whole", "cut"))
         for part in ("learned", "average"):
