@@ -44,16 +44,21 @@ class Reply:
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips."""
+    """A prompt with the responses whose log-probabilities are wanted. clip: index into the session's clips.
+
+    until_they_differ: score each response up to the first token that tells the responses apart. This is enough to tell
+    which of a few words is the likeliest, and reads none of them, as their first tokens differ as a rule.
+    """
 
     clip: int
     prompt: Prompt
     responses: tuple[str, ...]
+    until_they_differ: bool = False
 
 
 @dataclass(frozen=True)
 class ResponseScores:
-    """Log-probabilities of responses, the end token counted in, in the order of their requests.
+    """Log-probabilities of responses, the end token counted in if they are whole, in the order of their requests.
 
     logps: float32 (responses,), summed over tokens. lengths: int64 (responses,), tokens.
     """

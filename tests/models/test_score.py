@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from savi.conversations import Message
 from savi.inference import ResponseScores, ScoreRequest
 from savi.models import attention
+from savi.models.packed import _tokens
+from savi.models.session import tokenized
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
 
@@ -51,6 +54,19 @@ def test_values_equal_plain_scoring(lm: VideoLM) -> None:
     ours, oracle = packed(lm, PROMPTS), plain(lm, PROMPTS)
     torch.testing.assert_close(ours.logps, oracle.logps, atol=1e-4, rtol=0)
     assert ours.lengths.tolist() == oracle.lengths.tolist()
+
+
+def test_the_judges_words_are_scored_behind_an_answer_up_to_where_they_differ(lm: VideoLM) -> None:
+    """As the plain model scores them in a row of their own. "Yes" and "Yet" differ in the third token of this tokenizer
+    of bytes."""
+    behind = (Message("user", "where", 0), Message("assistant", "on the mat"), Message("user", "in bed. The same?"))
+    words = [ScoreRequest(0, behind, given, until_they_differ=True) for given in (("Yes", "No"), ("Yes", "Yet"))]
+    whole = ScoreRequest(0, behind, ("Yes", "No"))
+    ours, oracle = packed(lm, [PROMPTS[1], *words]), plain(lm, [PROMPTS[1], *words, whole])
+    torch.testing.assert_close(ours.logps, oracle.logps[:7], atol=1e-4, rtol=0)
+    assert ours.lengths.tolist() == oracle.lengths.tolist()[:7]
+    assert oracle.lengths.tolist()[3:] == [1, 1, 3, 3, 4, 3]
+    assert oracle.logps[3] > oracle.logps[7]
 
 
 def test_a_branch_sees_nothing_of_its_siblings(lm: VideoLM) -> None:
@@ -179,6 +195,7 @@ def test_reference_is_the_model_without_its_adapter(random_base: Path, lm: Video
 def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
     clips, frames = zip(*CLIPS, strict=True)
     session = lm.encode(clips, frames)
+    behind = sum(_tokens([session.read.tokenize(tokenized(lm.chat, one))]) for one in PROMPTS)
     passes: list[int] = []
     decoder = lm.family.language_model(lm.model)
     handle = decoder.register_forward_pre_hook(
@@ -186,7 +203,7 @@ def test_clips_that_are_too_many_for_a_pass_are_taken_in_several(lm: VideoLM, mo
     )
     try:
         together = session.score_reference(PROMPTS)
-        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * max(map(len, session.read.prefixes)))
+        monkeypatch.setattr("savi.models.family.TOKENS_AT_ONCE", 2 * (max(map(len, session.read.prefixes)) + behind))
         apart = session.score_reference(PROMPTS)
         assert passes == [3, 2, 1]
         assert session.score(PROMPTS).logps.requires_grad

@@ -19,7 +19,7 @@ from tools.bench.meters import Meter
 from tools.bench.workload import QUESTIONS, letters
 
 QUESTION, ANSWER, CRITIQUE = 18, 60, 100
-INSTRUCTIONS = {"question": 97, "answer": 11, "critique": 109, "revision": 56, "judge": 19}
+INSTRUCTIONS = {"question": 97, "answer": 11, "critique": 109, "revision": 56, "judge": 11}
 """Tokens of each prompt without what is filled in."""
 
 MARKS, MARKS_BETWEEN = 8, 11

@@ -100,7 +100,7 @@ def _follow_up(request: ScoreRequest, first: int, second: int, prompts: Prompts)
         Message("assistant", request.responses[first]),
         Message("user", prompts.same_meaning.format(other=request.responses[second])),
     )
-    return ScoreRequest(request.clip, conversation, VERDICTS)
+    return ScoreRequest(request.clip, conversation, VERDICTS, until_they_differ=True)
 
 
 def agree(

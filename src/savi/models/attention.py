@@ -7,7 +7,7 @@ branches, a few hundred tokens, bring one.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+_KNOWN = WeakTensorKeyDictionary()
+"""The stretches of the masks that are in use."""
 
 TREE_ATTENTION = "savi_tree"
 """The name under which a decoder's configuration asks for it."""
@@ -29,6 +32,9 @@ ALIGNED = 16
 
 STRETCH = 256
 """Branch tokens that are attended together. Those of a long tree see little of it: each stretch takes what it sees."""
+
+STRETCH_ON_CPU = 64
+"""The same in a longer tree on a CPU. Shorter stretches see less; on a GPU they would cost more kernels than that."""
 
 
 def tree_attention(
@@ -57,11 +63,11 @@ def tree_attention(
     if before:
         prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])
         parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
-    for start in range(0, attention_mask.shape[2], STRETCH):
-        branches = query[:, :, before + start : before + start + STRETCH]
-        seen = (key, value, attention_mask)
-        if attention_mask.shape[2] > STRETCH:
-            seen = _seen(key, value, attention_mask[:, :, start : start + STRETCH])
+    for start, columns, mask in _stretches(attention_mask):
+        branches = query[:, :, before + start : before + start + mask.shape[2]]
+        seen = (key, value, mask)
+        if columns is not None:
+            seen = (key.index_select(2, columns), value.index_select(2, columns), mask)
         # Under a mask no CUDA kernel groups queries. Either keys and values are copied for each of a group, which is
         # what transformers does, or the mask is: whichever is less.
         few = branches.shape[2] < 2 * key.shape[1] * key.shape[3]
@@ -70,10 +76,22 @@ def tree_attention(
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), None
 
 
-def _seen(key: Tensor, value: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The keys and values that any of a mask's queries sees, with the mask's columns of them."""
-    columns = mask.flatten(0, 2).any(0).nonzero()[:, 0]
-    return key.index_select(2, columns), value.index_select(2, columns), mask.index_select(3, columns)
+def _stretches(mask: Tensor) -> Sequence[tuple[int, Tensor | None, Tensor]]:
+    """Of each stretch: where it starts, the columns that any of its queries sees, and the mask's part of these.
+
+    columns: int64 (seen,), None for all. They are found once for all layers, which get the same mask.
+    """
+    if mask.shape[2] <= STRETCH:
+        return [(0, None, mask)]
+    if mask not in _KNOWN:
+        step = min(STRETCH, STRETCH_ON_CPU) if mask.device.type == "cpu" else STRETCH
+        parts = [(start, mask[:, :, start : start + step]) for start in range(0, mask.shape[2], step)]
+        columns = [part.flatten(0, 2).any(0).nonzero()[:, 0] for _, part in parts]
+        _KNOWN[mask] = [
+            (start, seen, part.index_select(3, seen)) for (start, part), seen in zip(parts, columns, strict=True)
+        ]
+    known: Sequence[tuple[int, Tensor | None, Tensor]] = _KNOWN[mask]
+    return known
 
 
 def _repeated(

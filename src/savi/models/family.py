@@ -72,9 +72,15 @@ TOKENS_AT_ONCE = 16384
 """Of prefixes, in a pass without gradients: enough to keep a large GPU busy; more would only take memory."""
 
 
-def clips_at_once(prefixes: Sequence[ClipPrefix]) -> int:
-    """How many of these clips go through the decoder in one pass without gradients."""
-    return max(1, TOKENS_AT_ONCE // max(len(prefix) for prefix in prefixes))
+TOKENS_AT_ONCE_ON_CPU = 4096
+"""More tokens make a pass slower there, because what a layer computes leaves the processor's cache."""
+
+
+def clips_at_once(prefixes: Sequence[ClipPrefix], behind: int = 0) -> int:
+    """How many of these clips go through the decoder in one pass without gradients. behind: most tokens that are read
+    behind one of them."""
+    most = min(TOKENS_AT_ONCE, TOKENS_AT_ONCE_ON_CPU) if prefixes[0].embeds.device.type == "cpu" else TOKENS_AT_ONCE
+    return max(1, most // (max(len(prefix) for prefix in prefixes) + behind))
 
 
 ATTENTION_AND_MLP = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -97,7 +97,8 @@ class PackedClips:
         order, by_clip = self._by_clip(requests)
         clips = [index for index, group in enumerate(by_clip) if group]
         # With gradients the caller decides on the memory: all requests stay in memory for one backward pass.
-        at_once = len(clips) if torch.is_grad_enabled() else clips_at_once(self.prefixes)
+        behind = max(_tokens(group) for group in by_clip)
+        at_once = len(clips) if torch.is_grad_enabled() else clips_at_once(self.prefixes, behind)
         parts = [
             score_packed(self.model, self.chat.family, [self.prefixes[i] for i in some], [by_clip[i] for i in some])
             for some in (clips[start : start + at_once] for start in range(0, len(clips), at_once))
@@ -135,6 +136,11 @@ class PackedClips:
                 places[clip, index] = range(count, count + len(tokenized.responses))
                 count += len(tokenized.responses)
         return [place for key in asked for place in places[key]], grouped
+
+
+def _tokens(requests: Sequence[TokenizedRequest]) -> int:
+    """At most so many tokens are read for the requests about a clip; fewer if one begins with another one."""
+    return sum(len(request.prompt) + sum(map(len, request.responses)) for request in requests)
 
 
 def _opening(clip: Clip) -> Conversation:

@@ -105,4 +105,7 @@ class VideoLMSession:
 def tokenized(chat: Chat, request: ScoreRequest) -> ResponseIds:
     """A request with its responses as token ids."""
     responses = tuple(chat.response_ids(response) for response in request.responses)
+    if request.until_they_differ:
+        alike = next(i for i, tokens in enumerate(zip(*responses, strict=False)) if len(set(tokens)) > 1)
+        responses = tuple(ids[: alike + 1] for ids in responses)
     return ResponseIds(request.clip, request.prompt, responses)

@@ -114,7 +114,7 @@ VIDEOSAVI_2 = Prompts(
         "Answer the question from the video, with the help of the notes. Write as if there had been no draft: do not "
         "mention the draft, the notes or a correction. Write one or two sentences and nothing else."
     ),
-    same_meaning="Another answer: {other}\nDoes it give the same information as yours? Reply with Yes or No.",
+    same_meaning="Another answer: {other}\nSame meaning? Yes or No.",
 )
 """For instruction-tuned models: the critic gives its evidence before a verdict that can be read, and the reviser
 answers as if nobody had answered before."""
