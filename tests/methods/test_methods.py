@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 
 from savi.cli import main
 from savi.critique.filters import SAMPLES_DISAGREE
+from savi.critique.own_filters import filter_by_own, names_of
+from savi.errors import SaviError
 from savi.methods import CRITICS, METHODS, SelfConsistency
+from savi.methods.filters import Candidate, PairFilter
 from savi.methods.samples import Sampled
 from savi.training.self_critique import SelfCritique
+from savi.types import Clip
 from tests.test_cli import complaint
 
 ROOT = Path(__file__).parents[2]
@@ -79,6 +84,75 @@ def test_the_pages_loss_is_what_a_step_minimizes(tmp_path: Path) -> None:
         (step,) = [row for row in csv.DictReader(file) if row["loss"]]
     chosen, rejected = float(step["logps/chosen"]), float(step["logps/rejected"])
     assert float(step["loss"]) == pytest.approx(50 - (chosen - rejected), abs=1e-3)
+
+
+LISTED = "--model.own_filters=[{class_path: listed.Listed, init_args: {words: [%s]}}]"
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_pages_filter_is_counted_like_savis_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = fit(tmp_path / "runs", LISTED % "left", "--trainer.max_epochs=1", "--model.pairs=two_samples")
+    traces = [trace for line in read(run / NAMES[2]) for trace in line["traces"]]
+    taken = sum(trace["outcome"] == "listed word" for trace in traces)
+    assert taken
+    (entry,) = [entry for entry in json.loads((run / "results.json").read_text())["rounds"] if entry["round"] == 1]
+    assert entry["filters"]["listed word"] == taken
+    with (run / "metrics.csv").open() as file:
+        assert {row["filters/listed_word"] for row in csv.DictReader(file)} == {"", str(float(taken))}
+    assert f"listed word {taken}" in caplog.text
+    pairs = read(run / NAMES[0])
+    assert pairs
+    assert not any("left" in f"{pair['chosen']} {pair['rejected']}".split() for pair in pairs)
+    given = [f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={tmp_path / 'runs'}", *SMALL]
+    line = complaint(["fit", *given, "--model.pairs=two_samples", LISTED % "right", "--ckpt_path=last"], capsys)
+    assert "model.own_filters" in line
+
+
+class Fails(PairFilter):
+    """A filter with a mistake."""
+
+    reasons = ("red",)
+
+    def reason(self, candidate: Candidate) -> str | None:
+        raise ZeroDivisionError("by zero")
+
+
+class Other(PairFilter):
+    """A filter with a reason that it doesn't name."""
+
+    reasons = ("red",)
+
+    def reason(self, candidate: Candidate) -> str | None:
+        return "blue"
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        ((Fails(),), "Fails failed on clip a, question 'what?': ZeroDivisionError: by zero"),
+        ((Other(),), "Other returned 'blue', which is none of its reasons"),
+    ],
+)
+def test_a_filter_that_fails_is_one_line(filters: Sequence[PairFilter], said: str) -> None:
+    candidate = Candidate(Clip("a", Path("a.mp4")), 0, "spatial", "what?", "this", "that", "", ())
+    with pytest.raises(SaviError, match=re.escape(said)):
+        filter_by_own(candidate, filters)
+
+
+@pytest.mark.parametrize("reasons", [(), "red", ("",), ("two\nlines",), (SAMPLES_DISAGREE,), ("pair",)])
+def test_reasons_that_could_not_be_counted_are_refused(reasons: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Other, "reasons", reasons)
+    with pytest.raises(SaviError, match=r"Other\.reasons"):
+        names_of([Other()])
+
+
+@pytest.mark.parametrize("given", ["pathlib.Path", "nowhere.Nothing"])
+def test_a_class_that_is_no_filter_is_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = f"--model.own_filters=[{{class_path: {given}}}]"
+    assert "own_filters" in complaint(["fit", "--config=demo", f"--runs={tmp_path}", named], capsys)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_page_lists_savis_own_methods_and_critics() -> None:

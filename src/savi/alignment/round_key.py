@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from savi.critique.filters import FilterSettings
+from savi.critique.own_filters import PairFilter
 from savi.critique.round_files import round_key
 from savi.critique.settings import ChainSettings
 from savi.files import digest_json
@@ -36,6 +37,7 @@ class PairsDependOn:
     prompts: Prompts
     chain: ChainSettings
     filters: FilterSettings
+    own_filters: Sequence[PairFilter]
     frames: int
     max_pixels: int | None
     precision: str
@@ -63,6 +65,8 @@ class PairsDependOn:
             "chain": earlier_names(chain, "model.chain"),
             "filters": without_later(asdict(self.filters), "model.filters"),
         }
+        if self.own_filters:
+            parts["own_filters"] = [own.identity() for own in self.own_filters]
         with_batches = {**parts, "clips_per_chain": self.batch_clips}
         if earlier_chain is None:
             return digest_json({**(with_batches if self.method.within_batch else parts), "pairs": method})

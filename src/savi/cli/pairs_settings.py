@@ -13,6 +13,7 @@ NO_EFFECT = {
     "model.chain": "nobody asks, answers or criticizes",
     "model.pairs": "the pairs are there already",
     "model.filters": "pairs are taken as they are",
+    "model.own_filters": "pairs are taken as they are",
     "data.clips": "the clips are those of the pairs",
     "data.clip_count": "the clips are those of the pairs",
     "data.held_out": "the clips are those of the pairs",

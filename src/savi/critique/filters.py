@@ -68,6 +68,8 @@ REMEDIES = {
 }
 """Ways out for a run that loses most of its questions to one filter."""
 
+OWN_REMEDY = "That is a filter of your own: look at it (model.own_filters)"
+
 NOT_IN_TEMPLATE = "not in the chat template"
 OVERLONG = "overlong"
 

@@ -20,6 +20,9 @@ class Plugin:
     """Settings that change nothing with this class, by dotted key, each with the reason. The command line refuses
     them."""
 
+    place: ClassVar[str] = "model.pairs"
+    """The setting that names such classes, for messages."""
+
     @property
     def note(self) -> str:
         """What a user must know of a run with it: a line on the terminal."""
@@ -35,7 +38,7 @@ class Plugin:
             return [f"{kind.__module__}.{kind.__qualname__}", json.loads(json.dumps(vars(self), default=_nested))]
         except TypeError as error:
             raise SaviError(
-                f"model.pairs: attributes of {kind.__name__} must be settings that JSON holds: {error}"
+                f"{self.place}: attributes of {kind.__name__} must be settings that JSON holds: {error}"
             ) from None
 
 

@@ -12,6 +12,7 @@ import torch
 from savi.critique.asking import ask, left
 from savi.critique.clip_results import ClipResult
 from savi.critique.filters import filter_pair, filter_reply
+from savi.critique.own_filters import Candidate, filter_by_own
 from savi.critique.preferences import build_pairs
 from savi.critique.round import Round
 from savi.critique.turns import ANSWER, Question, Thread
@@ -78,7 +79,10 @@ class QuestionMaker:
             thread.filtered_by = responses.filtered_by or self._filter_texts(*texts.values())
         self._compare(left(asked))
         paired = left(asked)
-        pairs = build_pairs(session, paired, self._direct(session, paired), self._settings)
+        directed = self._direct(session, paired)
+        self._filter_by_own(session, paired, directed)
+        kept = [request for thread, request in zip(paired, directed, strict=True) if thread.filtered_by is None]
+        pairs = build_pairs(session, left(paired), kept, self._settings)
         return [
             ClipResult(
                 clip=clip,
@@ -115,6 +119,22 @@ class QuestionMaker:
             replace(request, responses=request.responses[::-1]) if swap else request
             for request, swap in zip(requests, swapped, strict=True)
         ]
+
+    def _filter_by_own(self, session: Session, threads: Sequence[Thread], requests: Sequence[ScoreRequest]) -> None:
+        """Have the user's filters look at the pairs. requests: each with its chosen and its rejected response."""
+        for thread, request in zip(threads, requests, strict=True):
+            asked, (chosen, rejected) = thread.question, request.responses
+            candidate = Candidate(
+                clip=session.clips[asked.clip],
+                round=self.round,
+                aspect=asked.aspect,
+                question=asked.text,
+                chosen=chosen,
+                rejected=rejected,
+                critique=thread.replies["critique"],
+                turns=tuple(thread.turns),
+            )
+            thread.filtered_by = filter_by_own(candidate, self._settings.own_filters)
 
     def _trace(self, clip: Clip, thread: Thread) -> Trace:
         outcome = thread.filtered_by or PAIR

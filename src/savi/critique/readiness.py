@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from savi.critique.filters import ANSWER_APPROVED, REMEDIES, UNFINISHED
+from savi.critique.filters import ANSWER_APPROVED, OWN_REMEDY, REMEDIES, UNFINISHED
 from savi.types import TurnName
 
 MOST_MALFORMED = 0.05
@@ -124,7 +124,7 @@ class Readiness:
         # The critic approves right answers of a good model too: then the others tell what is wrong.
         blamed = others if sum(others.values()) >= LEAST_BLAMED * self.questions else self.filters
         worst = max(blamed, key=lambda name: blamed[name])
-        remedy = REMEDIES[worst]
+        remedy = REMEDIES.get(worst, OWN_REMEDY)
         if worst == UNFINISHED and self.unfinished:
             turn = max(self.unfinished, key=lambda name: self.unfinished[name])
             remedy = f"Most were cut off in the turn {turn!r}: raise model.chain.{turn}.max_new_tokens"

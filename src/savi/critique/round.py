@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from savi.critique.filters import FilterSettings
+from savi.critique.own_filters import PairFilter
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
 from savi.inference import VideoModel
@@ -19,7 +20,7 @@ def _load_nothing(path: str) -> VideoModel:
 @dataclass(frozen=True)
 class Round:
     """The model of this moment, and the run's settings. index: of the round, from 0. load: another checkpoint, by its
-    folder or hub name; it is loaded once."""
+    folder or hub name; it is loaded once. own_filters: the user's, which see each pair after savi's."""
 
     model: VideoModel
     prompts: Prompts
@@ -28,3 +29,4 @@ class Round:
     run_seed: int
     index: int
     load: Callable[[str], VideoModel] = _load_nothing
+    own_filters: Sequence[PairFilter] = ()

@@ -1,6 +1,6 @@
 """What a user is told of a round that was built, and the refusal of one that nothing can be learned from.
 
-given: whether the round's pairs are from files, below.
+given: whether the round's pairs are from files, below. filters: the names of losses, as `filters_of` has them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from savi.critique.builder import BuiltRound
-from savi.critique.filters import FILTERS, REFUSALS, REMEDIES, UNDECODABLE
+from savi.critique.filters import FILTERS, OWN_REMEDY, REFUSALS, REMEDIES, UNDECODABLE
+from savi.critique.own_filters import PairFilter, names_of
 from savi.types import SaviError
 
 MOST_UNFINISHED = 1 / 3
@@ -18,9 +19,12 @@ LISTED = 20
 """Most clips named on the terminal; all of them are in the traces."""
 
 
-def filters_of(given: bool) -> Sequence[str]:
-    """The names that a round's losses are counted under, in the order in which they are shown."""
-    return tuple(REFUSALS) if given else FILTERS
+def filters_of(given: bool, own: Sequence[PairFilter]) -> Sequence[str]:
+    """The names that a round's losses are counted under, in the order in which they are shown. own: the user's filters.
+
+    Raises SaviError for one of these that has no usable names.
+    """
+    return tuple(REFUSALS) if given else (*FILTERS, *names_of(own))
 
 
 def left_out(built: BuiltRound, given: bool) -> Iterator[str]:
@@ -37,21 +41,21 @@ def so_far(counts: Mapping[str, int]) -> str:
     return f"{pairs} pairs, {100 * taken // max(pairs + taken, 1)} % filtered"
 
 
-def refuse_empty(built: BuiltRound, clips: int, given: bool) -> None:
+def refuse_empty(built: BuiltRound, clips: int, filters: Sequence[str]) -> None:
     """Raises SaviError where none of the clips could be decoded, or the filters left no pair."""
     if len(built.rejected) == clips:
         raise SaviError(f"none of the {clips} clips could be decoded; the reasons are in {built.traces}")
     if not built.pairs:
-        worst = max(filters_of(given), key=lambda name: built.counts.get(name, 0))
+        worst = max(filters, key=lambda name: built.counts.get(name, 0))
         raise SaviError(
-            f"round {built.round + 1} has no pair to learn from; filtered: {_filtered(built, given)}. "
-            f"{(REFUSALS if given else REMEDIES)[worst]}; every turn is in {built.traces}"
+            f"round {built.round + 1} has no pair to learn from; filtered: {_filtered(built, filters)}. "
+            f"{(REMEDIES | REFUSALS).get(worst, OWN_REMEDY)}; every turn is in {built.traces}"
         )
 
 
-def summary(built: BuiltRound, given: bool) -> str:
+def summary(built: BuiltRound, filters: Sequence[str], given: bool) -> str:
     """The pairs, the filters and the replies that were cut off, in one line."""
-    line = f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {_filtered(built, given)}"
+    line = f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {_filtered(built, filters)}"
     shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
     return line if given else f"{line}; cut off: {', '.join(shares) or 'none'}"
 
@@ -66,5 +70,5 @@ def warnings(built: BuiltRound) -> Iterator[str]:
             )
 
 
-def _filtered(built: BuiltRound, given: bool) -> str:
-    return ", ".join(f"{name} {built.counts[name]}" for name in filters_of(given) if built.counts.get(name)) or "none"
+def _filtered(built: BuiltRound, filters: Sequence[str]) -> str:
+    return ", ".join(f"{name} {built.counts[name]}" for name in filters if built.counts.get(name)) or "none"

@@ -82,7 +82,7 @@ def _stretches(mask: Tensor) -> Sequence[tuple[int, Tensor | None, Tensor]]:
     columns: int64 (seen,), None for all. They are found once for all layers, which get the same mask.
     """
     if mask.shape[2] <= STRETCH:
-        return [(0, None, mask)]
+        return [(0, None, mask)] if mask.shape[2] else []
     if mask not in _KNOWN:
         step = min(STRETCH, STRETCH_ON_CPU) if mask.device.type == "cpu" else STRETCH
         parts = [(start, mask[:, :, start : start + step]) for start in range(0, mask.shape[2], step)]

@@ -74,6 +74,7 @@ KINDS: dict[str, Kind] = {
     "model.filters.answer_approved": ID,
     "model.filters.unanswerable": ID,
     "model.filters.same_meaning": ID,
+    "model.own_filters": ID,
     "model.prompts.preset": ID,
     "model.prompts.texts": ID,
     "model.reference": ID,
@@ -185,6 +186,7 @@ def _found(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 LATER: dict[str, Any] = {
     "model.pairs": method_of({}),
+    "model.own_filters": None,
     "model.lora.experts": False,
     "model.chain.answer_samples": 0,
     "model.chain.decoding": "own",

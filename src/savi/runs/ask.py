@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from savi.critique.own_filters import PairFilter
 from savi.inference import GenerateRequest, ScoreRequest, Session
 from savi.methods import PairMethod
 from savi.runs.build_pairs import BuiltPairs, build_pairs
@@ -54,9 +55,10 @@ class AlignedModel:
         clips: str | Path | Sequence[str | Path],
         folder: str | Path | None = None,
         method: PairMethod | None = None,
+        own_filters: Sequence[PairFilter] | None = None,
     ) -> BuiltPairs:
         """The preference pairs that the run's next round would be trained on, without training. See build_pairs()."""
-        return build_pairs(self.run, self.lm, clips, folder, method)
+        return build_pairs(self.run, self.lm, clips, folder, method, own_filters)
 
     def reply(self, video: Path, frames: Frames, question: str) -> str:
         """The reply to frames that are read already, with the adapter as it is now."""

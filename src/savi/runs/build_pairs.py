@@ -12,6 +12,7 @@ from typing import Any
 from savi.alignment.round_key import PairsDependOn
 from savi.critique.builder import PairBuilder
 from savi.critique.filters import FilterSettings
+from savi.critique.own_filters import PairFilter, names_of
 from savi.critique.settings import ChainSettings
 from savi.data.clips import find_clips
 from savi.files import content_digest, digest_json
@@ -41,18 +42,24 @@ def build_pairs(
     clips: str | Path | Sequence[str | Path],
     folder: str | Path | None = None,
     method: PairMethod | None = None,
+    own_filters: Sequence[PairFilter] | None = None,
 ) -> BuiltPairs:
     """The pairs of the round after the run's last one: its chain, filters, prompts and seed, its model as it is now.
 
     lm: the run's model, from load_aligned(). clips: a folder, glob or manifest, as data.clips takes them; or paths of
     video files, whose ids are then the paths. folder: keeps pairs and traces, so that a killed call is continued;
-    None: nothing is kept. method: makes the pairs instead of the run's own method. Raises SaviError for clips that
-    aren't there, for a run on pairs from files, for a run whose method isn't savi's own and isn't given, and for a
-    folder that was begun with other clips or another model.
+    None: nothing is kept. method: makes the pairs instead of the run's own method. own_filters: the filters of
+    model.own_filters, or others in their place; [] for none. Raises SaviError for clips that
+    aren't there, for a run on pairs from files, for a run whose method or filters aren't savi's own and aren't
+    given, and for a folder that was begun with other clips or another model.
     """
     if run.config["data"].get("pairs"):
         raise SaviError(f"{run.folder} was trained on pairs from files: it has no chain that makes pairs")
     method = method or _method_of(run)
+    if own_filters is None and run.config["model"].get("own_filters"):
+        raise SaviError(f"{run.folder}: its pairs pass filters of the user's own; give instances as `own_filters`")
+    own = own_filters or ()
+    names_of(own)
     found = (
         find_clips(clips)
         if isinstance(clips, str | Path)
@@ -63,12 +70,14 @@ def build_pairs(
     if folder is not None and (Path(folder) / "config.yaml").exists():
         raise SaviError(f"{folder} is a run's folder; name one of its own for the pairs")
     if folder is not None:
-        return _build(run, lm, found, Path(folder), method)
+        return _build(run, lm, found, Path(folder), method, own)
     with TemporaryDirectory(prefix="savi-pairs-") as scratch:
-        return _build(run, lm, found, Path(scratch), method)
+        return _build(run, lm, found, Path(scratch), method, own)
 
 
-def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: PairMethod) -> BuiltPairs:
+def _build(
+    run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: PairMethod, own: Sequence[PairFilter]
+) -> BuiltPairs:
     chain, filters = _settings(run)
     batch_clips = run.config["data"]["generation_batch_clips"] or run.config["data"]["micro_batch_clips"]
     method.check(clips, batch_clips, run.data["frames"])
@@ -83,6 +92,7 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
         prompts=run.prompts,
         chain=chain,
         filters=filters,
+        own_filters=own,
         frames=run.data["frames"],
         max_pixels=run.data["max_pixels"],
         precision="32-true",
@@ -91,7 +101,8 @@ def _build(run: Run, lm: VideoLM, clips: Sequence[Clip], folder: Path, method: P
     # In a run the adapter follows from the settings. Here any run may come with the same folder.
     key = digest_json([depend_on.key(clips, folder, following), content_digest(run.folder / ADAPTER)])
     load = cache(partial(_another, run))
-    maker = method.maker(Round(lm, run.prompts, chain, filters, run_seed=seed, index=following, load=load))
+    round = Round(lm, run.prompts, chain, filters, run_seed=seed, index=following, load=load, own_filters=own)
+    maker = method.maker(round)
     builder = PairBuilder(maker, partial(_decode, run, batch_clips), clips, batch_clips, folder, key)
     for _ in builder.build():
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from savi.alignment.optim import OptimizerSettings
 from savi.critique.filters import FilterSettings
+from savi.critique.own_filters import PairFilter, names_of
 from savi.critique.settings import ChainSettings
 from savi.methods import PairMethod, VideoSAVi
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
@@ -37,6 +39,7 @@ class AlignedModel(LightningModule):
         optimizer: The optimizer of the adapter's weights.
         chain: The turns: question, answer, critique, revision.
         filters: Bounds of the filters that keep bad replies out of the pairs.
+        own_filters: More filters, classes of your own: [{class_path: my_module.MyFilter}] (docs/methods.md).
         prompts: The prompts of the turns.
         pairs: What makes the pairs: {class_path: videosavi}, another method of docs/methods.md, or a class of your own.
         reference: Model whose log-probabilities DPO compares with. `base` is the model without its adapter, `previous`
@@ -59,6 +62,7 @@ class AlignedModel(LightningModule):
         prompts: PromptSettings,
         loss: Loss | None = None,
         pairs: PairMethod | None = None,
+        own_filters: list[PairFilter] | None = None,
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
@@ -73,6 +77,8 @@ class AlignedModel(LightningModule):
         self.optimizer_settings = optimizer
         self.chain_settings = chain
         self.filter_settings = filters
+        self.own_filters: Sequence[PairFilter] = own_filters or ()
+        names_of(self.own_filters)
         self.prompts = prompts.build()
         self.pair_method = pairs or VideoSAVi()
         self.reference: Reference = reference

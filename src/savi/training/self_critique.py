@@ -107,7 +107,7 @@ class SelfCritique(Callback):
     @property
     def filters(self) -> Sequence[str]:
         """The names that the round's losses are counted under, in the order in which they are shown."""
-        return filters_of(self._given is not None)
+        return filters_of(self._given is not None, self._module.own_filters)
 
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
@@ -137,7 +137,7 @@ class SelfCritique(Callback):
         if self._given:
             self._given.keep(built)
         self.seconds = time.monotonic() - started
-        _report(built, len(clips), self._given is not None)
+        _report(built, len(clips), self.filters, self._given is not None)
         return built
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
@@ -161,8 +161,16 @@ class SelfCritique(Callback):
         if self._given:
             return self._given.maker(self.round), None
         module = self._module
-        settings = (module.prompts, module.chain_settings, module.filter_settings)
-        round = Round(module.video_lm, *settings, run_seed=module.seed, index=self.round, load=module.load_another)
+        round = Round(
+            module.video_lm,
+            module.prompts,
+            module.chain_settings,
+            module.filter_settings,
+            run_seed=module.seed,
+            index=self.round,
+            load=module.load_another,
+            own_filters=module.own_filters,
+        )
         return module.pair_method.maker(round), module.pair_method.measured(round)
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
@@ -187,6 +195,7 @@ class SelfCritique(Callback):
             prompts=module.prompts,
             chain=module.chain_settings,
             filters=module.filter_settings,
+            own_filters=module.own_filters,
             frames=data.frames,
             max_pixels=data.max_pixels,
             precision=str(self._trainer.precision),
@@ -196,11 +205,11 @@ class SelfCritique(Callback):
         return depend_on.key(clips, run_folder(self._trainer), round_index)
 
 
-def _report(built: BuiltRound, clips: int, given: bool) -> None:
+def _report(built: BuiltRound, clips: int, filters: Sequence[str], given: bool) -> None:
     """Raises SaviError for a round that nothing can be learned from."""
     for line in left_out(built, given):
         rank_zero_info(line)
-    refuse_empty(built, clips, given)
-    rank_zero_info(summary(built, given))
+    refuse_empty(built, clips, filters)
+    rank_zero_info(summary(built, filters, given))
     for line in warnings(built):
         rank_zero_warn(line)
