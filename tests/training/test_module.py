@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from savi.alignment.optim import OptimizerSettings
-from savi.alignment.step import pair_metrics
+from savi.alignment.step import pair_metrics, take_step
 from savi.critique.filters import FilterSettings
 from savi.critique.settings import ChainSettings
 from savi.data.batches import MicroBatch, OptimizerStep
 from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings
 from savi.models.load import BaseSettings
+from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings
+from savi.objective.losses import SFT
 from savi.prompts.templates import PromptSettings
 from savi.training.module import SelfAlignment
 from savi.types import PreferencePair, SaviError
@@ -132,6 +134,37 @@ def test_one_pass_of_four_clips_equals_four_passes_of_one(random_base: Path) -> 
         cut = gradients(module, build_step(pairs, cuts))
         for name, gradient in whole.items():
             assert (cut[name] - gradient).abs().max() <= 1e-5 * scale, (cuts, name)
+
+
+class SFTWithRejected(SFT):
+    """SFT whose rejected responses pass through the model all the same."""
+
+    needs_rejected = True
+
+
+def test_sft_passes_the_chosen_responses_alone(random_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and gradients are those of a pass of both. Clips that rejected responses alone are about aren't read."""
+    module = build_module(random_base)
+    step = build_step([*build_pairs(module)[:3], []], [[0, 1], [2, 3]])
+    read: list[Sequence[object]] = []
+    encode = VideoLM.encode
+    monkeypatch.setattr(VideoLM, "encode", lambda lm, clips, *more: (read.append(clips), encode(lm, clips, *more))[1])
+    found = []
+    for loss in (SFTWithRejected(), SFT()):
+        module.loss = loss
+        metrics = [pair_metrics_of(module, micro) for micro in step.micro_batches]
+        found.append((torch.cat([one["loss"] for one in metrics]).detach(), gradients(module, step)))
+    (both, gradients_of_both), (alone, gradients_alone) = found
+    torch.testing.assert_close(alone, both, atol=1e-6, rtol=0)
+    scale = max(gradient.abs().max() for gradient in gradients_of_both.values())
+    for name, gradient in gradients_of_both.items():
+        assert (gradients_alone[name] - gradient).abs().max() <= 1e-5 * scale, name
+    assert [len(clips) for clips in read] == [2, 2, 2, 2, 2, 1, 2, 1]
+    assert set(metrics[0]) == {"loss", "rewards/chosen", "logps/chosen", "nll_loss", "lengths/chosen"}
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-2)
+    means, logps = take_step(module.video_lm, optimizer, step, module.loss)
+    assert set(means) == {*metrics[0], "grad_norm"}
+    assert logps.isnan().tolist() == [[False, True]] * step.pairs
 
 
 @pytest.mark.parametrize("nf4", [False, True])

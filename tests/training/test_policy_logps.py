@@ -39,3 +39,12 @@ def test_pairs_of_two_passes_and_two_processes_get_their_own_values_in_the_order
         2: 6 - len(steps[-1][0].pairs),
         1: len(steps[-1][0].pairs),
     }
+
+
+def test_rejected_responses_that_the_loss_does_not_need_have_no_values() -> None:
+    groups = make_groups([2])
+    dataset = StepDataset(plan_steps(groups, 2, epochs=1, seed=0), 2, READS_NOTHING)
+    shares = [torch.tensor([[-1.0, torch.nan], [-2.0, torch.nan]])]
+    found = list(pair_records(dataset, [(0, 0)], shares, {"c0": 2}, beta=1.0))
+    assert [record["chosen_logps"] for record in found] == [[-1.0], [-2.0]]
+    assert not any("rejected_logps" in record for record in found)

@@ -36,7 +36,8 @@ def take_step(
 
     Returns the means of the loss and the reward metrics over the step's pairs, and as `grad_norm` the norm of the
     gradient before it is clipped, float32 () each; and the log-probabilities that the policy gave to the chosen and to
-    the rejected response of each pair of this process before the step, float32 (pairs, 2), on the model's device.
+    the rejected response of each pair of this process before the step, float32 (pairs, 2), on the model's device: NaN
+    for rejected ones that the loss doesn't need.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     optimizer.zero_grad()
@@ -47,7 +48,9 @@ def take_step(
         metrics = pair_metrics(model, micro, settings)
         backward(metrics["loss"].sum() / batch.pairs)
         losses.append(metrics["loss"].detach())
-        logps.append(torch.stack([metrics["logps/chosen"], metrics["logps/rejected"]], dim=1))
+        chosen = metrics["logps/chosen"]
+        rejected = metrics.get("logps/rejected", torch.full_like(chosen, torch.nan))
+        logps.append(torch.stack([chosen, rejected], dim=1))
         for name, values in metrics.items():
             means[name] = means[name] + values.detach().sum() / batch.pairs
     all_reduce_gradients(weights)
@@ -69,20 +72,28 @@ def try_weights(model: VideoModel, batch: OptimizerStep, settings: PairLoss) -> 
 
 
 def pair_metrics(model: VideoModel, micro: MicroBatch, settings: PairLoss) -> dict[str, Tensor]:
-    """Loss and reward metrics of every pair of a pass, float32 (pairs,) each."""
+    """Loss and reward metrics of every pair of a pass, float32 (pairs,) each.
+
+    A loss that needs no rejected responses has the model read no clip that these alone are about.
+    """
+    read = [index for index, pairs in enumerate(micro.pairs) if pairs or settings.needs_rejected]
+    clips, frames = [micro.clips[index] for index in read], micro.decoded()
     pairs = [pair for clip_pairs in micro.pairs for pair in clip_pairs]
-    places = {clip.id: index for index, clip in enumerate(micro.clips)}
+    places = {clip.id: place for place, clip in enumerate(clips)}
     requests = [
         request
-        for index, clip_pairs in enumerate(micro.pairs)
-        for pair in clip_pairs
-        for request in _requests(pair, index, places)
+        for place, index in enumerate(read)
+        for pair in micro.pairs[index]
+        for request in _requests(pair, place, places, settings)
     ]
-    return _metrics(pairs, model.encode(micro.clips, micro.decoded()).score(requests), settings)
+    return _metrics(pairs, model.encode(clips, [frames[index] for index in read]).score(requests), settings)
 
 
-def _requests(pair: PreferencePair, place: int, places: Mapping[str, int]) -> list[ScoreRequest]:
-    """What scores the chosen response and then the rejected one. place: of the pair's clip. places: of all, by id."""
+def _requests(pair: PreferencePair, place: int, places: Mapping[str, int], settings: PairLoss) -> list[ScoreRequest]:
+    """What scores the chosen response and then, if it is needed, the rejected one. place: of the pair's clip. places:
+    of all, by id."""
+    if not settings.needs_rejected:
+        return [ScoreRequest(place, pair.prompt, (pair.chosen,))]
     if not isinstance(pair, TwoClipPair):
         return [ScoreRequest(place, pair.prompt, (pair.chosen, pair.rejected))]
     sides = ((place, pair.chosen), (places[pair.rejected_clip], pair.rejected))
@@ -93,7 +104,7 @@ def _metrics(pairs: Sequence[PreferencePair], scores: ResponseScores, settings: 
     """Loss and reward metrics of pairs from the scores of chosen and rejected in turn, float32 (pairs,) each."""
     logps = [(pair.reference_chosen_logp, pair.reference_rejected_logp) for pair in pairs]
     losses = loss_of_scores(scores, torch.tensor(logps, device=scores.logps.device).view(-1, 2), settings)
-    return {"loss": losses.losses, **reward_metrics(losses)}
+    return {"loss": losses.losses, **reward_metrics(losses, settings.needs_rejected)}
 
 
 def _no_scores(device: torch.device) -> ResponseScores:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,8 @@ class DPOSettings:
     """Take log-ratios per token, not per response (Tülu 3, Lambert et al. 2024, eq. 6; TRL's sigmoid_norm). ipo always
     takes them per token."""
 
+    needs_rejected: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise SaviError(f"model.dpo.loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
@@ -68,7 +70,8 @@ class PreferenceLosses:
     """The losses of pairs and their parts: float32 (pairs,) everywhere. Only `losses` carries a gradient.
 
     rewards: beta · (policy - reference), in nats, of the whole response whatever the loss normalizes.
-    logps: the policy's, summed over the response. nll: the chosen response's, per token. lengths: tokens.
+    logps: the policy's, summed over the response. nll: the chosen response's, per token. lengths: tokens. All of the
+    rejected responses are NaN where these weren't scored.
     """
 
     losses: Tensor
@@ -121,12 +124,18 @@ def preference_loss(
 
 
 def loss_of_scores(scores: ResponseScores, reference_logps: Tensor, settings: PairLoss) -> PreferenceLosses:
-    """The loss of pairs whose responses were scored in turn: the chosen one, then the rejected one of each pair.
+    """The loss of pairs whose responses were scored in turn: the chosen one, then the rejected one of each pair, or the
+    chosen ones alone where the loss needs no others.
 
     reference_logps: float (pairs, 2), those of chosen and rejected under the frozen reference.
     """
-    chosen, rejected = scores.logps.view(-1, 2).unbind(1)
-    chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
+    if settings.needs_rejected:
+        chosen, rejected = scores.logps.view(-1, 2).unbind(1)
+        chosen_lengths, rejected_lengths = scores.lengths.view(-1, 2).unbind(1)
+    else:
+        chosen, chosen_lengths = scores.logps, scores.lengths
+        rejected = rejected_lengths = torch.full_like(chosen.detach(), torch.nan)
+        reference_logps = torch.stack([reference_logps[:, 0], rejected], dim=1)
     return preference_loss(
         policy_chosen_logps=chosen,
         policy_rejected_logps=rejected,
@@ -148,16 +157,21 @@ def _losses_of_gap(gap: Tensor, settings: DPOSettings) -> Tensor:
     return -(1 - smoothing) * F.logsigmoid(beta * gap) - smoothing * F.logsigmoid(-beta * gap)
 
 
-def reward_metrics(losses: PreferenceLosses) -> dict[str, Tensor]:
-    """Float32 (pairs,) each, without gradient, under the names that users of other trainers know."""
-    return {
+def reward_metrics(losses: PreferenceLosses, rejected: bool = True) -> dict[str, Tensor]:
+    """Float32 (pairs,) each, without gradient, under the names that users of other trainers know. rejected: whether the
+    rejected responses were scored; else their metrics are absent."""
+    chosen = {
         "rewards/chosen": losses.chosen_rewards,
+        "logps/chosen": losses.chosen_logps,
+        "nll_loss": losses.nll,
+        "lengths/chosen": losses.chosen_lengths,
+    }
+    if not rejected:
+        return chosen
+    return chosen | {
         "rewards/rejected": losses.rejected_rewards,
         "rewards/accuracies": (losses.chosen_rewards > losses.rejected_rewards).float(),
         "rewards/margins": losses.chosen_rewards - losses.rejected_rewards,
-        "logps/chosen": losses.chosen_logps,
         "logps/rejected": losses.rejected_logps,
-        "nll_loss": losses.nll,
-        "lengths/chosen": losses.chosen_lengths,
         "lengths/rejected": losses.rejected_lengths,
     }

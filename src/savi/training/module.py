@@ -24,6 +24,9 @@ from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
 from savi.types import derive_seed
 
+LENGTHS = ("lengths/chosen", "lengths/rejected")
+"""The metrics whose sum is the tokens of a pair's responses. The second one is absent with some losses."""
+
 
 class SelfAlignment(AlignedModel):
     """A video-LLM that is aligned by its own criticism (VideoSAVi). What Lightning asks of whom, in order:
@@ -90,7 +93,7 @@ class SelfAlignment(AlignedModel):
         self.log_dict({k: v for k, v in means.items() if k in bar}, prog_bar=True, batch_size=batch.pairs)
         self.log_dict({k: v for k, v in means.items() if k not in bar}, batch_size=batch.pairs)
         seconds, self._step_began = time.monotonic() - self._step_began, time.monotonic()
-        tokens = (means["lengths/chosen"] + means["lengths/rejected"]) * batch.pairs
+        tokens = torch.stack([means[name] for name in LENGTHS if name in means]).sum() * batch.pairs
         self.log("speed/clips_per_second", batch.clips / seconds)
         self.log("speed/response_tokens_per_second", tokens / seconds)
 

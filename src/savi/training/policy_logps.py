@@ -74,7 +74,8 @@ def pair_records(
 
     steps: (number in the round, optimizer steps before it). shares: each process's log-probabilities of chosen and
     rejected response in these steps, float32 (pairs, 2). by_clip: how many pairs each clip has. A pair that the round
-    goes through several times has several values, one that it was stopped before has none.
+    goes through several times has several values, one that it was stopped before has none. `rejected_logps` is absent
+    where the loss doesn't need the rejected responses: they are NaN in `shares`.
     """
     taken = [
         (number, step)
@@ -85,13 +86,14 @@ def pair_records(
     numbers, at = np.array(taken, dtype=np.int64).reshape(-1, 2).T
     order = np.lexsort((at, numbers))
     logps, at = torch.cat(list(shares)).numpy()[order], at[order]
+    alone = bool(np.isnan(logps[:, 1]).all())
     clips = chain.from_iterable(repeat(clip, count) for clip, count in by_clip.items())
     bounds = np.searchsorted(numbers[order], np.arange(sum(by_clip.values()) + 1)).tolist()
     for clip, (start, end) in zip(clips, pairwise(bounds), strict=True):
-        yield {
+        record = {
             "clip": clip,
             "steps": at[start:end].tolist(),
             "chosen_logps": logps[start:end, 0].tolist(),
-            "rejected_logps": logps[start:end, 1].tolist(),
             "beta": beta,
         }
+        yield record if alone else {**record, "rejected_logps": logps[start:end, 1].tolist()}

@@ -132,5 +132,5 @@ def _question(trace: dict[str, Any], pairs: Iterator[tuple[dict[str, Any], dict[
             for name in ("chosen", "rejected", "reference_chosen_logp", "reference_rejected_logp", "prompt_version")
         }
         if policy is not None:
-            kept["pair"]["policy"] = {name: policy[name] for name in POLICY}
+            kept["pair"]["policy"] = {name: policy[name] for name in POLICY if name in policy}
     return kept

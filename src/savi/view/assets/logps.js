@@ -21,7 +21,8 @@ var logps = (() => {
     return steps.map((step, at) => ({
       step,
       chosen: [chosen[at], beta * (chosen[at] - pair.reference_chosen_logp)],
-      rejected: [rejected[at], beta * (rejected[at] - pair.reference_rejected_logp)],
+      // Some losses need no rejected replies: then the model isn't asked for these.
+      rejected: rejected ? [rejected[at], beta * (rejected[at] - pair.reference_rejected_logp)] : null,
     }));
   }
 
@@ -37,8 +38,8 @@ var logps = (() => {
     const chosenIsOther = !other || pair.rejected === said.answer?.reply.trim() || pair.chosen !== said.answer?.reply.trim();
     const seen = passes(pair);
     const head = seen.flatMap(({ step }) => [`policy at step ${step}`, "reward"]);
-    const side = (name) => seen.flatMap((one) => [nats(one[name][0]), signed(one[name][1])]);
-    const margins = seen.flatMap(({ chosen, rejected }) => [0, 1].map((at) => signed(chosen[at] - rejected[at])));
+    const side = (name) => seen.flatMap((one) => (one[name] ? [nats(one[name][0]), signed(one[name][1])] : ["–", "–"]));
+    const margins = seen.flatMap(({ chosen, rejected }) => [0, 1].map((at) => (rejected ? signed(chosen[at] - rejected[at]) : "–")));
     const rows = [
       ["chosen", written(chosenIsOther ? other : said.answer), nats(pair.reference_chosen_logp), ...side("chosen")],
       ["rejected", written(chosenIsOther ? said.answer : other), nats(pair.reference_rejected_logp), ...side("rejected")],
@@ -52,7 +53,7 @@ var logps = (() => {
     const rows = asked.filter(({ other }) => other.pair?.policy).sort((a, b) => a.round - b.round)
       .flatMap(({ round, other: { pair } }) => passes(pair).map(({ step, chosen, rejected }) => [
         `${round}, step ${step}`, nats(pair.reference_chosen_logp), nats(chosen[0]), nats(pair.reference_rejected_logp),
-        nats(rejected[0]), signed(chosen[1] - rejected[1])]));
+        rejected ? nats(rejected[0]) : "–", rejected ? signed(chosen[1] - rejected[1]) : "–"]));
     if (rows.length < 2) return null;
     const head = ["round", "chosen: reference", "policy", "rejected: reference", "policy", "reward margin"];
     return scrolled("Log-probabilities over the rounds", head, rows);
