@@ -18,14 +18,14 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-_KNOWN = WeakTensorKeyDictionary()
-"""The stretches of the masks that are in use."""
-
 TREE_ATTENTION = "savi_tree"
 """The name under which a decoder's configuration asks for it."""
 
 _LAID: MutableMapping[Tensor, dict[tuple[int, torch.dtype], Tensor]] = WeakTensorKeyDictionary()
 """Masks as the kernel takes them, by the bool masks that they were made of: all layers of a pass share them."""
+
+_STRETCHES: MutableMapping[Tensor, list[tuple[int, Tensor | None, Tensor]]] = WeakTensorKeyDictionary()
+"""Masks in stretches, by the whole ones: all layers of a pass share them."""
 
 ALIGNED = 16
 """Columns of a mask by which its rows are apart: CUDA's kernels would copy any other mask, in every layer."""
@@ -79,19 +79,18 @@ def tree_attention(
 def _stretches(mask: Tensor) -> Sequence[tuple[int, Tensor | None, Tensor]]:
     """Of each stretch: where it starts, the columns that any of its queries sees, and the mask's part of these.
 
-    columns: int64 (seen,), None for all. They are found once for all layers, which get the same mask.
+    columns: int64 (seen,), None for all.
     """
     if mask.shape[2] <= STRETCH:
         return [(0, None, mask)] if mask.shape[2] else []
-    if mask not in _KNOWN:
+    if mask not in _STRETCHES:
         step = min(STRETCH, STRETCH_ON_CPU) if mask.device.type == "cpu" else STRETCH
         parts = [(start, mask[:, :, start : start + step]) for start in range(0, mask.shape[2], step)]
         columns = [part.flatten(0, 2).any(0).nonzero()[:, 0] for _, part in parts]
-        _KNOWN[mask] = [
+        _STRETCHES[mask] = [
             (start, seen, part.index_select(3, seen)) for (start, part), seen in zip(parts, columns, strict=True)
         ]
-    known: Sequence[tuple[int, Tensor | None, Tensor]] = _KNOWN[mask]
-    return known
+    return _STRETCHES[mask]
 
 
 def _repeated(
