@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tools.bench import growth, kernels, states, step
+from tools.bench import growth, kernels, refill, states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
@@ -117,3 +117,12 @@ def test_growth_takes_a_round_through_all_of_its_parts(tmp_path: Path) -> None:
     assert len(seconds) == 4
     assert peak >= 0
     assert len((tmp_path / "pairs" / "round_00.jsonl").read_text().splitlines()) == 32 * growth.QUESTIONS
+
+
+def test_passes_of_clips_together_and_apart_by_hand() -> None:
+    """Two clips at once of three, two turns each. Apart, the prompts of a turn are a pass of their own."""
+    lengths = [[3, 2], [2, 4], [2, 2]]
+    assert refill.passes_together(lengths, 2) == (3 + 4) + (2 + 2)
+    # 1 prompts, 1 tokens, 1 clip 2's next prompts, 1 tokens (clip 1 ends its turn), 1 clip 1's next prompts, 1 tokens
+    # (clip 1 ends), 1 clip 3's prompts, 1 tokens (clips 2 and 3 end their turns), 1 prompts, 1 tokens
+    assert refill.passes_apart(lengths, 2) == 10
