@@ -21,7 +21,7 @@ PREFACE = re.compile(
     |(?:i['’]d|i\ would|i['’]ll|i\ will|i['’]m)\ (?:be\ )?(?:happy|glad|love|pleased)\ to
         \ (?:help|assist|answer)[^.!\n]*[.!]
     |thank(?:s|\ you)\ for\ (?:your|the|this|asking|sharing)\b[^.!\n]*[.!]
-    |let(?:\ me|['’]s)\ (?:look|check|watch|see|take|examine|review|re-?examine)\b[^.!\n]*[.!:]
+    |let(?:\ me|['’]s)\ (?:look|check|watch|see|take|examine|review|re-?examine)\b[^.!:\n]*[.!:]
     |(?:hi|hello|hey)(?:\ there)?!(?=\s*\S)
     |(?:so|therefore|thus|hence):|(?:based\ on|from|according\ to|in)\ (?:the|this)\ (?:video|clip)(?:\ \w+)?:
     |(?:i['’]ll\ |i\ will\ |please\ )?answer(?:ing)?\ (?:from|in|with|based|using)\b[^.:\n]{0,60}(?:sentences?
@@ -44,7 +44,7 @@ THINKING = re.compile(
     |step\ (?:1|one|by)\b|hmm+\b|wait[,.!]|first,?\ (?:i|let|we)\b|so,?\ (?:i|the\ user|the\ question|let)\b
     |i\ (?:need|have|should)\ to\ (?:look|watch|check|analy[sz]e|think|determine|see|figure|find|identify|answer)
     |the\ user\ (?:wants|asks|asked|is\ asking|provided|has\ asked)
-    |(?:让我|我们来?)(?:想|思考|分析|一步)|首先[，,]?我)""",
+    |用户(?:询问|问|想|要求|让)|(?:让我|我们来?)(?:想|思考|分析|一步)|首先[，,]?我)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """How a thought begins that isn't marked as one. Its answer is below a label, or can't be told from it."""

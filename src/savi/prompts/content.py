@@ -77,7 +77,8 @@ UNKNOWN = re.compile(
     |^(?:unknown|unclear|n/a|not\ (?:clear|sure|specified|stated|mentioned|shown|visible))\W*$
     |(?:\b(?:not\ (?:\w+\ )?enough|insufficient|no)|n['’]t\ (?:\w+\ )?enough)\s+(?:information|evidence|context
         |indication|details?)\b|\bnot\ sufficient\b
-    |\bno\ (?:way\ (?:to\ (?:tell|know|say)|of\ (?:telling|knowing|saying))|idea|clues?|hints?)\b
+    |\bno\ (?:way\ (?:to\ (?:tell|know|say)|of\ (?:telling|knowing|saying))|clues?|hints?)\b
+    |(?:have|^)\s*no\ (?:idea|clue)(?=\W*$|\ (?:wh|how|if|about))
     |\bit\ (?:is\ not|isn['’]t)\ possible\b|\bnothing\ in\ (?:the|this)\ {CLIP}\ (?:indicates|shows|tells|suggests
         |reveals|says)\b
     |\b(?:the|this)\s+{CLIP}\s+{DOES_NOT}(?:(?:provide|specify|indicate|reveal|give|say|tells?|explain)\b
@@ -99,7 +100,8 @@ NOT_SHOWN = re.compile(
         (?:\ or\ \w+)?(?:\s+in\s+(?:the|this)\s+(?:video|clip))?\s*[.!]?$
     |\bit\ (?:is\ not|isn['’]t)\ (?:visible|shown)\b
     |\bcan(?:not|['’]t|\ not)\ be\ seen(?:\ in\ (?:the|this)\ {CLIP})?\s*[.!]?$
-    |^(?:there\ (?:is|are)\ )?no\ such\b|\bnone\ of\ (?:this|that)\ (?:can\ be\ seen|is\ (?:shown|visible))\b
+    |^(?:there\ (?:is|are)\ )?no\ such\b(?=.*\b(?:video|clip|appears?|shown|seen|visible)\b)
+    |\bnone\ of\ (?:this|that)\ (?:can\ be\ seen|is\ (?:shown|visible))\b
     |\bthere\ (?:is|are)\ no\ [^,.]{{1,30}}\ (?:visible|shown|in)\ (?:in\ )?(?:the|this)\ {CLIP}\b
     |(?:视频|片段|画面)(?:中|里)?(?:并)?(?:没有|未)(?:显示|展示|出现)|不可见(?:[。！]|$)""",
     re.IGNORECASE | re.VERBOSE,

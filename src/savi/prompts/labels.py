@@ -87,7 +87,10 @@ LABEL = re.compile(
         (?P<end>\s?(?:[:：]|[-=]>)[*_]{{0,3}}|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
     re.VERBOSE,
 )
-NEW_HEADING = re.compile(r"(?:(?<=\n\n)\W{0,6}|\*\*|#+\s+)[\w\u4e00-\u9fff](?:[\w'’-]+ ?){1,4}\*{0,2}[:：]")
+NEW_HEADING = re.compile(
+    r"(?:(?<=\n\n)\W{0,6}|\*\*|#+\s+)[\w'’-]+(?: [\w'’-]+){0,4}\*{0,2}[:：]"
+    r"|(?:\*\*|#+\s+)[\w'’ -]{1,40}(?:\*\*)?[ \t]*\n"
+)
 """A label of unknown words in a new paragraph, or with emphasis."""
 ENDED = re.compile(r"[.!。！][\"”’)*_]*\s*$")
 RULE = re.compile(r"[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*(?=\n|\Z)")

@@ -34,7 +34,7 @@ TOKEN = re.compile(r"<\|[^|>\s]{1,30}\|>|</?s>")
 STRAY = re.compile(r"</(?:answer|response|output|final|question)>", re.IGNORECASE)
 TURN = re.compile(r"\n\s*(?:user|human|用户)\s*[:：]", re.IGNORECASE)
 """The user's next turn, which the model went on to write."""
-ITEM = re.compile(r"^(?:[*+•–—-]|#{1,6}|1[.)]|①)\s+(?=\S)|^1、")
+ITEM = re.compile(r"^(?:[*+•]|[–—-](?!\s*\d)|#{1,6}|1[.)]|①)\s+(?=\S)|^1、")
 """The mark of a heading or a list, in front of a single line."""
 ANNOUNCEMENT = re.compile(r"(?:here(?:['’]s| is| are)|below is|the following|my|this is|以下|下面)\b", re.IGNORECASE)
 """How a line begins that, with a colon at its end, announces the text below it."""

@@ -25,7 +25,7 @@ TO_THE_USER = re.compile(
         |you['’]d\ like)\b
     |[^?？]*\b(?:good|better|other|more|further|additional|possible)\ questions?\b
     |[^?？]*,\s*(?:is|are|was|were|do|does|did|has|have|can|could|would)n['’]t\ (?:it|they|he|she|we|that|there)\s*\?$
-    |还需要|需要我|(?:[^“"]*[，,\s])?您|请(?:您)?(?:先)?(?:提供|上传|分享|描述一下视频)|[^“"]*(?<!自)我(?!们))""",
+    |还需要|需要我|(?:请问)?[您你](?:需要|想|希望)|(?:[^“"]*[，,\s])?您|请(?:您)?(?:先)?(?:提供|上传|分享|描述一下视频)|[^“"]*(?<!自)我(?!们))""",
     re.IGNORECASE | re.VERBOSE,
 )
 """A question to whoever asked for questions, or of the one who writes them, and not about the clip."""

@@ -62,7 +62,8 @@ TALK = re.compile(
         (?:{ASSERTS}|{IS}\ (?:(?:now|not|also|already|still|\w+ly)\ )*{ASSESSED})
     |(?:the|this|your|my)\ (?:\w+['’]s\ )?(?:draft|critique|critic|criticism|feedback|reviewer|notes?)\b[^.!?\n]*
         \b(?:(?:in)?correct(?:ly)?|(?:in)?accurate(?:ly)?|wrong(?:ly)?|errors?|mistaken?s?|false)\b
-    |the\ (?:error|mistake|inaccuracy|omission|mention)s?\b[^.!?\n]*\b(?:removed|corrected|fixed|addressed)\b
+    |the\ (?:error|mistake|inaccuracy|omission|mention)s?\b[^.!?\n]*
+        \bha(?:s|ve)\ been\ (?:removed|corrected|fixed|addressed)\b
     |(?:replace|change|correct|substitute|delete|remove|insert)\ ["“'‘]|["“][^"”\n]+["”]\ should\ (?:be|read|say)\b
     |(?:this|that|it)\b[^.!?\n]*\b(?:the|your)\ (?:draft|notes|critique|feedback)\W*$
     |the\ (?:claim|statement|assertion|suggestion|notion|idea|mention)\ (?:that|of)\b[^.!?\n]*
