@@ -34,7 +34,7 @@ MARKER = re.compile(
        | [（(]?[一二三四五六七八九十]{{1,2}}\s*[、．.）)]\s*  # 一、 （二）
        | [①-⑳❶-❿]\s*
        | \d\N{{VARIATION SELECTOR-16}}?\N{{COMBINING ENCLOSING KEYCAP}}\s*
-       | \d{{1,2}}\s+(?:{DASH}\s+|(?=(?:what|which|who|whose|where|when|why|how|is|are|does|did)\b))  # 1 -  1
+       | \d{{1,2}}\s+(?:{DASH}\s+|(?=(?-i:What|Which|Who|Whose|Where|When|Why|How|Is|Are|Does|Did)\b))  # 1 -  1
        | \#\d{{1,2}}[.:]?\s+  # #1
        | [\[(（]\d{{1,2}}:\d{{2}}(?:\s*{DASH}\s*\d{{1,2}}:\d{{2}})?[\])）]\s*(?:{DASH}|:)?\s*  # [0:03]
        | \(?(?:[a-z]|[ivx]{{1,4}})[.)]\s+  # a)  (b)  ii)  III.
