@@ -274,7 +274,7 @@ def test_a_killed_run_is_resumed_to_the_bit(
     assert column(run) == column(whole)
     assert all(torch.equal(weight, weights(run)[name]) for name, weight in weights(whole).items())
     assert untimed_rows(run / "metrics.csv") == untimed_rows(whole / "metrics.csv")
-    for name in ("pairs/round_01.jsonl", "pairs/source.json", "traces/round_01.jsonl"):
+    for name in ("pairs/round_01.jsonl", "pairs/source.json", "traces/round_01.jsonl", "logps/round_01.jsonl"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 

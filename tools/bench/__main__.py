@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import platform
 import time
 import warnings
@@ -19,11 +20,14 @@ from typing import Any
 import torch
 import transformers
 
-from tools.bench import chain, kernels
+from tools.bench import chain, kernels, skilled
 from tools.bench.rows import Bench
 from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
-PARTS = ("step", "chain", "kernels", "judge", "states", "longer", "losses", "own_pairs", "parts")
+PARTS = (
+    *("step", "skilled_step", "chain", "skilled_chain", "kernels", "judge", "states", "longer", "losses", "own_pairs"),
+    "parts",
+)
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -35,6 +39,8 @@ def main() -> None:
     if options.device == "cpu":
         torch.set_num_threads(1)  # a second one, on a shared machine, would time the neighbors
     results: dict[str, Any] = {"machine": _machine(options), "workload": _workload(options)}
+    if options.update:
+        results = json.loads(options.out.read_text())
     with TemporaryDirectory() as folder:
         model = build(SHAPES[options.shape], Path(folder) / "model", options.device)
         bench = Bench(options.shape, options.device, model, options.repeats, options.peers)
@@ -42,8 +48,9 @@ def main() -> None:
             if time.monotonic() - started > options.budget:
                 results.setdefault("skipped", []).append(part)
                 continue
-            results.setdefault(part, []).append(row())
-            _print(part, results[part][-1])
+            new = row()
+            results[part] = [old for old in results.get(part, []) if _settings(old) != _settings(new)] + [new]
+            _print(part, new)
             options.out.write_text(json.dumps(results, indent=2) + "\n")
     print(f"every number: {options.out}")
 
@@ -54,7 +61,19 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
     plan: list[tuple[str, Callable[[], dict[str, Any]]]] = []
     for tokens in sizes:
         plan += [("step", partial(bench.step, tokens, way == "on")) for way in options.checkpointing]
+    if options.peers:
+        plan += [
+            ("skilled_step", partial(skilled.step_row, bench, tokens, prompt, response, count, options.naive))
+            for tokens in sizes
+            for prompt, response in options.texts
+            for count in options.questions
+        ]
     plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
+    plan += [
+        ("skilled_chain", partial(skilled.chain_row, bench, tokens, count))
+        for tokens in sizes
+        for count in options.questions
+    ]
     plan += [("kernels", partial(kernels.measure, dtype, folder / dtype)) for dtype in ("float32", "bfloat16")]
     plan += [("judge", partial(bench.judge, tokens)) for tokens in sizes]
     plan += [("states", partial(bench.states, sizes[0], way == "on", folder)) for way in options.checkpointing]
@@ -76,14 +95,26 @@ def _options() -> argparse.Namespace:
         "--peers", choices=["video", "images"], nargs="*", default=["video", "images"], help="TRL's ways"
     )
     parser.add_argument("--turns", choices=["batched", "single"], nargs="*", default=["batched", "single"])
+    parser.add_argument(
+        "--texts", type=_texts, nargs="+", default=[(24, 24), (60, 100)], help="prompt/response tokens, skilled_step"
+    )
+    parser.add_argument("--questions", type=int, nargs="+", default=[QUESTIONS], help="about a clip, skilled_*")
+    parser.add_argument("--naive", action="store_true", help="skilled_step: time TRL's video way without skill, too")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="parts of the benchmark")
     parser.add_argument("--repeats", type=int, default=2, help="timed steps of a block, after one that isn't")
     parser.add_argument("--loss-steps", type=int, default=10, help="optimizer steps whose losses are compared")
     parser.add_argument("--clips", type=int, default=8, help="clips of the file of pairs, each with five pairs")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no row is begun")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--update", action="store_true", help="keep the rows of --out that are not measured anew")
     parser.add_argument("--out", type=Path, default=Path("tools/bench/results.json"))
     return parser.parse_args()
+
+
+def _texts(given: str) -> tuple[int, int]:
+    """ "60/100": tokens of a prompt and of a response."""
+    prompt, response = map(int, given.split("/"))
+    return prompt, response
 
 
 def _workload(options: argparse.Namespace) -> dict[str, Any]:
@@ -115,12 +146,19 @@ def _processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def _settings(row: dict[str, Any]) -> list[Any]:
+    """What tells a row from the others of its part."""
+    names = ("visual_tokens", "checkpointing", "prompt_tokens", "response_tokens", "questions", "dtype")
+    return [row.get(name) for name in names]
+
+
 def _print(part: str, row: dict[str, Any]) -> None:
     told = {name: value for name, value in row.items() if not (isinstance(value, list) and len(value) > 2)}
     print(f"{part}:  " + "  ".join(f"{name} {value}" for name, value in told.items()), flush=True)
 
 
 def _quiet() -> None:
+    os.environ["TQDM_DISABLE"] = "1"  # TRL asks for no other switch
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)

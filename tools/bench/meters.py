@@ -66,6 +66,11 @@ class ProcessClock(Meter):
         self.readings.append(time.process_time() - self._started)
 
 
+def cpu_meter(device: str) -> Meter:
+    """For a machine that others use too: the process's own time. On a GPU, whose work is elsewhere, the seconds."""
+    return Stopwatch(device) if device == "cuda" else ProcessClock(device)
+
+
 class Watermark(Meter):
     """MiB: the allocator's on a GPU; of the process on a CPU, where Linux lets the high-water mark be set back."""
 

@@ -59,6 +59,44 @@ def _step(results: Row) -> str:
     return _markdown(header, rows)
 
 
+def _skilled_step(results: Row) -> str:
+    header = ["visual tokens", "texts", "questions", "clips timed", "savi, s", "skilled TRL, s"]
+    header += ["skilled TRL / savi", "TRL without skill / savi"]
+    order = ("visual_tokens", "response_tokens", "questions")
+    rows = [
+        [
+            str(row["visual_tokens"]),
+            f"{row['prompt_tokens']} / {row['response_tokens']}",
+            str(row["questions"]),
+            str(row["clips"]),
+            f"{row['savi_s']:.2f}",
+            f"{row['skilled_trl_s']:.1f}",
+            f"**{_ratio(row, 'skilled_trl').replace(' ', '** ', 1)}",
+            _ratio(row, "naive_trl") if "ratio_naive_trl" in row else "",
+        ]
+        for row in sorted(results.get("skilled_step", []), key=lambda row: [row[name] for name in order])
+    ]
+    return _markdown(header, rows)
+
+
+def _skilled_chain(results: Row) -> str:
+    header = ["visual tokens", "questions", "savi, s", "cached `generate`, s", "cached `generate` / savi"]
+    rows = []
+    for row in sorted(results.get("skilled_chain", []), key=lambda row: (row["visual_tokens"], row["questions"])):
+        low, high = row["ratio_cached_generate_spread"]
+        rows.append(
+            [
+                str(row["visual_tokens"]),
+                str(row["questions"]),
+                f"{row['savi_s']:.2f}",
+                f"{row['cached_generate_s']:.2f}",
+                f"**{row['ratio_cached_generate']:.2f}** ({low:.2f} to {high:.2f})",
+                row["identical_replies"],
+            ]
+        )
+    return _markdown([*header, "identical replies"], rows)
+
+
 def _chain(results: Row) -> str:
     header = ["visual tokens", "clips/s", "a call per turn", "a call per question and turn", "identical replies"]
     rows = [
@@ -159,10 +197,12 @@ def _own_pairs(results: Row) -> str:
 
 TABLES: dict[str, Callable[[Row], str]] = {
     "machine": _machine,
+    "skilled_step": _skilled_step,
     "step": _step,
     "longer": _longer,
     "own_pairs": _own_pairs,
     "states": _states,
+    "skilled_chain": _skilled_chain,
     "chain": _chain,
     "kernels": _kernels,
     "judge": _judge,

@@ -42,8 +42,8 @@ class VideoCollator:
         for side in (0, 1):
             for example in examples:
                 question: ScoreRequest = example["question"]
-                frames = self.read(example.get("rejected_clip", question.clip) if side else question.clip)
-                rows.append(lm.family.video_inputs(lm.processor, lm.chat.text(question.prompt), frames))
+                clip = example.get("rejected_clip", question.clip) if side else question.clip
+                rows.append(self.inputs(lm.chat.text(question.prompt), clip))
                 responses.append(torch.tensor(lm.chat.response_ids(question.responses[side])))
         text: dict[str, list[Tensor]] = {}
         for row, response in zip(rows, responses, strict=True):
@@ -61,6 +61,10 @@ class VideoCollator:
         }
         return batch | {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
+    def inputs(self, text: str, clip: int) -> dict[str, Tensor]:
+        """The processor's outputs for a chat about a clip."""
+        return self.lm.family.video_inputs(self.lm.processor, text, self.read(clip))
+
 
 def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[ScoreRequest]) -> list[dict[str, Any]]:
     """The rows that TRL's own collator takes: every frame is an image with its own place in the prompt."""
@@ -75,7 +79,7 @@ def image_rows(lm: VideoLM, frames: Frames, questions: Sequence[ScoreRequest]) -
     return rows
 
 
-class _Metered(TrainerCallback):
+class Metered(TrainerCallback):
     """Around every optimizer step, without the making of its batch."""
 
     def __init__(self, meter: Meter) -> None:
@@ -90,7 +94,9 @@ class _Metered(TrainerCallback):
         self.meter.stop()
 
 
-class _Recorded(DPOTrainer):
+class Recorded(DPOTrainer):
+    """Keeps the loss of each pass."""
+
     losses: list[float]
 
     def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
@@ -141,27 +147,32 @@ def train_rows(
     base.model.set_attn_implementation("sdpa")
     base.model.to(lm.device)
     with TemporaryDirectory() as output:
-        trainer = _Recorded(
+        trainer = Recorded(
             model=base.model,
-            args=_arguments(output, base_settings, lm, -(-len(rows) // size), size, lr, checkpointing),
+            args=arguments(output, base_settings, lm, -(-len(rows) // size), size, lr, checkpointing),
             # Tokenized by TRL as text, and not used: the collator below makes the batches.
             train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * len(rows)),
             processing_class=lm.processor,
-            peft_config=_lora(base.family, lora),
-            callbacks=[_Metered(meter)],
+            peft_config=lora_config(base.family, lora),
+            callbacks=[Metered(meter)],
         )
         trainer.remove_callback(PrinterCallback)
-        _copy_adapter(lm, trainer.model)
+        copy_adapter(lm, trainer.model)
         trainer.losses = []
         remaining = iter(rows)
         trainer.data_collator = lambda examples: collate([next(remaining) for _ in examples])
         trainer.train()
-    losses = [trainer.losses[start : start + size] for start in range(0, len(trainer.losses), size)]
-    return [sum(step) / len(step) for step in losses]
+    return step_losses(trainer.losses, size)
 
 
-def _arguments(
-    output: str, base: BaseSettings, lm: VideoLM, steps: int, pairs: int, lr: float, checkpointing: bool
+def step_losses(losses: Sequence[float], size: int) -> list[float]:
+    """The mean loss of each step from those of its passes. size: passes of a step."""
+    steps = [losses[start : start + size] for start in range(0, len(losses), size)]
+    return [sum(step) / len(step) for step in steps]
+
+
+def arguments(
+    output: str, base: BaseSettings, lm: VideoLM, steps: int, pairs: int, lr: float, checkpointing: bool, **more: Any
 ) -> DPOConfig:
     return DPOConfig(
         output_dir=output,
@@ -185,14 +196,15 @@ def _arguments(
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
+        **more,
     )
 
 
-def _lora(family: Family, ours: LoraSettings) -> LoraConfig:
+def lora_config(family: Family, ours: LoraSettings) -> LoraConfig:
     return LoraConfig(r=ours.r, lora_alpha=ours.alpha, target_modules=family.lora_targets, task_type="CAUSAL_LM")
 
 
-def _copy_adapter(lm: VideoLM, peft_model: Any) -> None:
+def copy_adapter(lm: VideoLM, peft_model: Any) -> None:
     ours = {name: parameter for name, parameter in lm.peft_model.named_parameters() if parameter.requires_grad}
     for name, parameter in peft_model.named_parameters():
         if parameter.requires_grad:

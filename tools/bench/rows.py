@@ -14,7 +14,7 @@ import torch
 from savi.models.adapters import LoraSettings, trainable_state
 from savi.models.video_lm import VideoLM
 from tools.bench import chain, judge, memory, own_pairs, states, step
-from tools.bench.meters import ProcessClock, Stopwatch, matrix_product_rate
+from tools.bench.meters import Meter, Stopwatch, cpu_meter, matrix_product_rate
 from tools.bench.parts import film, time_parts
 from tools.bench.workload import QUESTIONS, RESPONSE, SHAPES, clip, load, questions
 
@@ -41,7 +41,7 @@ class Bench:
         noise, frames = clip(tokens)
         steps = [questions(index, response) for index in range(self.repeats + 1)]
         peers = self.peers if response == RESPONSE else [way for way in self.peers if way == "video"]
-        lm = self._load(tokens, checkpointing)
+        lm = self.load(tokens, checkpointing)
         fresh = {name: value.clone() for name, value in trainable_state(lm.peft_model).items()}
         ours, once, rates = Stopwatch(self.device), Stopwatch(self.device), []
 
@@ -61,14 +61,14 @@ class Bench:
             lm.peft_model.load_state_dict(fresh, strict=False)
             # Frames as images take so long that one timed step has to do.
             some = steps[:2] if way == "images" else steps
-            theirs[way] = self._train_trl(lm, frames, some, checkpointing, way)
+            theirs[way] = self._timed_trl(lm, frames, some, checkpointing, way)
             block()
         seconds = median(ours.readings)
         row: dict[str, Any] = {"visual_tokens": tokens, "checkpointing": checkpointing, "response_tokens": response}
         row["pairs_per_s"] = round(QUESTIONS / seconds, 4)
         for way, watch in theirs.items():
             row[f"trl_{way}_pairs_per_s"] = round(QUESTIONS / median(watch.readings[1:]), 4)
-            row |= _ratio(f"trl_{way}", watch.readings[1:], ours.readings)
+            row |= ratio_of(f"trl_{way}", watch.readings[1:], ours.readings)
         if "video" in theirs:
             # The passes of the vision tower and of the reference counted in, though a round makes them once.
             whole = seconds + median(once.readings)
@@ -84,7 +84,7 @@ class Bench:
     def chain(self, tokens: int, turns: Sequence[str]) -> dict[str, Any]:
         """A clip's whole chain, greedy, savi with several clips together. turns: transformers', "batched", "single"."""
         noise, frames = zip(*(clip(tokens, seed) for seed in range(chain.CLIPS)), strict=True)
-        lm = self._load(tokens, checkpointing=False, keep=False)
+        lm = self.load(tokens, checkpointing=False, keep=False)
         ways = {way: chain.Generate(lm, frames[0], way == "batched") for way in turns}
         ours, theirs = Stopwatch(self.device), {way: Stopwatch(self.device) for way in turns}
         same = dict.fromkeys(turns, 0)
@@ -99,16 +99,15 @@ class Bench:
         row: dict[str, Any] = {"visual_tokens": tokens, "clips_per_s": round(1 / median(seconds), 4)}
         row["clips_together"] = chain.CLIPS
         for way, watch in theirs.items():
-            row |= _ratio(f"{way}_turns", watch.readings[1:], seconds)
+            row |= ratio_of(f"{way}_turns", watch.readings[1:], seconds)
             row[f"identical_replies_{way}"] = f"{same[way]} of {count}"
         return row
 
     def judge(self, tokens: int) -> dict[str, Any]:
         """What the judge adds to a chain's time, where every pair is judged. On a CPU it is the process's own time."""
         noise, frames = zip(*(clip(tokens, seed) for seed in range(chain.CLIPS)), strict=True)
-        lm = self._load(tokens, checkpointing=False, keep=False)
-        meter = Stopwatch if self.device == "cuda" else ProcessClock
-        meters = [meter(self.device) for _ in range(3)]
+        lm = self.load(tokens, checkpointing=False, keep=False)
+        meters = [cpu_meter(self.device) for _ in range(3)]
         for _ in range(self.repeats + 1):
             judge.run(lm, noise, frames, *meters)
         turns, scored, judged = (torch.tensor(one.readings[1:]) for one in meters)
@@ -128,16 +127,16 @@ class Bench:
         """The losses of both over optimizer steps from the same adapter, on pairs that differ from step to step."""
         noise, frames = clip(tokens)
         steps = [questions(100 + index) for index in range(count)]
-        lm = self._load(tokens, checkpointing=True)
+        lm = self.load(tokens, checkpointing=True)
         watch = Stopwatch(self.device)
-        theirs = self._losses_trl(lm, frames, steps, True, "video", watch)
+        theirs = self.train_trl(lm, frames, steps, True, "video", watch)
         ours = step.train(lm, noise, frames, steps, LR, watch)
         apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
         return {"visual_tokens": tokens, "savi": ours, "trl": theirs, "steps": count, "largest_difference": apart}
 
     def parts(self, tokens: int, folder: Path) -> dict[str, Any]:
         """Seconds a clip by part of a round; on a GPU also the peak of memory above the resident model, in MiB."""
-        lm = self._load(tokens, checkpointing=True)
+        lm = self.load(tokens, checkpointing=True)
         watches = time_parts(lm, tokens, self.device, folder)
         row: dict[str, Any] = {"visual_tokens": tokens}
         for part, watch in watches.items():
@@ -152,7 +151,7 @@ class Bench:
 
     def own_pairs(self, tokens: int, clips: int, folder: Path) -> dict[str, Any]:
         """A file of pairs about `clips` filmed clips, read and learned once, with decoding and every pass counted."""
-        lm = self._load(tokens, checkpointing=True)
+        lm = self.load(tokens, checkpointing=True)
         sized = folder / "sized"
         shutil.copytree(self.folder, sized)
         lm.processor.save_pretrained(sized)  # with the frames' size, which savi's own processes read from here
@@ -179,17 +178,18 @@ class Bench:
             states.build(base)
         return states.compare(base, tokens, checkpointing, self.repeats, self.device)
 
-    def _load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
+    def load(self, tokens: int, checkpointing: bool, keep: bool = True) -> VideoLM:
         return load(self.shape, self.folder, tokens, checkpointing, self.device, keep)
 
-    def _train_trl(self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str) -> Stopwatch:
+    def _timed_trl(self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str) -> Stopwatch:
         watch = Stopwatch(self.device)
-        self._losses_trl(lm, frames, steps, checkpointing, way, watch)
+        self.train_trl(lm, frames, steps, checkpointing, way, watch)
         return watch
 
-    def _losses_trl(
-        self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str, watch: Stopwatch
+    def train_trl(
+        self, lm: VideoLM, frames: Any, steps: Any, checkpointing: bool, way: str, watch: Meter
     ) -> list[float]:
+        """TRL's steps on a clip's pairs; the loss of each."""
         from tools.bench import peer_trl  # not at the top: without peers the benchmark runs where TRL isn't installed
 
         return peer_trl.train(lm, self.shape, self.folder, frames, steps, LR, checkpointing, way == "images", watch)
@@ -206,7 +206,7 @@ class Bench:
         return {"memory_mib": round(mine, 1), "trl_memory_mib": round(trl, 1), "memory_ratio": round(mine / trl, 3)}
 
 
-def _ratio(name: str, theirs: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:
+def ratio_of(name: str, theirs: Sequence[float], ours: Sequence[float]) -> dict[str, Any]:
     """Of medians, and the least and the most that single readings would give."""
     spread = [round(min(theirs) / max(ours), 2), round(max(theirs) / min(ours), 2)]
     return {f"ratio_{name}": round(median(theirs) / median(ours), 2), f"ratio_{name}_spread": spread}

@@ -152,13 +152,16 @@ def letters(length: int, *seed: Any) -> str:
     return "".join(random.Random(repr(seed)).choices(string.ascii_lowercase, k=length))
 
 
-def questions(seed: int, response: int = RESPONSE) -> list[ScoreRequest]:
-    """Six questions about one clip, each with two responses of unlike lengths, `response` in the mean."""
+def questions(seed: int, response: int = RESPONSE, prompt: int = PROMPT, count: int = QUESTIONS) -> list[ScoreRequest]:
+    """Questions about one clip, each with two responses of unlike lengths, `response` in the mean."""
     return [
         ScoreRequest(
             0,
-            letters(PROMPT, seed, index, "prompt"),
-            (letters(response - index, seed, index, "chosen"), letters(response + index, seed, index, "rejected")),
+            letters(prompt, seed, index, "prompt"),
+            (
+                letters(response - index % QUESTIONS, seed, index, "chosen"),
+                letters(response + index % QUESTIONS, seed, index, "rejected"),
+            ),
         )
-        for index in range(QUESTIONS)
+        for index in range(count)
     ]

@@ -26,6 +26,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
     # States have a test of their own.
     options += ["--clips", "4", "--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]
+    options += ["skilled_step", "skilled_chain", "--questions", "3", "--texts", "20/30"]
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
@@ -54,6 +55,16 @@ def test_pairs_from_a_file_have_the_losses_of_trl_on_the_same_file(results: dict
 def test_the_chain_writes_what_generate_writes(results: dict[str, Any]) -> None:
     (row,) = results["chain"]
     assert row["identical_replies_batched"] == row["identical_replies_single"] == "40 of 40"
+
+
+def test_skilled_users_of_the_peers_get_the_losses_and_the_replies_of_savi(results: dict[str, Any]) -> None:
+    """Kept features and reference scores for TRL; copied caches, several clips and replies of unlike lengths."""
+    (row,) = results["skilled_step"]
+    assert (row["visual_tokens"], row["prompt_tokens"], row["response_tokens"], row["questions"]) == (16, 20, 30, 3)
+    assert row["largest_difference"] < 1e-5
+    (row,) = results["skilled_chain"]
+    assert row["identical_replies"] == "80 of 80"
+    assert row["reply_tokens"][0] < 30 < 60 < row["reply_tokens"][2]
 
 
 def test_every_figure_is_there(results: dict[str, Any]) -> None:
