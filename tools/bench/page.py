@@ -80,17 +80,19 @@ def _skilled_step(results: Row) -> str:
 
 
 def _skilled_chain(results: Row) -> str:
-    header = ["visual tokens", "questions", "savi, s", "cached `generate`, s", "cached `generate` / savi"]
+    header = ["visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s", "cached `generate` / savi"]
     rows = []
     for row in sorted(results.get("skilled_chain", []), key=lambda row: (row["visual_tokens"], row["questions"])):
         low, high = row["ratio_cached_generate_spread"]
+        spread = f" ({low:.2f} to {high:.2f})" if row["readings"] > 1 else ""
         rows.append(
             [
                 str(row["visual_tokens"]),
                 str(row["questions"]),
+                str(row["readings"]),
                 f"{row['savi_s']:.2f}",
                 f"{row['cached_generate_s']:.2f}",
-                f"**{row['ratio_cached_generate']:.2f}** ({low:.2f} to {high:.2f})",
+                f"**{row['ratio_cached_generate']:.2f}**{spread}",
                 row["identical_replies"],
             ]
         )
