@@ -23,6 +23,7 @@ PREFACE = re.compile(
     |thank(?:s|\ you)\ for\ (?:your|the|this|asking|sharing)\b[^.!\n]*[.!]
     |let(?:\ me|['’]s)\ (?:look|check|watch|see|take|examine|review|re-?examine)\b[^.!:\n]*[.!:]
     |(?:hi|hello|hey)(?:\ there)?!(?=\s*\S)
+    |(?:fixed|done|updated|corrected)[!.](?=\s+\S)
     |(?:so|therefore|thus|hence):|(?:based\ on|from|according\ to|in)\ (?:the|this)\ (?:video|clip)(?:\ \w+)?:
     |(?:i['’]ll\ |i\ will\ |please\ )?answer(?:ing)?\ (?:from|in|with|based|using)\b[^.:\n]{0,60}(?:sentences?
         |words?)\b[^.:\n]{0,20}[.:]

@@ -23,7 +23,8 @@ TASK = re.compile(
     |\b(?:the|your|no)\ draft(?:['’]s)?\b(?!\ (?:of|for|from|horses?|beers?|picks?)\b)
     |\b(?:based\ on|given|with\ the\ help\ of|following)\ the\ notes?\b|\bthe\ reviewer\ is\ (?:right|correct|wrong)\b
     |\bas\ you\ (?:pointed\ out|noted|mentioned|stated|said|suggested)\b
-    |\bas\ (?:pointed\ out|noted|mentioned|stated|requested|suggested)(?=\s*[,.]|\ (?:above|before|earlier)\b)
+    |\bas\ (?:pointed\ out|noted|mentioned|stated|requested|suggested)(?=\s*[,.]|\ (?:above|before|earlier)\b
+        |\ in\ the\ notes)
     |\bas\ (?:previously|originally|initially)\ (?:stated|said|mentioned|claimed|noted)\b
     |\bi\ (?:made\ a\ mistake|was\ (?:wrong|mistaken)|misread|overlooked)\b|\bmy\ (?:initial|previous|earlier)\b
     |\bthe\ question\ (?:asks|is\ about|refers)\b|\byou\ asked\b

@@ -33,7 +33,7 @@ STATED = [
     for pattern in (
         rf"""\b(?:the|this|your|its|that)\ {ANSWER}(?!\ (?:says|states|claims|mentions|suggests|gives|describes)\b)
             (?:\ (?:seems|appears)\ to\ be)?(?P<said>{CLAUSE}+)(?!\?)""",
-        r"(?<!正确的)(?:答案|回答|草稿|(?:该|这个)(?:说法|描述))(?!说|称|提到|给出|是否)(?:是)?(?P<said>[^\n。；！？]*+)(?!？)",
+        r"(?<!正确的)(?:答案|回答|草稿|(?:该|这个)(?:说法|描述))(?!说(?![对错])|称|提到|给出|是否)(?:是)?(?P<said>[^\n。；！？]*+)(?!？)",
         rf"""\b(?P<said>(?:contrary\ to|unlike|nothing\ in|none\ of(?:\ the\ \w+\ in)?|no\ part\ of)
             \ (?:the|this)\ {ANSWER}(?:\ is\ \w+)?)""",
         rf"""\b(?:the|this|your)\ {ANSWER}\ {SAYS}\b{CLAUSE}?
@@ -54,7 +54,8 @@ STATED = [
         rf"""{START}\W{{0,8}}(?P<said>(?:not\ )?(?:all|everything)\b{CLAUSE}\b(?:correct|accurate|right|wrong|match\w*
         |consistent)\b
             |(?:nothing|something)\ (?:\w+\ )?is\ (?:missing|wrong|incorrect|left\ out|omitted)\b)""",
-        r"\b(?P<said>(?:is|are)\ (?:in)?correctly\ (?:described|identified|stated|named|captured))\b",
+        r"""\b(?P<said>(?:is|are)\ (?:(?:in)?correctly\ (?:described|identified|stated|named)
+            |(?:described|stated)\ (?:in)?correctly))\b""",
         rf"{START}\W{{0,8}}it\ (?P<said>(?:contains|has|makes)\ {CLAUSE}\b{ERRORS})",
         rf"""{START}\W{{0,8}}it\ (?P<said>(?:fails|omits|misses|lacks|ignores|overlooks|leaves\ out|contradicts|mis\w+
             |does(?:\ not|n['’]t)\ (?:mention|match))\b)""",

@@ -39,7 +39,8 @@ WRONG = re.compile(
         |^\W*(?:[而但却]|实际|不像|不同于|不是)
     |没有?(?:提到|提及|说明|包括|描述|指出)
     |\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate(?:ly)?|false(?:ly)?|mistaken(?:ly)?|flawed
-    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|untrue|unfaithful|unfounded|unrelated|refut\w*|disprov\w*
+    |incomplete|unsupported|erroneous(?:ly)?|inconsistent|invalid|untrue|at\ odds|no\ basis|unfaithful|unfounded
+        |unrelated|refut\w*|disprov\w*
         |contradict\w*|contrary|unlike
     |(?:nothing|none|no\ part)\ (?:in|of)\ .*\b(?:correct|right|accurate|true)
     |neither\ .*\b(?:complete|correct|precise|accurate|right)|partial(?:ly)?|partly|mostly|almost|nearly|half|largely
@@ -62,9 +63,9 @@ RIGHT = re.compile(
     |\b(?:correct(?:ly)?|accurate(?:ly)?|true|valid|faithful(?:ly)?|perfect|yes|passe?[ds]?|accept(?:ed)?
         |right\ answer|match(?:es)?|agrees?|aligns?|corresponds?
     |consistent|support(?:s|ed)?|confirm(?:s|ed)?|backs|backed|verif(?:y|ies|ied)|in\ line|the\ same|spot[\ -]on
-        |on\ point|good|okay|ok
+        |on\ point|in\ agreement|adequate|good|okay|ok
         |fine|acceptable|approved?)\b
-    |^\W*as\ the\b|^正?如|支持|证实|正确|准确|符合|相符|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
+    |^\W*as\ the\b|^正?如|支持|证实|说对|可以接受|正确|准确|符合|相符|一致|^\W*对\s*(?:的)?\s*[。！]?\s*$|[✅✔☑]""",
     re.IGNORECASE | re.VERBOSE,
 )
 NEITHER = re.compile(

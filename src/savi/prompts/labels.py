@@ -48,7 +48,7 @@ WORDS: dict[Kind, str] = {
         |would\ be))?
         |answer\s+(?:in|with|from)\s.{{0,40}}(?:sentences?|words?|video|clip)|(?:the\s+)?(?:question
         |answer)\b.{{0,40}}\bas\s+follows
-        |正确的?(?:说法|描述)(?:是|为)|应该?(?:是|为)
+        |(?:已|建议)(?:修改|更正|修正|改)为?|正确的?(?:说法|描述)(?:是|为)|应该?(?:是|为)
         |a|ans|final|here\s+you\s+go|better|fixed|rewrite|rephrased|revised|improved|corrected|correction|rewritten
         |updated|assistant
         |{CONSEQUENCE}(?:{CLAUSE})?(?:{CHINESE_NEW}*(?:之?后|过)?的?(?:答案|回答|回复)(?:是|为|如下)*

@@ -36,6 +36,10 @@ REFUSAL = re.compile(
     |{APOLOGY}(?:please|could\ you|can\ you)\ (?:please\ )?(?:provide|upload|share|attach|send|describe\ the\ {VIDEO})
     |{APOLOGY}without\ (?:access\ to|seeing|watching|being\ able\ to|the)\b[^,.]*\b(?:{VIDEO}|it)\b
     |{APOLOGY}i\ (?:need|would\ need|['’]d\ need)\ (?:to\ (?:see|watch|view)|access\ to|the)\b[^,.]*\b{VIDEO}\b
+    |[^.!?]*\bwhich\ i\ (?:can['’]t|cannot)\ do\b|[^.!?"“]*\byour\ (?:message|prompt|upload|link|attachment)\b
+    |(?:it\ seems\ (?:that\ )?)?there(?:['’]s|\ is)\ no\ {VIDEO}\ (?:attached|here|available)
+    |{APOLOGY}the\ (?:{VIDEO}\ )?(?:link|file|url)\ (?:does(?:\ not|n['’]t)|did(?:\ not|n['’]t))\ (?:work|open|load)
+    |(?:我)?无法(?:播放|观看|查看|访问|打开)(?:该|这个|此)?(?:视频|片段)
     |[^.!?]*\byou\ (?:have(?:\ not|n['’]t)|did(?:\ not|n['’]t))\ (?:attach|upload|share|provide|include)
     |{APOLOGY}(?:this|the)\ (?:request|content|{VIDEO})[^.]*\bagainst\ my\b
     |(?:由于)?(?:(?:很|非常|十分)?(?:抱歉|遗憾)|对不起|不好意思)?[，,。]?\s*(?:但|由于|因为)?

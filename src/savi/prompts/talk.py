@@ -29,7 +29,7 @@ ON_ITSELF = rf"i(?:['’](?:m|ve|ll|d))?\ (?!(?:\w+ly\ )?{PERCEIVES}\b)\w+"
 
 SUBJECT = rf"""(?:the|this|that|your|my)\ (?:\w+['’]s\ )?(?:{EARLIER}\ )*
     (?:answer|reply|response|draft|critique|criticism|critic|feedback|review|reviewer|notes?|revision|version|correction
-    |suggestion)"""
+    |suggestion|sentence|wording)"""
 IS = r"(?:is|are|was|were|seems?|appears?|looks?|remains?|stays?)(?:\ to\ be)?"
 ASSERTS = r"""(?:says?|said|states?|stated|claims?|claimed|confirms?|agrees?|mentions?|mentioned|points?\ out|suggests?
     |indicates?|notes|identif(?:y|ies)|highlights?|miss(?:es|ed)?|omits?|omitted|fails?|failed|contains?|gets?|got
@@ -64,7 +64,9 @@ TALK = re.compile(
         \b(?:(?:in)?correct(?:ly)?|(?:in)?accurate(?:ly)?|wrong(?:ly)?|errors?|mistaken?s?|false)\b
     |the\ (?:error|mistake|inaccuracy|omission|mention)s?\b[^.!?\n]*
         \bha(?:s|ve)\ been\ (?:removed|corrected|fixed|addressed)\b
-    |(?:replace|change|correct|substitute|delete|remove|insert)\ ["“'‘]|["“][^"”\n]+["”]\ should\ (?:be|read|say)\b
+    |(?:replace|change|correct|delete|remove|insert|add|mention|leave|keep|include|state|clarify|specify|rephrase
+        |rewrite|shorten)
+        \ (?:that|the|an?|how|which|it|["“'‘])|["“][^"”\n]+["”]\ should\ (?:be|read|say)\b
     |(?:this|that|it)\b[^.!?\n]*\b(?:the|your)\ (?:draft|notes|critique|feedback)\W*$
     |the\ (?:claim|statement|assertion|suggestion|notion|idea|mention)\ (?:that|of)\b[^.!?\n]*
         \b(?:is|was)\ (?:not\ )?{JUDGED}\b
@@ -76,13 +78,13 @@ TALK = re.compile(
     |i\ (?:{UNABLE})\ (?:improve|find\ any(?:thing)?\ (?:wrong|error|mistake))
     |i\ (?:see|find)\ no\ (?:error|mistake|issue|reason)\w*
     |(?:no|there\ (?:is|are)\ no)\ (?:further\ |other\ )?
-        (?:changes?|corrections?|errors?|mistakes?|improvements?|revisions?|need|issues?)
+        (?:changes?|edits?|adjustments?|corrections?|errors?|mistakes?|improvements?|revisions?|need|issues?)
         (?:\ (?:are|is|were|to\ be|made|needed|necessary|required|for\ (?:any\ )?(?:change|revision)s?
         |in\ the\ (?:proposed\ |original\ )?(?:answer|response|reply))|\W*$)
     |(?:there\ (?:is|was)\ )?no\ need\ to\ (?:change|revise|correct|improve|edit|update|modify)\b|nothing\ (?:needs
         |has|to)\b
     |(?:there\ is|i\ have|i\ see)\ nothing\ (?:to\ (?:correct|change|add|improve|revise|fix)|wrong)
-    |everything\ (?:in\ the\ (?:draft|answer|response)\b|is\ (?:correct|accurate)\W*$)
+    |everything\ (?:in\ the\ (?:draft|answer|response)\b|is\ (?:correct|accurate|right|fine)\W*$)
     |(?:as|since|because)\ (?:there\ (?:is|are)\ no\ (?:\w+\ )?(?:error|mistake|change|issue|correction)s?|the\ draft)\b
     |you(?:['’]re|\ are)\ (?:absolutely\ |quite\ |completely\ |totally\ )?{JUDGED}\s*
         (?:[,.!:;]|$|\b(?:in|that|about)\b)
@@ -99,13 +101,14 @@ TALK = re.compile(
         |不好意思|谢谢|感谢|{CHINESE_EARLIER}
     |(?:该|这个|您的|你的|我的)?(?:答案|回答|草稿|初稿)(?:是|基本|完全|很|不)*(?:正确|准确|错误|有误
         |对)的?(?=[，。！]|$)
-    |(?:该|这个|您的|你的)(?:答案|回答)(?:是|基本|完全|很|不|没有)|草稿(?:中|里|说|提到|错|有|把|将)|同意(?:草稿
+    |(?:该|这个|您的|你的)(?:答案|回答)(?:是|基本|完全|很|不|没有)|草稿(?:中|里|说|提到|错|有|把|将|很|挺|没)
+        |同意(?:草稿
         |批注|原)
     |(?:该|这个|这条)?(?:批评|批注|评论|反馈|评价)(?:是|指出|认为|提到|很|正确)|这样(?:更|就)
     |(?<=[(（])已?(?:修正|修改|更正|订正)
     |(?:该|这个|我的)?(?:答案|回答)(?:保持|维持)?不变|已?(?:根据|按照)(?:批评|批注|意见
         |反馈)(?:意见)?[^，。]{{0,4}}(?:修改|更正|调整)
-    |(?:无需|不需要|不用|没有必要|没有?需要)(?:任何)?(?:修改|更改|改动|更正)|保持原|是?我[^，。]{{0,3}}错了)""",
+    |(?:无需|不需要|不用|不必|没有必要|没有?需要)(?:任何)?(?:修改|更改|改动|更正|改)|保持原|是?我[^，。]{{0,3}}错了)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """How a sentence begins that talks about another answer, a critique or a mistake, and not about the clip."""
