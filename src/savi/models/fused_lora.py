@@ -91,7 +91,8 @@ class _Part:
 
     @property
     def dense(self) -> bool:
-        return type(self.base) is nn.Linear
+        """Whether a product with its weight is all that the layer does."""
+        return type(self.base) is nn.Linear and "forward" not in vars(self.base)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
