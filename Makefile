@@ -79,7 +79,7 @@ view: $(READY) ## Look at the newest run in a browser, or at others: make view [
 samples: $(READY) ## Write small made-up sets in the shape of every benchmark: make samples [BENCHMARKS=folder]
 	@$(BIN)/python -m tools.make_samples $(BENCHMARKS)
 
-test: lint ## Lint, types, and every test: make test [ARGS='-x']
+test: lint ## Lint, types, and the tests but slow ones: make test [ARGS='-x'] [ARGS='-m slow']
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-newest: ## The suite on the newest versions that pyproject.toml allows, in .venv-newest: make test-newest [ARGS='-x']

@@ -162,13 +162,16 @@ def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("fault", "code", "line", "tracebacks"),
     [
         ("1:building:kill", 2, "process 1 of 2 has died (killed, or out of memory?)", 0),
         ("0:stepping:kill", -9, "process 0 of 2 has died (killed, or out of memory?)", 0),
-        ("1:stepping:memory", 2, "the GPU's memory is full", 0),
-        ("1:validating:raise", 2, "process 1 of 2 has failed: ValueError: a bug", 1),
+        pytest.param("1:stepping:memory", 2, "the GPU's memory is full", 0, marks=SLOW),
+        pytest.param("1:validating:raise", 2, "process 1 of 2 has failed: ValueError: a bug", 1, marks=SLOW),
     ],
 )
 def test_the_end_of_one_process_is_the_end_of_both(
