@@ -32,10 +32,16 @@ def gain(study: Study) -> str:
 
 
 def compared(study: Study) -> str:
-    """What VideoSAVi is above and below, and what it is not told apart from."""
-    differences = {name: of_pairs(study.paired("videosavi", name)) for name in METHODS[:-1]}
+    """What VideoSAVi is above and below, and what it is not told apart from. Few bases are named: they hardly tell."""
+    pairs = {name: paired for name in METHODS[:-1] if (paired := study.paired("videosavi", name))}
+    differences = {name: of_pairs(paired) for name, paired in pairs.items()}
     found = {name: difference for name, difference in differences.items() if difference}
-    told = {name: f"{NAMES[name]} ({say(difference, signed=True)})" for name, difference in found.items()}
+    bases = {name: len(means_of_bases(paired)) for name, paired in pairs.items()}
+    all_bases = len({run.base for run in study.runs("videosavi")})
+    few = {name: f" on {bases[name]} bases only" for name in found if 1 < bases[name] < all_bases}
+    told = {
+        name: f"{NAMES[name]} ({say(difference, signed=True)}{few.get(name, '')})" for name, difference in found.items()
+    }
     if any(difference.half is None for difference in found.values()):
         return f"VideoSAVi differs, on this one base and without an interval, from {_listed(list(told.values()))}."
     words = {1: "above", -1: "below", 0: "not told apart from"}

@@ -20,7 +20,7 @@ from tools.paper.gather import Row, gather, prior_errors, read_card, read_rows, 
 from tools.paper.numbers import Estimate, Study, estimate, of_pairs, say, show
 from tools.paper.page import write_page
 from tools.paper.plan import Base, Fit, Measurement, Task, fits_of, plan
-from tools.paper.sentences import blind_gains
+from tools.paper.sentences import blind_gains, compared
 
 WORLD = Base("world")
 READY = {"questions": 9, "malformed": 0.0, "changed": 0.5, "agrees_with_itself": 0.7, "agrees_from_another": 0.9}
@@ -245,6 +245,9 @@ def test_the_page_means_the_interval_over_bases(results: Path, tmp_path: Path) -
     # Over bases 0; over all runs SD sqrt(6 / 8) = 0.866: 2.306 * 0.866 / 3 = 0.666, the wider one.
     assert "VideoSAVi is not told apart from TPO (temporal pairs only) (+0.0 ± 0.7)." in flat
     assert "All rests on one base" not in flat
+    fewer = [row for row in rows if (row.get("base"), row.get("experiment")) != ("3", "tpo")]
+    # Six runs: SD sqrt(4 / 5) = 0.894, t(5) = 2.571: 2.571 * 0.894 / sqrt(6) = 0.939.
+    assert "TPO (temporal pairs only) (+0.0 ± 0.9 on 2 bases only)" in compared(Study(fewer))
 
 
 def test_a_control_that_gains_from_wrong_pairs_is_told_of(results: Path) -> None:
