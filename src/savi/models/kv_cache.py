@@ -102,7 +102,10 @@ class KVCache:
 
     def rewind(self) -> None:
         """Drop what the last turn has written behind the prefixes."""
-        self.cache.crop(self.width - held(self.cache))
+        remove = held(self.cache) - self.width
+        for layer in self.cache.layers:
+            if layer.is_initialized:  # transformers 5.18 crops the keys of recurrent layers, too, which have none
+                layer.crop(-remove)
 
 
 def held(cache: Cache) -> int:
