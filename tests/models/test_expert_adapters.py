@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
+from packaging.version import Version
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from savi.errors import SaviError
 from savi.inference import ScoreRequest
-from savi.models.adapters import LoraSettings, attach_lora, load_lora, save_adapter
+from savi.models.adapters import EXPERTS_SINCE, LoraSettings, attach_lora, load_lora, save_adapter
 from savi.models.families import FAMILIES
 from savi.models.load import BaseSettings, load_base
 from savi.models.plain import PlainClips, append
 from savi.models.video_lm import VideoLM
 from tests.miniatures import noise_clip
 from tools.tiny_models import MINIATURES
+
+pytestmark = pytest.mark.skipif(
+    Version(version("peft")) < Version(EXPERTS_SINCE), reason="savi refuses adapters of experts with this peft"
+)
 
 MIXTURES = ("qwen3_vl_moe", "qwen3_5_moe")
 SETTINGS = LoraSettings(r=4, alpha=8, experts=True)
