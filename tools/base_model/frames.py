@@ -23,15 +23,15 @@ SECONDS_PER_GRID = float(2 * FRAMES / (SAMPLED * FPS))
 """Seconds that one visual token covers: temporal_patch_size / sampled fps, as the processor reckons it."""
 
 
-def shoot(scene: Scene) -> Tensor:
-    """The frames that savi samples from a scene's mp4 file, uint8 (SAMPLED, 3, height, width)."""
+def shoot(scene: Scene, sampled: int = SAMPLED) -> Tensor:
+    """The frames that savi samples from a scene's mp4 file, uint8 (sampled, 3, height, width)."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         encode(draw(scene), container, FPS)
     file.seek(0)
     with av.open(file) as container:
         frames = list(container.decode(video=0))
-    picked = [frames[index].to_ndarray(format="rgb24") for index in midpoint_indices(FRAMES, SAMPLED)]
+    picked = [frames[index].to_ndarray(format="rgb24") for index in midpoint_indices(FRAMES, sampled)]
     return torch.from_numpy(np.stack(picked)).permute(0, 3, 1, 2)
 
 

@@ -45,7 +45,7 @@ class Ledger:
 
 
 class KeptFeatures:
-    """Stands in for the model's `get_video_features`: each clip goes through the vision tower once.
+    """Takes the place of the model's `get_video_features`: each clip goes through the vision tower once.
 
     pixels: the processor's own for each clip, with its grid. What a batch has in their place are the clips' numbers.
     """

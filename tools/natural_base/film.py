@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,26 +12,16 @@ from torch import Tensor
 from transformers import SmolVLMProcessor
 from transformers.image_utils import SizeDict
 
-from savi.video.encode import encode
-from savi.video.sampling import midpoint_indices
-from savi.world.render import draw
-from savi.world.scenes import FPS, FRAMES, Scene
+from savi.world.scenes import Scene
+from tools.base_model.frames import shoot as frames_of_scene
 from tools.natural_base.build import SAMPLED, SIDE
 
 
 def shoot(scene: Scene, processor: SmolVLMProcessor) -> Tensor:
     """The frames that savi samples from a scene's mp4 file, resized, uint8 (SAMPLED, 3, SIDE, SIDE)."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        encode(draw(scene), container, FPS)
-    file.seek(0)
-    with av.open(file) as container:
-        frames = list(container.decode(video=0))
-    picked = np.stack([frames[index].to_ndarray(format="rgb24") for index in midpoint_indices(FRAMES, SAMPLED)])
     video = processor.video_processor
-    resized: Tensor = video.resize(
-        torch.from_numpy(picked).permute(0, 3, 1, 2), SizeDict(**video.size), resample=video.resample
-    )
+    frames = frames_of_scene(scene, SAMPLED)
+    resized: Tensor = video.resize(frames, SizeDict(**video.size), resample=video.resample)
     return resized
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -60,7 +61,7 @@ class FrameReader:
         return decode_ahead(sources, *asked, self.cache)
 
 
-class FedDataset(Dataset[B], Generic[P, B]):
+class FedDataset(Dataset[B], ABC, Generic[P, B]):
     """Batches of clips with their frames, which are decoded over the borders of batches as long as they are taken in
     order. A DataLoader needs no workers of its own for it."""
 
@@ -69,8 +70,9 @@ class FedDataset(Dataset[B], Generic[P, B]):
         self._fed: Iterator[tuple[P, tuple[Outcome, ...]]] = iter(())
         self._following = -1
 
+    @abstractmethod
     def __len__(self) -> int:
-        raise NotImplementedError
+        """How many batches there are."""
 
     def __getitem__(self, index: int) -> B:
         if not 0 <= index < len(self):
@@ -80,9 +82,10 @@ class FedDataset(Dataset[B], Generic[P, B]):
         self._following = index + 1
         return self._batch(*next(self._fed))
 
+    @abstractmethod
     def _plan(self, index: int) -> tuple[P, Sequence[Source]]:
         """A batch without frames, and what to decode for it. Called in a thread, a batch or so ahead."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _batch(self, planned: P, outcomes: Sequence[Outcome]) -> B:
-        raise NotImplementedError
+        """The batch with what was decoded for it."""
