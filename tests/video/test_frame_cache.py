@@ -74,17 +74,21 @@ def test_frames_of_another_file_or_another_sampling_are_not_taken(
     assert decoded == ["b.mp4"] * 3
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "longer", "empty", "garbage"])
+@pytest.mark.parametrize("damage", ["flipped", "times", "shape", "cut", "longer", "empty", "garbage"])
 def test_a_damaged_file_is_decoded_again(damage: str, video: Path, tmp_path: Path, decoded: list[str]) -> None:
     (whole,) = read(cache(tmp_path), video)
     (kept,) = tmp_path.iterdir()
     data = bytearray(kept.read_bytes())
     data[-100] ^= damage == "flipped"
     changed = {"cut": data[:-1], "longer": data + b"x", "empty": b"", "garbage": b"{}\n"}
+    changed["times"] = data.replace(b'"timestamps": [0', b'"timestamps": [9')
+    changed["shape"] = data.replace(b'"shape": [4,', b'"shape": [-4')
+    assert changed.get(damage) != kept.read_bytes()
     kept.write_bytes(changed.get(damage, data))
     for _ in range(2):
         (again,) = read(cache(tmp_path), video)
         assert torch.equal(again.pixels, whole.pixels)
+        assert again.timestamps == whole.timestamps
     assert decoded == ["a.mp4"] * 2
 
 
@@ -119,10 +123,35 @@ def test_a_tenth_of_the_disk_stays_free(video: Path, tmp_path: Path, monkeypatch
 def test_what_a_killed_process_has_begun_is_removed(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "x.1234-5").touch()
+    (tmp_path / f"{'0' * 32}-1234-5.unfinished").touch()
     monkeypatch.setattr(frame_cache, "ABANDONED", -1.0)
     read(cache(tmp_path), video)
     assert [path.suffix for path in tmp_path.iterdir()] == [".frames"]
+
+
+def test_the_files_of_the_user_stay_in_a_folder_that_was_named(video: Path, tmp_path: Path) -> None:
+    mine = [tmp_path / "holiday.mp4", tmp_path / "taken.frames", tmp_path / "a"]
+    mine[2].mkdir()
+    for path in mine:
+        if not path.is_dir():
+            path.write_bytes(bytes(CLIP))
+        os.utime(path, (1, 1))
+    read(cache(tmp_path, clips=1.5), video)
+    assert all(path.exists() for path in mine)
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_frames_that_another_user_has_kept_are_taken(
+    video: Path, tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(cache(tmp_path), video)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "utime", refuse)
+    read(cache(tmp_path), video)
+    assert decoded == ["a.mp4"]
 
 
 def test_where_nothing_can_be_written_files_are_decoded(video: Path, tmp_path: Path, decoded: list[str]) -> None:
@@ -132,11 +161,14 @@ def test_where_nothing_can_be_written_files_are_decoded(video: Path, tmp_path: P
     assert len(decoded) == 2
 
 
-def test_a_folder_that_was_named_and_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_was_named_and_cannot_be_used_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     named = FrameCacheSettings(folder=str(tmp_path / "file" / "frames"))
     with pytest.raises(SaviError, match=r"data\.frame_cache\.folder: .* can't be made"):
         open_frame_cache(named, tmp_path, 4, None)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # for root, everything can be written
+    with pytest.raises(SaviError, match=r"data\.frame_cache\.folder: .* can't be written"):
+        open_frame_cache(FrameCacheSettings(folder=str(tmp_path)), tmp_path, 4, None)
     assert open_frame_cache(FrameCacheSettings(gib=0), tmp_path, 4, None) is None
     with pytest.raises(SaviError, match=r"data\.frame_cache\.gib must be at least 0"):
         FrameCacheSettings(gib=-1)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 import PIL
 import torch
 
@@ -22,12 +24,17 @@ from savi.types import Excerpt, FileIdentity, Frames, identify
 
 SUFFIX = ".frames"
 
+UNFINISHED = ".unfinished"
+
+OURS = re.compile(rf"[0-9a-f]{{32}}({SUFFIX}|-\d+-\d+{UNFINISHED})")
+"""Names of what may be removed from the folder. All else in it is the user's."""
+
 LEAST_FREE = 0.1
 """Share of a disk that is left free: checkpoints have to find room, too."""
 
-CHECKED = 16
-"""The folder is measured anew when this process has added so small a part of its room, one of sixteen: eight processes
-that share the folder then never exceed the bound together."""
+CHECKED = 64
+"""The folder is measured anew when this process has added so small a part of its room, one of 64. So many processes can
+share the folder and stay within the bound together, but for a clip of each."""
 
 ABANDONED = 3600.0
 """Seconds after which a file that was begun is taken for that of a process that was killed."""
@@ -55,7 +62,7 @@ def open_frame_cache(
 ) -> FrameCache | None:
     """None where nothing is to be kept. cache: the folder for all that can be made again.
 
-    Raises SaviError for a folder that was named and can't be made.
+    Raises SaviError for a folder that was named and can't be made, or can't be written.
     """
     if not settings.gib:
         return None
@@ -65,6 +72,8 @@ def open_frame_cache(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SaviError(f"data.frame_cache.folder: {folder} can't be made: {error.strerror}") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SaviError(f"data.frame_cache.folder: {folder} can't be written")
     return FrameCache(folder, settings.gib, count, most_pixels)
 
 
@@ -94,13 +103,14 @@ class FrameCache:
         place = self._place(file, span)
         try:
             frames = _read(place, file, span)
-            os.utime(place)  # used now
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             with contextlib.suppress(OSError):
                 place.unlink()
             return None
+        with contextlib.suppress(OSError):  # the file of another user
+            os.utime(place)  # used now
         return frames
 
     def add(self, frames: Frames) -> None:
@@ -108,7 +118,7 @@ class FrameCache:
         if frames.file is None:
             return
         place = self._place(frames.file, frames.span)
-        unfinished = place.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        unfinished = place.with_name(f"{place.stem}-{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
         try:
             with self._lock:
                 if not self._has_room(frames.pixels.nbytes):
@@ -139,9 +149,11 @@ class FrameCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         files: list[tuple[float, int, str]] = []
         for entry in os.scandir(self.folder):
+            if not OURS.fullmatch(entry.name):
+                continue
             with contextlib.suppress(FileNotFoundError):  # another process has removed it
                 stat = entry.stat()
-                if not entry.name.endswith(SUFFIX) and stat.st_mtime < time.time() - ABANDONED:
+                if entry.name.endswith(UNFINISHED) and stat.st_mtime < time.time() - ABANDONED:
                     Path(entry.path).unlink()
                 else:
                     files.append((stat.st_mtime, stat.st_size, entry.path))
@@ -161,27 +173,31 @@ def _identity(source: Path | Excerpt) -> tuple[FileIdentity | None, tuple[float,
 
 
 def _write(place: Path, frames: Frames) -> None:
-    pixels = frames.pixels.contiguous().numpy()
+    """A checksum of what follows, the size of the header, 4 bytes each; the header, and the pixels."""
+    pixels = frames.pixels.contiguous().numpy().data
     header = {
-        "shape": pixels.shape,
+        "shape": tuple(frames.pixels.shape),
         "timestamps": frames.timestamps,
         "indices": frames.indices,
         "fps": frames.fps,
         "duration": frames.duration,
-        "crc32": zlib.crc32(pixels.data),
     }
+    line = json.dumps(header).encode()
+    begin = len(line).to_bytes(4, "big") + line
     with place.open("wb") as file:
-        file.write(json.dumps(header).encode() + b"\n")
-        file.write(pixels.data)
+        file.write(zlib.crc32(pixels, zlib.crc32(begin)).to_bytes(4, "big"))
+        file.write(begin)
+        file.write(pixels)
 
 
 def _read(place: Path, file: FileIdentity, span: tuple[float, float] | None) -> Frames:
-    """Raises OSError, ValueError, KeyError or TypeError for a file that isn't there or isn't whole."""
-    with place.open("rb") as opened:
-        header = json.loads(opened.readline())
-        pixels = torch.empty(header["shape"], dtype=torch.uint8)
-        whole = opened.readinto(pixels.numpy().data) == pixels.nbytes and not opened.read(1)
-    if not whole or zlib.crc32(pixels.numpy().data) != header["crc32"]:
+    """Raises OSError or ValueError for a file that isn't there or isn't whole."""
+    data = np.fromfile(place, np.uint8)
+    # Before anything in it is believed: a damaged shape may ask for any amount of memory.
+    if zlib.crc32(data[4:].data) != int.from_bytes(data[:4].tobytes(), "big"):
         raise ValueError(f"{place} is damaged")
+    end = 8 + int.from_bytes(data[4:8].tobytes(), "big")
+    header = json.loads(data[8:end].tobytes())
+    pixels = torch.from_numpy(data[end:]).view(header["shape"])
     timestamps, indices = tuple(header["timestamps"]), tuple(header["indices"])
     return Frames(pixels, timestamps, indices, header["fps"], header["duration"], span, file)
