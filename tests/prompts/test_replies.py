@@ -14,6 +14,7 @@ from savi.prompts.content import talks_about_task
 from savi.prompts.critiques import parse_critique, read_verdict
 from savi.prompts.markup import Unparsable
 from savi.prompts.questions import parse_questions
+from savi.prompts.refusals import refuses
 
 REPLIES = Path(__file__).parent / "replies"
 
@@ -52,3 +53,10 @@ def test_critiques_are_read_with_their_verdict(case: dict[str, Any]) -> None:
     text = taken(parse_critique, case["reply"])
     assert text == case["taken"]
     assert (None if text is None else read_verdict(text)) == case.get("verdict")
+
+
+@pytest.mark.parametrize("piece", ["but ", "sorry, but that ", "I understand ", "I understand, sorry, but "])
+def test_a_reply_that_says_one_thing_over_and_over_is_read(piece: str) -> None:
+    """Where a pattern can divide such a reply in several ways, this test doesn't end."""
+    assert not refuses(200 * piece)
+    assert refuses(f"{piece}{piece}I cannot watch videos.")

@@ -8,8 +8,10 @@ from savi.prompts.markup import sentences
 
 UNABLE = r"""(?:(?:cannot|can['’]?t|can\ not|could\ not|couldn['’]t|won['’]t)(?:\ \w+ly)?
     |(?:am|['’]m)\ (?:currently\ )?(?:unable|not\ (?:able|allowed|permitted))\ to)"""
-APOLOGY = r"""(?:(?:(?:i['’]?m|i\ am)\ (?:\w+\ )?(?:sorry|afraid)|sorry|unfortunately|apologies
-    |i\ (?:sincerely\ )?apologi[sz]e|i\ understand[^,]*|however|but|regrettably)[,.:;]?\s*(?:but\s+|that\s+)?)*"""
+SORRY = r"""(?:(?:(?:i['’]?m|i\ am)\ (?:\w+\ )?(?:sorry|afraid)|sorry|unfortunately|apologies
+    |i\ (?:sincerely\ )?apologi[sz]e|however|but|regrettably)[,.:;]?\s*(?:that\s+)?)*"""
+# Each word can be read in one way only: with two ways, a reply of "but but but …" would take hours.
+APOLOGY = rf"{SORRY}(?:i\ understand[^,]{{0,200}}[,.:;]?\s*(?:that\s+)?{SORRY})?"
 HELP = r"""(?:view|watch|access|process|analy[sz]e|assist|help|provide|play|open
     |see\ (?:(?:the|this|your|any|a|or)\b[^,.]{0,12}\b)?(?:video|clip|footage|attachment)s?\b
     |fulfil+|comply|complete|discuss|review|verify|evaluate|judge|assess
