@@ -93,7 +93,10 @@ def test_a_layer_gives_what_peft_gives_where_the_base_is_not_float32(random_base
 
 
 def test_a_model_is_afterwards_what_it_was(lm: VideoLM) -> None:
-    """Weights, scores and gradients to the bit, and PEFT's forward in its place."""
+    """Weights, scores and gradients to the bit, and PEFT's forward in its place.
+
+    The first to write may be Lightning's `Trainer.validate`, which runs in inference mode.
+    """
 
     def scores_and_gradients() -> list[torch.Tensor]:
         lm.peft_model.zero_grad()
@@ -103,7 +106,8 @@ def test_a_model_is_afterwards_what_it_was(lm: VideoLM) -> None:
 
     weights = {name: value.clone() for name, value in lm.peft_model.state_dict().items()}
     before = scores_and_gradients()
-    written(lm)
+    with torch.inference_mode():
+        written(lm)
     with fused_adapter(lm.model):
         assert all("forward" in vars(layer) for layer in adapted_layers(lm))
     assert not any("forward" in vars(layer) for layer in adapted_layers(lm))

@@ -163,6 +163,7 @@ class _Group:
         return {(self, index): output for index, output in enumerate(of_each)}
 
 
+@torch.inference_mode(False)  # the weights move for good, and training can't use what inference mode has made
 def _weight_with_rows(bases: Sequence[nn.Module], rows: int) -> Tensor:
     """The weights of linear layers below each other, and `rows` more below them, as one matrix that they are part of.
 
