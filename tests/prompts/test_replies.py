@@ -59,4 +59,4 @@ def test_critiques_are_read_with_their_verdict(case: dict[str, Any]) -> None:
 def test_a_reply_that_says_one_thing_over_and_over_is_read(piece: str) -> None:
     """Where a pattern can divide such a reply in several ways, this test doesn't end."""
     assert not refuses(200 * piece)
-    assert refuses(f"{piece}{piece}I cannot watch videos.")
+    assert refuses(f"{piece}I cannot watch videos.")
