@@ -141,7 +141,9 @@ def test_a_filter_that_fails_is_one_line(filters: Sequence[PairFilter], said: st
         filter_by_own(candidate, filters)
 
 
-@pytest.mark.parametrize("reasons", [(), "red", ("",), ("two\nlines",), (SAMPLES_DISAGREE,), ("pair",)])
+@pytest.mark.parametrize(
+    "reasons", [(), "red", {"red"}, 5, ("",), ("two\nlines",), (SAMPLES_DISAGREE,), ("samples_disagree",), ("pair",)]
+)
 def test_reasons_that_could_not_be_counted_are_refused(reasons: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Other, "reasons", reasons)
     with pytest.raises(SaviError, match=r"Other\.reasons"):

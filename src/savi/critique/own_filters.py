@@ -44,19 +44,22 @@ class PairFilter(Plugin, ABC):
 
     @abstractmethod
     def reason(self, candidate: Candidate) -> str | None:
-        """One of `reasons` for a pair that is to be left out, None for one that may stay."""
+        """One of `reasons` for a pair that is to be left out, None for one that may stay.
+
+        It depends on the candidate alone: other processes, and a resumed run, have not seen the pairs before it.
+        """
 
 
 def names_of(filters: Sequence[PairFilter]) -> tuple[str, ...]:
     """The reasons of all filters, in their order. Raises SaviError for a filter that names none, or no usable ones."""
     for own in filters:
         kind = type(own).__name__
-        if isinstance(own.reasons, str) or not own.reasons:
+        if not isinstance(own.reasons, tuple | list) or not own.reasons:
             raise SaviError(f"model.own_filters: {kind}.reasons must be a tuple with the name of at least one reason")
         for name in own.reasons:
             if not isinstance(name, str) or not name.strip() or not name.isprintable():
                 raise SaviError(f"model.own_filters: {kind}.reasons has {name!r}, which is no text of one line")
-            if name in OUTCOMES or name.startswith("pairs"):
+            if name.replace("_", " ") in OUTCOMES or name.startswith("pairs"):  # metrics write blanks as "_"
                 raise SaviError(f"model.own_filters: {kind}.reasons has {name!r}, which means something else in savi")
     return tuple(dict.fromkeys(name for own in filters for name in own.reasons))
 
