@@ -31,7 +31,10 @@ def video_types() -> list[str]:
 
 def verdict(model_type: str) -> tuple[str, str]:
     """A type's verdict, dedicated, generic, plain or refused, with the way of sharing or the reason."""
-    config = AutoConfig.for_model(model_type)
+    try:
+        config = AutoConfig.for_model(model_type)
+    except ImportError as error:  # a version of transformers may need a package that isn't there
+        return "refused", str(error).strip().partition(". ")[0]
     reason = refusal(config)
     if model_type not in FAMILIES and reason:
         return "refused", reason

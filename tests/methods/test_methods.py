@@ -213,10 +213,20 @@ def test_a_class_of_ones_own_says_what_has_no_effect(tmp_path: Path, capsys: pyt
     assert "model.chain.revision.top_p has no effect with Longest: nobody revises" in line
 
 
-@pytest.mark.parametrize("given", ["nowhere.Nothing", "pathlib.Path", "BestOfN --model.pairs.samples=1"])
-def test_a_class_that_is_no_method_is_one_line(given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("nowhere.Nothing", "nowhere"),
+        ("pathlib.Path", "pathlib.Path"),
+        ("BestOfN --model.pairs.samples=1", "savi: model.pairs.init_args.samples must be at least 2, not 1"),
+    ],
+)
+def test_a_class_that_is_no_method_is_one_line(
+    given: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, *rest = given.split()
-    complaint(["fit", "--config=demo", f"--runs={tmp_path}", f"--model.pairs={first}", *rest], capsys)
+    line = complaint(["fit", "--config=demo", f"--runs={tmp_path}", f"--model.pairs={first}", *rest], capsys)
+    assert said in line
     assert not any(tmp_path.iterdir())
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from transformers import AutoConfig
 
 from savi.models.families import FAMILIES
 from savi.models.load import read_config
@@ -25,7 +25,7 @@ def test_every_family_is_on_the_list() -> None:
 @pytest.mark.parametrize("model_type", VERDICTS)
 def test_a_type_is_taken_or_refused_by_its_configuration_alone(model_type: str, tmp_path: Path) -> None:
     """In a folder without weights. What is refused is refused in one line, with a reason."""
-    AutoConfig.for_model(model_type).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
     kind, told = VERDICTS[model_type]
     if kind == "refused":
         with pytest.raises(SaviError, match=told) as refused:
@@ -55,6 +55,8 @@ def test_a_type_is_taken_or_refused_by_its_configuration_alone(model_type: str, 
     ],
 )
 def test_some_verdicts_by_hand(model_type: str, kind: str, told: str) -> None:
+    if model_type not in VERDICTS:
+        pytest.skip(f"transformers {version('transformers')} has no {model_type}")
     assert VERDICTS[model_type][0] == kind
     assert re.search(told, VERDICTS[model_type][1])
 

@@ -20,6 +20,8 @@ COUNT_OR_SHARE = ("limit_train_batches", "limit_val_batches", "limit_test_batche
 """Arguments of Trainer that are a number of batches or a share of them."""
 
 UNUSABLE = re.compile(r"Problem with given class_path '(.+?)':\n\s*(.+)")
+NEITHER_NONE_NOR = re.compile(r"- Expected a <class 'NoneType'>\n\s*- (.+)")
+"""Of a setting that may be None. jsonargparse 4.47 keeps the text alone of what the class said."""
 
 
 class SaviArgumentParser(LightningArgumentParser):
@@ -80,5 +82,7 @@ def told_by_class(error: ValueError) -> SaviError | None:
     """
     if isinstance(error.__cause__, SaviError):
         return error.__cause__
-    found = UNUSABLE.search(str(error))
-    return SaviError(f"{found[1]}: {found[2]}") if found else None
+    if found := UNUSABLE.search(str(error)):
+        return SaviError(f"{found[1]}: {found[2]}")
+    found = NEITHER_NONE_NOR.search(str(error))
+    return SaviError(found[1]) if found else None
