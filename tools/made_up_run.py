@@ -178,6 +178,7 @@ def _entry(
             "frames": 8,
             "frame_pixels": None,
             "seed": 0,
+            "wording": None,
             "scorer": "likelihood",
             "digest": "made-up",
         },

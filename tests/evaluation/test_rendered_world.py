@@ -76,6 +76,7 @@ def test_the_summary_is_what_counting_the_rows_gives(evaluation: Path, asked: di
     assert summary["accuracy"] == right / len(rows)
     assert summary["free_form_accuracy"] == own_words / len(rows)
     assert summary["malformed"] == malformed / len(rows)
+    assert summary["measured_on"]["wording"] is None
     assert {kind: count for kind, count in summary["errors"].items() if count} == {k: n for k, n in errors.items() if k}
     low, high = summary["interval"]
     assert 0 <= low < summary["accuracy"] < high <= 1
@@ -106,6 +107,7 @@ def test_natural_replies_are_graded_by_their_key_words(tmp_path: Path) -> None:
         (row,), summary = grade_answers(opened, log, frames=32, max_pixels=None)
         assert (row["free_form_correct"], row["malformed"]) == (correct, malformed), reply
         assert summary["free_form_accuracy"] == correct
+        assert summary["measured_on"]["wording"] == "natural"
 
 
 def test_an_evaluation_that_was_cut_off_goes_on_and_ends_with_the_same_files(

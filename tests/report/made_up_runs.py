@@ -21,7 +21,7 @@ KINDS = (
 def measured_on(split: str = "test", clips: int = 120, benchmark: str = "world", **more: Any) -> dict[str, Any]:
     """What a made-up figure was measured on; other sets have other digests."""
     place = {"benchmark": benchmark, "split": split, "items": 3 * clips, "of": 3 * clips, "clips": clips, "frames": 32}
-    place |= {"frame_pixels": None, "seed": 0, "scorer": "likelihood", **more}
+    place |= {"frame_pixels": None, "seed": 0, "wording": None, "scorer": "likelihood", **more}
     return place | {"digest": f"{split}-{clips}"}
 
 

@@ -147,9 +147,10 @@ def test_figures_that_dont_compare_stand_without_the_papers(of: dict[str, Any]) 
         measured_on(clips=60),
         measured_on(frames=16),
         measured_on(seed=1),
+        measured_on(wording="natural"),
         measured_on(items=6),
     ],
-    ids=["another set", "other clips", "other frames", "another seed", "part of the set"],
+    ids=["another set", "other clips", "other frames", "another seed", "other words", "part of the set"],
 )
 def test_figures_of_different_sets_are_not_compared(other: dict[str, Any]) -> None:
     results = make_results(2)
@@ -169,6 +170,17 @@ def test_a_figure_says_what_it_was_measured_on() -> None:
         entry["benchmarks"]["world"]["measured_on"] |= {"items": 6, "of": 12, "clips": 2, "frame_pixels": 9216}
     said = "Rendered world: 6 of 12 questions on 2 clips (test, seed 0, 32 frames, at most 9216 pixels, likelihood of "
     assert any(line.startswith(said) for line in printed(results, width=160))
+    for entry in results["rounds"]:
+        entry["benchmarks"]["world"]["measured_on"]["wording"] = "natural"
+    assert any("(test, natural wording, seed 0" in line for line in printed(results, width=160))
+
+
+def test_figures_of_an_older_savi_are_of_the_default_wording() -> None:
+    results = make_results(1)
+    del results["rounds"][0]["benchmarks"]["world"]["measured_on"]["wording"]
+    lines = printed(results, width=160)
+    assert row(lines, "Rendered world")[1:3] == ["40.0 %", "45.0 %"]
+    assert not [line for line in lines if "not compared" in line]
 
 
 def test_a_round_that_was_stopped_is_said_to_be() -> None:

@@ -15,7 +15,7 @@ from savi.record.failure import write_failure
 from savi.record.lock import lock_run, unlock_run
 from savi.types import SaviError
 from savi.view.media import Media
-from savi.view.pairs import LATER, OLDER
+from savi.view.pairs import LATER, MISSING, OF_OTHERS
 from savi.view.run import ViewedRun, newest_run
 from savi.view.site import Site
 from tests.report.made_up_runs import as_before, make_results
@@ -136,9 +136,9 @@ def test_what_the_policy_gave_to_a_pair_is_shown_with_it_or_why_it_is_missing(tm
     assert len(lines("logps")) == len(lines("pairs")) > 2
     other = run / "logps" / "round_01.jsonl"
     other.write_text("".join(other.read_text().splitlines(keepends=True)[1:]))
-    assert shown()[1] == [None, OLDER], "of other pairs"
+    assert shown()[1] == [None, OF_OTHERS]
     other.unlink()
-    assert shown()[1] == [None, OLDER]
+    assert shown()[1] == [None, MISSING]
     results = json.loads((run / "results.json").read_text())
     write_json(run / "results.json", {**results, "rounds": results["rounds"][:2]})
     assert shown()[1] == [None, LATER]

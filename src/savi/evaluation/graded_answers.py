@@ -94,6 +94,7 @@ def _measured_on(opened: OpenBenchmark, items: Sequence[Item], frames: int, max_
         frames=frames,
         frame_pixels=max_pixels,
         seed=opened.seed,
+        wording=opened.wording,
         scorer=opened.scorer + (", strict" if opened.settings.strict else ""),
         digest=digest_items((item.id, item.question, item.prompt, item.options, item.answer) for item in items),
     )

@@ -27,8 +27,8 @@ class MeasuredOn:
 
     split: which of the benchmark's sets. items, clips: how many were answered. of: how many items the set has; an
     evaluation that was cut short answers fewer. frames, frame_pixels: of each clip. seed: `data.benchmark_seed` of the
-    rendered world; None for a benchmark of files. scorer: "likelihood", "reply" or "reply, strict". digest: of the
-    answered items.
+    rendered world; None for a benchmark of files. wording: its `data.wording`; None for the default, and for a
+    benchmark of files. scorer: "likelihood", "reply" or "reply, strict". digest: of the answered items.
     """
 
     benchmark: str
@@ -39,6 +39,7 @@ class MeasuredOn:
     frames: int
     frame_pixels: int | None
     seed: int | None
+    wording: str | None
     scorer: str
     digest: str
 
@@ -78,7 +79,12 @@ def is_comparable(one: Summary, other: Summary) -> bool:
     places = [measurement.get("measured_on") for measurement in (one, other)]
     if places == [None, None]:
         return bool(one["items"] == other["items"])
-    return bool(places[0] == places[1])
+    return bool(_today(places[0]) == _today(places[1]))
+
+
+def _today(place: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What a figure was measured on, also where an older savi wrote it, which had one wording."""
+    return place and {"wording": None, **place}
 
 
 def measured(rounds: Sequence[Entry]) -> list[Entry]:
@@ -120,6 +126,8 @@ def describe(measurement: Summary) -> str:
         return f"{measurement['items']} questions (an older run, which doesn't say of which set)"
     part = f" of {place['of']}" if place["items"] < place["of"] else ""
     details = [place["split"], "" if place["seed"] is None else f"seed {place['seed']}", f"{place['frames']} frames"]
+    if place.get("wording"):
+        details.insert(1, f"{place['wording']} wording")
     if place["frame_pixels"]:
         details.append(f"at most {place['frame_pixels']} pixels")
     if place["scorer"] == "likelihood":

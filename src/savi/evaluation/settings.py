@@ -83,8 +83,8 @@ def check_benchmarks(
 class OpenBenchmark:
     """A benchmark whose files were read and checked.
 
-    split: the set that was loaded. seed: of a rendered benchmark. missing: items left out because their video isn't
-    there.
+    split: the set that was loaded. seed: of a rendered benchmark. wording: its words, None for the default ones.
+    missing: items left out because their video isn't there.
     """
 
     name: str
@@ -92,6 +92,7 @@ class OpenBenchmark:
     items: tuple[Item, ...]
     split: str = ""
     seed: int | None = None
+    wording: str | None = None
     missing: int = 0
 
     @property
@@ -149,7 +150,8 @@ def open_benchmark(name: str, settings: BenchmarkSettings, options: Options, ren
     if not there:
         raise SaviError(report or f"{key}: no items")
     seed = options.seed if benchmark.rendered else None
-    return OpenBenchmark(name, settings, tuple(there), split, seed, len(chosen) - len(there))
+    wording = options.wording if benchmark.rendered and options.wording != Options.wording else None
+    return OpenBenchmark(name, settings, tuple(there), split, seed, wording, len(chosen) - len(there))
 
 
 def choose(items: Sequence[Item], count: int | None, name: str) -> list[Item]:

@@ -18,7 +18,8 @@ POLICY = ("steps", "chosen_logps", "rejected_logps", "beta")
 """What is shown of the policy's log-probabilities of a pair: a value for each step that learned from it."""
 
 LATER = "The policy's log-probabilities of these pairs are written when the round's training ends."
-OLDER = "An older savi trained this round. It did not keep the policy's log-probabilities of single pairs."
+MISSING = "This round has no log-probabilities of the policy. Older versions of savi did not keep them."
+OF_OTHERS = "The policy's log-probabilities of this round are not shown: their file is of other pairs."
 
 
 class Pairs:
@@ -110,9 +111,10 @@ class Pairs:
                 with_logps = zip(pairs, [None] * len(pairs) if logps is None else logps, strict=True)
                 questions = [_question(trace, with_logps) for trace in record["traces"]]
                 shown = {"round": number, "rejected": record["rejected"], "questions": questions}
-                rounds.append(
-                    shown | ({} if logps is not None else {"no_policy": OLDER if number in trained else LATER})
-                )
+                if logps is None:
+                    missing = MISSING if number in trained else LATER
+                    shown["no_policy"] = OF_OTHERS if index.logps_path.is_file() else missing
+                rounds.append(shown)
         ids = list(self.numbers)
         return {"number": clip, "id": ids[clip], "video": self.videos[clip], "rounds": rounds}
 
