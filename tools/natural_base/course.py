@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from savi.errors import SaviError
+
 WARMUP = 10
 AVERAGED = 0.98
 """Of the moving average of what is learned, which is what is measured and shipped."""
@@ -23,7 +25,8 @@ SAVED_EVERY = 180.0
 class Course:
     """One stage: its optimizer, what it learns, and how far it is.
 
-    average: moving average of what is learned. step: number of steps that are done.
+    average: moving average of what is learned. step: number of steps that are done. planned: of how many, 0 if run()
+    has not begun.
     """
 
     checkpoint: Path
@@ -31,6 +34,7 @@ class Course:
     learned: dict[str, nn.Parameter]
     average: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
+    planned: int = 0
     saved: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -42,6 +46,7 @@ class Course:
             for name, weight in self.learned.items():
                 weight.data.copy_(state["learned"][name])
             self.average, self.step = state["average"], state["step"]
+            self.planned = state.get("planned", 0)
 
     def save(self) -> None:
         """A kill leaves the checkpoint of before, or this one."""
@@ -51,6 +56,7 @@ class Course:
             "learned": {name: weight.data for name, weight in self.learned.items()},
             "average": self.average,
             "step": self.step,
+            "planned": self.planned,
         }
         torch.save(state, unfinished)
         unfinished.replace(self.checkpoint)
@@ -59,8 +65,12 @@ class Course:
     def run(self, steps: int, learn: Callable[[int], None], stopped: Callable[[], bool]) -> bool:
         """Learn until `steps` are done, or until stopped, and save. Returns whether they are done.
 
-        learn: adds the gradients of a step. The rate warms up, then falls to a twentieth along a cosine.
+        learn: adds the gradients of a step. The rate warms up, then falls to a twentieth along a cosine. Raises
+        SaviError for another number of steps than the course began with: the rate was another one.
         """
+        if self.planned not in (0, steps):
+            raise SaviError(f"{self.checkpoint} is of a course of {self.planned} steps, not {steps}")
+        self.planned = steps
         while self.step < steps and not stopped():
             share = self.step / steps
             warm = min(1.0, (self.step + 1) / WARMUP)

@@ -23,6 +23,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from savi.errors import SaviError
+from savi.files import replacing, write_text
 from savi.types import derive_seed
 from savi.world.scenes import make_scene, scene_seed
 from tools.natural_base.build import write_base
@@ -43,16 +45,17 @@ CACHE = Path.home() / ".cache" / "savi"
 class Classroom:
     """The folder of one base that is being taught: reel, checkpoints, curve, and the base as an ordinary folder.
 
-    scenes: how many there are to teach with.
+    seed: None takes the folder's own, or 1 in a new one. scenes: how many there are to teach with. Raises SaviError for
+    another seed than the folder's.
     """
 
-    def __init__(self, work: Path, cache: Path = CACHE, seed: int = 1, scenes: int = SCENES) -> None:
-        self.work, self.seed = work, seed
+    def __init__(self, work: Path, cache: Path = CACHE, seed: int | None = None, scenes: int = SCENES) -> None:
         work.mkdir(parents=True, exist_ok=True)
+        self.work, self.seed = work, _seed_of(work, seed)
         self.base = work / "base"
         if not (self.base / "processor_config.json").exists():
-            write_base(language_folder(cache), self.base, seed)
-        self.scenes = [make_scene(scene_seed("base", seed, index)) for index in range(scenes)]
+            write_base(language_folder(cache), self.base, self.seed)
+        self.scenes = [make_scene(scene_seed("base", self.seed, index)) for index in range(scenes)]
         self.processor = AutoProcessor.from_pretrained(self.base)
 
     def teach_eyes(self, steps: int, stopped: Callable[[], bool]) -> bool:
@@ -78,11 +81,14 @@ class Classroom:
             self._note("eyes", step, {"loss": round(loss.item(), 4)})
 
         if done := course.run(steps, learn, stopped):
-            save_file({name: weight.data for name, weight in learned.items()}, self.work / "eyes.safetensors")
+            with replacing(self.work / "eyes.safetensors") as unfinished:
+                save_file({name: weight.data for name, weight in learned.items()}, unfinished)
         return done
 
     def pupil(self) -> Pupil:
-        """The base with its taught eyes, and LoRA that has learned nothing."""
+        """The base with its taught eyes, and LoRA that has learned nothing. Raises SaviError for eyes still to teach."""
+        if not (self.work / "eyes.safetensors").exists():
+            raise SaviError(f"{self.work}: the eyes are not taught to the end yet")
         pupil = Pupil(self.base, self.seed)
         pupil.model.load_state_dict(load_file(self.work / "eyes.safetensors"), strict=False)
         return pupil
@@ -142,7 +148,18 @@ class Classroom:
         path = self.work / "curve.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         rows = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
-        path.write_text("".join(line for line, row in rows if row["stage"] != stage or row["step"] < step))
+        write_text(path, "".join(line for line, row in rows if row["stage"] != stage or row["step"] < step))
+
+
+def _seed_of(work: Path, given: int | None) -> int:
+    """The seed that a folder of teaching was begun with, which is kept in it."""
+    kept = work / "seed.txt"
+    if not kept.exists():
+        write_text(kept, str(1 if given is None else given))
+    seed = int(kept.read_text())
+    if given not in (None, seed):
+        raise SaviError(f"{work} was begun with seed {seed}, not {given}")
+    return seed
 
 
 def main() -> None:
@@ -152,7 +169,7 @@ def main() -> None:
     parser.add_argument(
         "--clips", type=int, default=SCENES, help="clips of the second stage, which its rate falls over"
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="of a new folder, 1 by default; a folder that was begun keeps its own")
     options = parser.parse_args()
     torch.set_num_threads(1)
     asked_to_stop: list[int] = []

@@ -63,11 +63,17 @@ def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) ->
     whole.teach_eyes(2, lambda: False)
     assert whole.teach_language(2, lambda: False)
     assert not cut.teach_eyes(2, after(1))
+    with pytest.raises(SaviError, match="eyes are not taught to the end yet"):
+        cut.measured_pupil()
     assert a_room(tmp_path / "cut").teach_eyes(2, lambda: False)
     assert not cut.teach_language(2, after(1))
     with (tmp_path / "cut" / "curve.jsonl").open("a") as curve:
         curve.write('{"stage": "language", "step": 1, "behind": "the checkpoint"}\n{"stage"')
     assert a_room(tmp_path / "cut").teach_language(2, lambda: False)
+    with pytest.raises(SaviError, match="of a course of 2 steps, not 3"):
+        a_room(tmp_path / "cut").teach_language(3, lambda: False)
+    with pytest.raises(SaviError, match="was begun with seed 1, not 2"):
+        Classroom(tmp_path / "cut", seed=2)
     for name in ("eyes.pt", "language.pt"):
         one, other = (torch.load(tmp_path / which / name, weights_only=True) for which in ("whole", "cut"))
         for part in ("learned", "average"):
