@@ -86,7 +86,7 @@ class Classroom:
         return done
 
     def pupil(self) -> Pupil:
-        """The base with its taught eyes, and LoRA that has learned nothing. Raises SaviError for eyes still to teach."""
+        """The base with its taught eyes, and LoRA that has learned nothing. Raises SaviError while eyes are taught."""
         if not (self.work / "eyes.safetensors").exists():
             raise SaviError(f"{self.work}: the eyes are not taught to the end yet")
         pupil = Pupil(self.base, self.seed)
