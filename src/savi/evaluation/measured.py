@@ -79,12 +79,8 @@ def is_comparable(one: Summary, other: Summary) -> bool:
     places = [measurement.get("measured_on") for measurement in (one, other)]
     if places == [None, None]:
         return bool(one["items"] == other["items"])
-    return bool(_today(places[0]) == _today(places[1]))
-
-
-def _today(place: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """What a figure was measured on, also where an older savi wrote it, which had one wording."""
-    return place and {"wording": None, **place}
+    one_place, other_place = (place and {"wording": None, **place} for place in places)  # once there was one wording
+    return bool(one_place == other_place)
 
 
 def measured(rounds: Sequence[Entry]) -> list[Entry]:
