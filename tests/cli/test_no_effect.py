@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from savi.cli.flat import flat
 from savi.cli.no_effect import check_effects, check_set
-from savi.cli.pairs_settings import flat
 from savi.errors import SaviError
 
 SAMPLE = {"model": {"pairs": {"class_path": "savi.methods.TwoSamples"}}}
+FILES = {"model": {"pairs": {"class_path": "savi.methods.FromFiles"}}}
 TRUTH = {"model": {"pairs": {"init_args": {"critic": {"class_path": "savi.methods.critics.Truth"}}}}}
 WORLD = {"model": {"prompts": {"preset": "world"}}}
 
@@ -35,6 +36,9 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         (SAMPLE, ["--model.prompts.texts.critique", "{question} {answer}"], "nobody criticizes"),
         (TRUTH, ["--model.chain.critique.temperature", "1"], "the truth isn't sampled"),
         (WORLD, ["--model.filters.same_meaning", "model"], "has no question for the judge"),
+        (FILES, [], "model.pairs: FromFiles takes the pairs of data.pairs"),
+        (SAMPLE, ["--data.pairs=pairs.jsonl"], "model.pairs.class_path has no effect with data.pairs"),
+        (FILES, ["--data.pairs=pairs.jsonl", "--model.pairs.critic=my.Critic"], "the pairs are there already"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
     ],
 )
@@ -48,6 +52,8 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
     [
         (SAMPLE, []),
         (SAMPLE, ["--force"]),  # the checks of the model
+        (FILES, ["--data.pairs=pairs.jsonl", "--model.loss=my.Loss"]),
+        ({}, ["--data.pairs=pairs.jsonl", "--model.pairs=savi.methods.FromFiles"]),
         ({**SAMPLE, "data": {"readiness_clips": 32}}, []),
         ({"model": {**SAMPLE["model"], "chain": {"revision": {"temperature": 0.0}}}}, []),
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),

@@ -10,6 +10,8 @@ import pytest
 
 from savi.critique.builder import PairBuilder
 from savi.critique.filters import FilterSettings
+from savi.critique.given import GivenPair, GivenPairs, PairsToScore
+from savi.critique.reference_logps import ReferenceLogps
 from savi.critique.round import Round
 from savi.methods import CRITICS, METHODS, PairMethod, VideoSAVi, critics
 from savi.models.video_lm import VideoLM
@@ -36,6 +38,14 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return training_clips(tmp_path_factory.mktemp("world") / "train-v3-0", 4, 0)
 
 
+def to_score(clips: list[Clip]) -> PairsToScore:
+    """Two pairs of each clip, as a file has them."""
+    pairs = [
+        GivenPair(f"row {n} of {clip.id}", clip, "what is it ?", f"thing {n}", "red") for clip in clips for n in (1, 2)
+    ]
+    return PairsToScore(GivenPairs("pairs.jsonl", None, tuple(pairs), (), {}), ReferenceLogps([], ""), lambda _: [])
+
+
 def read(sources: Iterable[Any]) -> Iterator[Any]:
     return (decode(source) if isinstance(source, Path) else source for source in sources)
 
@@ -43,7 +53,9 @@ def read(sources: Iterable[Any]) -> Iterator[Any]:
 @pytest.mark.parametrize("name", OWN)
 def test_a_stopped_round_is_finished_to_the_byte(name: str, model: VideoLM, clips: list[Clip], tmp_path: Path) -> None:
     def builder(folder: Path) -> PairBuilder:
-        round = Round(model, WORLD, WORLD_CHAIN, FilterSettings(), run_seed=0, index=0, load=lambda _: model)
+        given = to_score(clips) if name == "from_files" else None
+        settings = model, WORLD, WORLD_CHAIN, FilterSettings()
+        round = Round(*settings, run_seed=0, index=0, load=lambda _: model, given=given)
         return PairBuilder(OWN[name].maker(round), read, clips, 2, folder, "key")
 
     def finish(folder: Path) -> dict[str, bytes]:

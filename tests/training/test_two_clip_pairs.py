@@ -12,15 +12,20 @@ from PIL import Image
 
 import savi
 from savi.alignment.step import pair_metrics
-from savi.critique.given_maker import GivenPairMaker
+from savi.critique.filters import FilterSettings
+from savi.critique.given import PairsToScore
 from savi.critique.pairs import read_pairs
 from savi.critique.reference_logps import ReferenceLogps
+from savi.critique.round import Round
+from savi.critique.settings import ChainSettings
 from savi.data.batches import StepDataset, group_by_clip
 from savi.data.pair_files import read_given_pairs
 from savi.data.reading import FrameReader
 from savi.inference import ScoreRequest
+from savi.methods import FromFiles
 from savi.models.adapters import LoraSettings
 from savi.objective.dpo import DPOSettings
+from savi.prompts.templates import WORLD
 from savi.runs.ask import read_frames
 from savi.types import TwoClipPair
 from savi.video.decode import decode
@@ -99,7 +104,9 @@ def test_the_references_scores_are_those_of_clips_that_are_read_one_by_one(
     file, run = workload
     given = read_given_pairs(str(file))
     read = FrameReader(32, 60.0, model.lm.is_cached)  # a clip that an earlier pair was about is cached
-    maker = GivenPairMaker(model.lm, given, ReferenceLogps([], ""), read, run_seed=0, round_index=0)
+    to_score = PairsToScore(given, ReferenceLogps([], ""), read)
+    round = Round(model.lm, WORLD, ChainSettings(), FilterSettings(), run_seed=0, index=0, given=to_score)
+    maker = FromFiles().maker(round)
     results = [
         result
         for clip in given.clips

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from savi.cli.pairs_settings import flat
+from savi.cli.flat import flat
 from savi.cli.stages import run
 from savi.errors import SaviError, describe_os_error
 from savi.runs import AlignedModel, load_run

@@ -12,7 +12,6 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from savi.cli.no_effect import check_effects, check_set
-from savi.cli.pairs_settings import check_pairs_settings
 from savi.cli.renamed import rename_file, rename_options, use_classes
 from savi.cli.short_names import merge, options_with_paths, with_paths
 from savi.types import SaviError
@@ -50,7 +49,6 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     layers = [content for path in paths for content in _read(path, ())]
     files = use_classes(OmegaConf.to_container(merge(layers)))
     options = options_with_paths(rename_options(others))
-    check_pairs_settings(files, options)
     check_effects(files, options)
     check_set(command, options)
     merged = merge([*_read(DEFAULTS, ()), OmegaConf.create(files)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from savi.cli.pairs_settings import flat, of_options
-from savi.cli.short_names import LOSS, PLACES, class_named, without_effect
+from savi.cli.flat import flat, of_options
+from savi.cli.short_names import LOSS, PACKAGES, PAIRS, PLACES, class_named, without_effect
 from savi.errors import SaviError
+from savi.methods.from_files import NEEDS_FILES, FromFiles
 
 READINESS_CLIPS = 32
 """The default of data.readiness_clips, which a whole file of settings may hold."""
 
+FROM_FILES = f"{PACKAGES[PAIRS]}.{FromFiles.__name__}"
 
 OTHER_SETS = {
     "fit": ("data.test_set", "it measures data.benchmark_set"),
@@ -32,11 +34,18 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """Raises SaviError for the first setting of the command line without an effect.
 
     Experiment files may hold such settings, because others extend them; of these only data.readiness_clips is refused,
-    which says how long a check takes that isn't there. files: their settings, nested, without savi's own defaults.
-    Both have the paths of classes, and not their short names.
+    which says how long a check takes that isn't there. With pairs from files all are refused: what makes pairs goes
+    with none. files: their settings, nested, without savi's own defaults. Both have the paths of classes, and not their
+    short names.
     """
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen
+    if given.get("data.pairs") is not None:
+        others = [key for key, value in given.items() if value != FROM_FILES]
+        nothing = {**FromFiles.without_effect, PAIRS: "the pairs are there already"}
+        _refuse(others, nothing, "data.pairs", ", or extend experiments/pairs.yaml or pairs_qlora.yaml")
+    elif class_named(PAIRS, given) == FROM_FILES:
+        raise SaviError(f"model.pairs: FromFiles {NEEDS_FILES}")
     chosen = {key: value for key, value in chosen.items() if value is not None}  # null asks for nothing
     if chosen.get("model.dpo.loss") == "sft":
         raise SaviError("model.dpo.loss: sft is a loss of its own now: --model.loss sft")
@@ -46,10 +55,7 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     for place in PLACES:
         path = class_named(place, given)
         without = {"model.dpo": "the loss is another"} if place == LOSS and path else without_effect(path)
-        for key in asked:
-            for name, reason in without.items():
-                if f"{key}.".startswith(f"{name}."):
-                    raise SaviError(f"{key} has no effect with {path.rpartition('.')[2]}: {reason}; leave it out")
+        _refuse(asked, without, path.rpartition(".")[2])
     preset = given.get("model.prompts.preset", "videosavi-2")
     if (
         chosen.get("model.filters.same_meaning") == "model"
@@ -60,6 +66,14 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
             f"model.filters.same_meaning=model has no effect with model.prompts.preset={preset}, which has no question "
             "for the judge: take content, or write model.prompts.texts.same_meaning"
         )
+
+
+def _refuse(keys: Iterable[str], without: Mapping[str, str], cause: str, or_else: str = "") -> None:
+    """Raises SaviError for the first of the keys that has no effect. without: such settings, each with the reason."""
+    for key in keys:
+        for name, reason in without.items():
+            if f"{key}.".startswith(f"{name}."):
+                raise SaviError(f"{key} has no effect with {cause}: {reason}; leave it out{or_else}")
 
 
 def _sets_check(given: Mapping[str, Any]) -> bool:

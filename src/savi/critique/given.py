@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from savi.conversations import Prompt
-from savi.types import Clip, PreferencePair
+from savi.critique.reference_logps import ReferenceLogps
+from savi.types import Clip, Frames, PreferencePair
+from savi.video.decode import UndecodableClip
+
+Read = Callable[[Sequence[Clip]], Sequence[Frames | UndecodableClip | None]]
+"""Gives the frames of clips, here and now. None for a clip that the model has in its cache."""
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,19 @@ class GivenPairs:
         clips = len({clip.path for clip in self.clips})
         refused = f"; {len(self.refused)} rows can't be used" if self.refused else ""
         return f"{self.source}: {len(self.pairs)} pairs about {clips} clips ({written}){refused}"
+
+
+@dataclass(frozen=True)
+class PairsToScore:
+    """The pairs of a round from files, and how the reference scores them.
+
+    known: log-probabilities under the reference of this round. read: gives the frames of clips that rejected responses
+    are about. max_length: most tokens of clip, prompt and response; None for what the model was made for.
+    pairs_at_once: of a clip, in a pass of the reference.
+    """
+
+    pairs: GivenPairs
+    known: ReferenceLogps
+    read: Read
+    max_length: int | None = None
+    pairs_at_once: int = 32

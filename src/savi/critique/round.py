@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from savi.critique.filters import FilterSettings
+from savi.critique.given import PairsToScore
 from savi.critique.own_filters import PairFilter
 from savi.critique.settings import ChainSettings
 from savi.errors import SaviError
@@ -20,7 +21,8 @@ def _load_nothing(path: str) -> VideoModel:
 @dataclass(frozen=True)
 class Round:
     """The model of this moment, and the run's settings. index: of the round, from 0. load: another checkpoint, by its
-    folder or hub name; it is loaded once. own_filters: the user's, which see each pair after savi's."""
+    folder or hub name; it is loaded once. own_filters: the user's, which see each pair after savi's. given: pairs
+    from files, None where the model makes its pairs itself."""
 
     model: VideoModel
     prompts: Prompts
@@ -30,3 +32,4 @@ class Round:
     index: int
     load: Callable[[str], VideoModel] = _load_nothing
     own_filters: Sequence[PairFilter] = ()
+    given: PairsToScore | None = None

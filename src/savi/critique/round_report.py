@@ -1,6 +1,6 @@
 """What a user is told of a round that was built, and the refusal of one that nothing can be learned from.
 
-given: whether the round's pairs are from files, below. filters: the names of losses, as `filters_of` has them.
+filters: the names of losses, below, as :meth:`savi.methods.PairMethod.filters` gives them.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from savi.critique.builder import BuiltRound
-from savi.critique.filters import FILTERS, OWN_REMEDY, REFUSALS, REMEDIES, UNDECODABLE
-from savi.critique.own_filters import PairFilter, names_of
+from savi.critique.filters import OWN_REMEDY, REFUSALS, REMEDIES, UNDECODABLE
 from savi.types import SaviError
 
 MOST_UNFINISHED = 1 / 3
@@ -19,17 +18,9 @@ LISTED = 20
 """Most clips named on the terminal; all of them are in the traces."""
 
 
-def filters_of(given: bool, own: Sequence[PairFilter]) -> Sequence[str]:
-    """The names that a round's losses are counted under, in the order in which they are shown. own: the user's filters.
-
-    Raises SaviError for one of these that has no usable names.
-    """
-    return tuple(REFUSALS) if given else (*FILTERS, *names_of(own))
-
-
-def left_out(built: BuiltRound, given: bool) -> Iterator[str]:
+def left_out(built: BuiltRound) -> Iterator[str]:
     """The clips of the first round without frames. Later rounds have the same, and the run's end lists them again."""
-    if built.round == 0 and not given:
+    if built.round == 0:
         for video, reason in list(built.rejected.items())[:LISTED]:
             yield f"Left out: {video}: {reason}"
 
@@ -53,11 +44,11 @@ def refuse_empty(built: BuiltRound, clips: int, filters: Sequence[str]) -> None:
         )
 
 
-def summary(built: BuiltRound, filters: Sequence[str], given: bool) -> str:
-    """The pairs, the filters and the replies that were cut off, in one line."""
+def summary(built: BuiltRound, filters: Sequence[str]) -> str:
+    """The pairs, the filters and, of a model that wrote replies, those that were cut off, in one line."""
     line = f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {_filtered(built, filters)}"
     shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
-    return line if given else f"{line}; cut off: {', '.join(shares) or 'none'}"
+    return f"{line}; cut off: {', '.join(shares) or 'none'}" if built.unfinished else line
 
 
 def warnings(built: BuiltRound) -> Iterator[str]:

@@ -6,6 +6,7 @@ from savi.critique.turns import Question
 from savi.methods import critics
 from savi.methods.base import PairMethod, QuestionMethod
 from savi.methods.best_of_n import BestOfN
+from savi.methods.from_files import FromFiles
 from savi.methods.hound import Hound
 from savi.methods.i_srt import ISRT
 from savi.methods.random_preference import RandomPreference
@@ -23,6 +24,7 @@ METHODS: dict[str, type[PairMethod]] = {
     "self_consistency": SelfConsistency,
     "two_samples": TwoSamples,
     "random_preference": RandomPreference,
+    "from_files": FromFiles,
 }
 """savi's own methods by their short names, which experiments may give instead of a `class_path`."""
 
@@ -41,6 +43,7 @@ __all__ = [
     "METHODS",
     "TPO",
     "BestOfN",
+    "FromFiles",
     "Hound",
     "PairMethod",
     "Question",

@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from savi.critique.builder import PairMaker
 from savi.critique.chain import CritiqueChain
+from savi.critique.filters import FILTERS
+from savi.critique.own_filters import PairFilter, names_of
 from savi.critique.plugin import Plugin
 from savi.critique.question_maker import QuestionMaker, Responses
 from savi.critique.round import Round
@@ -47,6 +49,11 @@ class PairMethod(Plugin, ABC):
     @abstractmethod
     def maker(self, round: Round) -> PairMaker:
         """What takes batches of a round's clips and gives their pairs and traces."""
+
+    def filters(self, own: Sequence[PairFilter]) -> Sequence[str]:
+        """The names under which a round's losses are counted, in the order in which they are shown. own: the user's
+        filters. Raises SaviError for one of these that has no usable names."""
+        return (*FILTERS, *names_of(own))
 
     def measured(self, round: Round) -> CritiqueChain | None:
         """The chain whose criticism the readiness check measures; None: there is no check."""

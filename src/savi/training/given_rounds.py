@@ -12,8 +12,7 @@ import transformers
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from savi.critique.builder import BuiltRound
-from savi.critique.given import GivenPairs, RefusedRow, pair_digest
-from savi.critique.given_maker import GivenPairMaker
+from savi.critique.given import GivenPairs, PairsToScore, RefusedRow, pair_digest
 from savi.critique.pairs import json_records
 from savi.critique.reference_logps import FOLDER, ReferenceLogps
 from savi.errors import SaviError
@@ -30,7 +29,8 @@ LISTED = 20
 
 
 class GivenRounds:
-    """Makes the rounds' pairs of those from files, and keeps the reference's log-probabilities next to the files."""
+    """Notes in the run's folder what the rounds learn from, and keeps the reference's log-probabilities next to the
+    files."""
 
     def __init__(self, given: GivenPairs, module: AlignedModel, data: ClipDataModule, run: Path) -> None:
         self.given = given
@@ -51,21 +51,12 @@ class GivenRounds:
         rank_zero_info(self.given.line())
         _say_refused(self.given.refused, place)
 
-    def maker(self, round_index: int) -> GivenPairMaker:
-        """What makes the pairs of a round, with the model of this moment."""
+    def to_score(self) -> PairsToScore:
+        """The pairs of a round, which begins now."""
         if not (self._run / SOURCE).is_file():
             self._record(0, self.given.refused)
-        module = self._module
-        return GivenPairMaker(
-            module.video_lm,
-            self.given,
-            self._known(),
-            self._data.read_frames,
-            run_seed=module.seed,
-            round_index=round_index,
-            max_length=self._data.max_length,
-            pairs_at_once=self._data.pairs_per_step,
-        )
+        data = self._data
+        return PairsToScore(self.given, self._known(), data.read_frames, data.max_length, data.pairs_per_step)
 
     def key_parts(self) -> dict[str, Any]:
         """What a round's pairs depend on, besides the model and its frames."""

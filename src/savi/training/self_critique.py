@@ -4,7 +4,7 @@ from files."""
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -19,9 +19,10 @@ from savi.critique.builder import BuiltRound, PairBuilder, PairMaker
 from savi.critique.chain import CritiqueChain
 from savi.critique.round import Round
 from savi.critique.round_files import check_key
-from savi.critique.round_report import LISTED, filters_of, left_out, refuse_empty, so_far, summary, warnings
+from savi.critique.round_report import LISTED, left_out, refuse_empty, so_far, summary, warnings
 from savi.distributed.collectives import from_rank_zero
 from savi.files import write_json
+from savi.methods import FromFiles, PairMethod
 from savi.record.lock import lock_run, unlock_run
 from savi.record.resume import check_clips
 from savi.training.checkpoints import count_finished_round
@@ -56,11 +57,10 @@ class SelfCritique(Callback):
         if stage == "fit":
             if data.given:
                 self._given = GivenRounds(data.given, self._module, data, run_folder(trainer))
-            else:
-                method = self._module.pair_method
-                method.check(data.clips, data.generation_batch_clips, data.frames)
-                if method.note:
-                    rank_zero_info(method.note)
+            self._method: PairMethod = FromFiles() if data.given else self._module.pair_method
+            self._method.check(data.clips, data.generation_batch_clips, data.frames)
+            if self._method.note:
+                rank_zero_info(self._method.note)
             from_rank_zero(self._lock, "start")
             if self._given:
                 from_rank_zero(self._given.begin, "start")
@@ -107,7 +107,7 @@ class SelfCritique(Callback):
     @property
     def filters(self) -> Sequence[str]:
         """The names that the round's losses are counted under, in the order in which they are shown."""
-        return filters_of(self._given is not None, self._module.own_filters)
+        return self._method.filters(self._module.own_filters)
 
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
@@ -120,8 +120,8 @@ class SelfCritique(Callback):
         stop_on_sigterm()
         count_finished_round(self._trainer)
         started = time.monotonic()
-        maker, chain = self._maker()
-        builder = self._builder(maker, clips)
+        round = self._settings()
+        builder = self._builder(self._method.maker(round), clips)
         for clip in builder.files.changed[:LISTED]:
             name = readable(str(clip.path))
             rank_zero_info(f"Changed since the round before, so its pairs are about the new file: {name}")
@@ -129,7 +129,7 @@ class SelfCritique(Callback):
         self._module.eval()
         # The chain writes and scores in the precision that the optimizer steps score in.
         with explained(f"Round {self.round + 1}, its pairs"), self._trainer.precision_plugin.forward_context():
-            if chain and self.round == 0 and builder.done == 0:
+            if self.round == 0 and builder.done == 0 and (chain := self._method.measured(round)):
                 self._check_readiness(builder, chain)
             self._build(builder)
         self._module.train(was_training)
@@ -137,7 +137,8 @@ class SelfCritique(Callback):
         if self._given:
             self._given.keep(built)
         self.seconds = time.monotonic() - started
-        _report(built, len(clips), self.filters, self._given is not None)
+        lost = () if self._given else left_out(built)  # rows of files have been named, with their places
+        _report(built, len(clips), self.filters, lost)
         return built
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
@@ -156,12 +157,10 @@ class SelfCritique(Callback):
             for clips in builder.build():
                 progress.advance(clips, so_far(builder.counts))
 
-    def _maker(self) -> tuple[PairMaker, CritiqueChain | None]:
-        """What makes the pairs of this round, and the chain whose criticism the readiness check measures."""
-        if self._given:
-            return self._given.maker(self.round), None
+    def _settings(self) -> Round:
+        """What the method makes this round's pairs with."""
         module = self._module
-        round = Round(
+        return Round(
             module.video_lm,
             module.prompts,
             module.chain_settings,
@@ -170,8 +169,8 @@ class SelfCritique(Callback):
             index=self.round,
             load=module.load_another,
             own_filters=module.own_filters,
+            given=self._given.to_score() if self._given else None,
         )
-        return module.pair_method.maker(round), module.pair_method.measured(round)
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
@@ -191,7 +190,7 @@ class SelfCritique(Callback):
             fingerprint=module.base_fingerprint(),
             base=module.base_settings,
             reference=module.reference,
-            method=module.pair_method,
+            method=self._method,
             prompts=module.prompts,
             chain=module.chain_settings,
             filters=module.filter_settings,
@@ -205,11 +204,11 @@ class SelfCritique(Callback):
         return depend_on.key(clips, run_folder(self._trainer), round_index)
 
 
-def _report(built: BuiltRound, clips: int, filters: Sequence[str], given: bool) -> None:
-    """Raises SaviError for a round that nothing can be learned from."""
-    for line in left_out(built, given):
+def _report(built: BuiltRound, clips: int, filters: Sequence[str], lost: Iterable[str]) -> None:
+    """lost: lines on clips that could not be used. Raises SaviError for a round that nothing can be learned from."""
+    for line in lost:
         rank_zero_info(line)
     refuse_empty(built, clips, filters)
-    rank_zero_info(summary(built, filters, given))
+    rank_zero_info(summary(built, filters))
     for line in warnings(built):
         rank_zero_warn(line)

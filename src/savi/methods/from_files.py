@@ -1,20 +1,24 @@
-"""Makes a round's pairs of those from files: it has the reference score them, and refuses those that are too long."""
+"""Pairs from files: taken as they are, scored by the reference, and refused where they are too long."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from savi.conversations import last_words
 from savi.critique.clip_results import ClipResult
-from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG, UNDECODABLE
-from savi.critique.given import GivenPair, GivenPairs, pair_digest
+from savi.critique.filters import NOT_IN_TEMPLATE, OVERLONG, REFUSALS, UNDECODABLE
+from savi.critique.given import GivenPair, PairsToScore, pair_digest
+from savi.critique.own_filters import PairFilter
 from savi.critique.question_maker import PAIR
-from savi.critique.reference_logps import Logps, ReferenceLogps
+from savi.critique.reference_logps import Logps
+from savi.critique.round import Round
 from savi.distributed.sharding import chunks
 from savi.errors import SaviError
 from savi.files import content_digest
-from savi.inference import ScoreRequest, Session, VideoModel
+from savi.inference import ScoreRequest, Session
+from savi.methods.base import NO_CHECK, PairMethod
 from savi.prompts.content import aspect_of
 from savi.types import (
     Clip,
@@ -29,11 +33,37 @@ from savi.types import (
 )
 from savi.video.decode import UndecodableClip
 
-Read = Callable[[Sequence[Clip]], Sequence[Frames | UndecodableClip | None]]
-"""Gives the frames of clips, here and now. None for a clip that the model has in its cache."""
+NEEDS_FILES = "takes the pairs of data.pairs: name their files there"
+"""What is said of a run that names the method and no files."""
 
 PROMPT_VERSION = "given"
 """The version of the prompts of a pair from a file, which has its own."""
+
+
+class FromFiles(PairMethod):
+    """The pairs of `data.pairs`, as they are. Nobody asks about the clips, and one round is one epoch over the files.
+
+    `data.pairs` selects this method, so that no experiment has to name it.
+    """
+
+    without_effect: ClassVar[Mapping[str, str]] = {
+        "model.chain": "nobody asks, answers or criticizes",
+        **dict.fromkeys(("model.filters", "model.own_filters"), "pairs are taken as they are"),
+        **dict.fromkeys(
+            ("data.clips", "data.clip_count", "data.held_out", "data.held_out_clips"),
+            "the clips are those of the pairs",
+        ),
+        **NO_CHECK,
+    }
+
+    def filters(self, own: Sequence[PairFilter]) -> Sequence[str]:
+        return tuple(REFUSALS)
+
+    def maker(self, round: Round) -> GivenPairMaker:
+        """Raises SaviError for a round without pairs from files."""
+        if round.given is None:
+            raise SaviError(f"model.pairs: FromFiles {NEEDS_FILES}")
+        return GivenPairMaker(round, round.given)
 
 
 class GivenPairMaker:
@@ -42,29 +72,14 @@ class GivenPairMaker:
     A clip is encoded only where the log-probabilities of one of its pairs aren't known yet, and once for all of them.
     """
 
-    def __init__(
-        self,
-        model: VideoModel,
-        given: GivenPairs,
-        known: ReferenceLogps,
-        read: Read,
-        run_seed: int,
-        round_index: int,
-        max_length: int | None = None,
-        pairs_at_once: int = 32,
-    ) -> None:
-        """known: under the reference of this round. read: gives the frames of clips that rejected responses are about.
-        max_length: most tokens of clip, prompt and response; None for what the model was made for. pairs_at_once: of a
-        clip, in a pass of the reference."""
-        self.model = model
-        self.known = known
-        self.run_seed = run_seed
-        self.round = round_index
-        self.max_length = max_length if max_length is not None else model.max_length
-        self.pairs_at_once = pairs_at_once
-        self.read = read
+    def __init__(self, round: Round, given: PairsToScore) -> None:
+        self.model = round.model
+        self.run_seed = round.run_seed
+        self.round = round.index
+        self.given = given
+        self.max_length = given.max_length if given.max_length is not None else round.model.max_length
         self._of_clip: dict[Clip, list[GivenPair]] = {}
-        for pair in given.pairs:
+        for pair in given.pairs.pairs:
             self._of_clip.setdefault(pair.clip, []).append(pair)
         self._contents: dict[Path, str | None] = {}
 
@@ -92,7 +107,7 @@ class GivenPairMaker:
         """The clips that pairs are about, with their frames, and the pairs whose rejected response has none."""
         needed = list(dict.fromkeys(clip for pair in pairs for clip in pair.clips))
         more = [clip for clip in needed if frames.get(clip) is None and not self.model.is_cached(clip)]
-        read = dict(zip(more, self.read(more), strict=True))
+        read = dict(zip(more, self.given.read(more), strict=True))
         found = {clip: read.get(clip, frames.get(clip)) for clip in needed}
         bad = {clip: str(one) for clip, one in found.items() if isinstance(one, UndecodableClip)}
         refused = {pair: (UNDECODABLE, bad[clip]) for pair in pairs for clip in pair.clips if clip in bad}
@@ -104,7 +119,7 @@ class GivenPairMaker:
         places: dict[int, list[int]] = {}
         for place, (_, request) in enumerate(asked):
             places.setdefault(request.clip, []).append(place)
-        cut = [list(chunks(of_clip, self.pairs_at_once)) for of_clip in places.values()]
+        cut = [list(chunks(of_clip, self.given.pairs_at_once)) for of_clip in places.values()]
         scored: dict[int, list[float]] = {}
         for number in range(max(map(len, cut), default=0)):
             some = [place for parts in cut if number < len(parts) for place in parts[number]]
@@ -162,7 +177,7 @@ class GivenPairMaker:
 
     def _known(self, clip: Clip) -> dict[GivenPair, Logps | None]:
         return {
-            pair: self.known.get(pair_digest(pair, *(self._content(one.path) for one in pair.clips)))
+            pair: self.given.known.get(pair_digest(pair, *(self._content(one.path) for one in pair.clips)))
             for pair in self._of_clip.get(clip, ())
         }
 
