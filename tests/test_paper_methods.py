@@ -35,11 +35,15 @@ def run(name: str, runs: Path, *more: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["sft", "control_shuffled", "control_other_clip", "critic_text", "critic_another", "control_samples"]
+    "name",
+    [
+        *("sft", "control_random", "control_shuffled", "control_other_clip", "critic_text", "critic_another"),
+        *("control_samples", "i_srt"),
+    ],
 )
 def test_the_experiment_runs(name: str, tmp_path: Path) -> None:
     pairs = run(name, tmp_path)
-    assert all(bool(pair["critique"]) == (name != "control_samples") for pair in pairs)
+    assert all(bool(pair["critique"]) == (name not in ("control_samples", "i_srt")) for pair in pairs)
 
 
 def test_the_judged_pairs_are_those_of_two_samples_some_of_them_turned(tmp_path: Path) -> None:

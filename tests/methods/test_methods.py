@@ -18,8 +18,12 @@ from savi.errors import SaviError
 from savi.methods import CRITICS, METHODS, SelfConsistency
 from savi.methods.filters import Candidate, PairFilter
 from savi.methods.samples import Sampled
+from savi.record.dashboards import training_tables
 from savi.training.self_critique import SelfCritique
 from savi.types import Clip
+from savi.view.overview import overview
+from savi.view.pairs import Pairs
+from savi.view.run import ViewedRun
 from tests.test_cli import complaint
 
 ROOT = Path(__file__).parents[2]
@@ -33,9 +37,32 @@ SMALL = [
 NAMES = ("pairs/round_00.jsonl", "pairs/round_01.jsonl", "traces/round_00.jsonl", "traces/round_01.jsonl")
 
 
-def fit(runs: Path, *more: str) -> Path:
-    main(["fit", f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={runs}", *SMALL, *more])
-    return runs / "demo" / "version_0"
+def fit(runs: Path, *more: str, experiment: str = "demo") -> Path:
+    main(["fit", f"--config={ROOT / 'experiments' / experiment}.yaml", f"--runs={runs}", *SMALL, *more])
+    return runs / Path(experiment).name / "version_0"
+
+
+def killed_and_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch, *more: str, experiment: str = "demo") -> Path:
+    """A run that was killed while its second round was built, resumed: equal to an undisturbed one to the byte."""
+    more = (*more, "--data.generation_batch_clips=2", "--data.micro_batch_clips=2")
+    whole = fit(folder / "whole", *more, experiment=experiment)
+    build = SelfCritique._build
+
+    def killed(self: SelfCritique, builder: Any) -> None:
+        if self.round == 1:
+            next(iter(builder.build()))
+            raise KeyboardInterrupt
+        build(self, builder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelfCritique, "_build", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit(folder / "killed", *more, experiment=experiment)
+    resumed = fit(folder / "killed", *more, "--ckpt_path=last", experiment=experiment)
+    for file in (*NAMES, "adapter/adapter_model.safetensors"):
+        assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
+    assert read(resumed / NAMES[0])
+    return resumed
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -52,15 +79,24 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("modules")
-def test_the_pages_class_trains_and_its_pairs_are_what_it_says(tmp_path: Path) -> None:
+def test_the_pages_class_trains_resumes_and_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = ["--model.pairs=longest.Longest", "--model.pairs.samples=4"]
-    run = fit(tmp_path / "runs", *named, "--data.generation_batch_clips=4")
+    run = killed_and_resumed(tmp_path, monkeypatch, *named)
     pairs = [pair for name in NAMES[:2] for pair in read(run / name)]
     assert pairs
     traces = [trace for line in read(run / NAMES[2]) for trace in line["traces"]]
     assert {len(trace["turns"]) for trace in traces if trace["outcome"] == "pair"} == {1 + 4}
     assert all(len(pair["chosen"]) >= len(pair["rejected"]) for pair in pairs)
     assert not (run / "readiness.json").exists()
+    viewed = ViewedRun(run)
+    assert dict(overview(viewed)["about"])["pairs by"] == "Longest(samples=4)"
+    view = Pairs(run)
+    shown = [view.document(viewed, "clip", [clip]) or {} for clip in range(6)]
+    asked = [one for clip in shown for round in clip["rounds"] for one in round["questions"] if "pair" in one]
+    assert len(asked) == len(pairs)
+    assert {turn["name"] for one in asked for turn in one["turns"]} == {"question", "sample"}
+    tables = {table.name: table.rows for round in (0, 1) for table in training_tables(run, round)}
+    assert {row["clip"] for row in pairs} == {clip for name in tables if "/pairs/" in name for clip, _ in tables[name]}
 
 
 @pytest.mark.usefixtures("modules")
@@ -165,32 +201,14 @@ def test_the_page_lists_savis_own_methods_and_critics() -> None:
             assert (ROOT / "experiments" / f"{experiment}.yaml").is_file()
 
 
-@pytest.mark.parametrize("name", ["self_consistency", "i_srt"])
-def test_a_killed_run_resumes_to_the_byte(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = [f"--model.pairs={name}", "--data.generation_batch_clips=2", "--data.micro_batch_clips=2"]
-    whole = fit(tmp_path / "whole", *method)
-    build = SelfCritique._build
-
-    def killed(self: SelfCritique, builder: Any) -> None:
-        if self.round == 1:
-            next(iter(builder.build()))
-            raise KeyboardInterrupt
-        build(self, builder)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SelfCritique, "_build", killed)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            fit(tmp_path / "killed", *method)
-    resumed = fit(tmp_path / "killed", *method, "--ckpt_path=last")
-    for file in (*NAMES, "adapter/adapter_model.safetensors"):
-        assert (resumed / file).read_bytes() == (whole / file).read_bytes(), file
-    assert read(whole / NAMES[0])
+def test_a_killed_run_resumes_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_and_resumed(tmp_path, monkeypatch, experiment="self_consistency")
 
 
 def test_a_method_with_other_settings_does_not_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fit(tmp_path, "--model.pairs=BestOfN", "--trainer.max_epochs=1")
-    given = [f"--config={ROOT / 'experiments' / 'demo.yaml'}", f"--runs={tmp_path}", *SMALL, "--ckpt_path=last"]
-    line = complaint(["fit", *given, "--model.pairs=BestOfN", "--model.pairs.samples=3"], capsys)
+    fit(tmp_path, "--trainer.max_epochs=1", experiment="best_of_n")
+    given = [f"--config={ROOT / 'experiments' / 'best_of_n.yaml'}", f"--runs={tmp_path}", *SMALL, "--ckpt_path=last"]
+    line = complaint(["fit", *given, "--model.pairs.samples=3"], capsys)
     assert "model.pairs" in line
 
 

@@ -116,15 +116,18 @@ def test_pairs_in_a_folder_are_kept_and_not_built_twice(
         model.pairs(clips, first_round)
 
 
-def test_scores_and_pairs_are_made_as_the_readme_says(
+def test_a_run_answers_scores_and_makes_pairs_as_the_readme_says(
     first_round: Path, video: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = (DEMO.parents[1] / "README.md").read_text().split("```python\n")[2].partition("```")[0]
-    model = savi.load_run(first_round)
-    capsys.readouterr()
-    code = code.replace("clip.mp4", str(video)).replace("videos", str(manifest))
-    exec(code, {"model": model})  # noqa: S102 (the page's own lines)
-    scores, counts = capsys.readouterr().out.splitlines()
+    blocks = (DEMO.parents[1] / "README.md").read_text().split("```python\n")[1:3]
+    code = "".join(block.partition("```")[0] for block in blocks)
+    for name, here in (("lightning_logs/demo/version_0", first_round), ("clip.mp4", video), ("videos", manifest)):
+        assert name in code
+        code = code.replace(name, str(here))
+    exec(code, known := {})  # noqa: S102 (the page's own lines)
+    model: savi.AlignedModel = known["model"]
+    base, aligned, scores, counts = capsys.readouterr().out.splitlines()[-4:]
+    assert (base, aligned) == tuple(ask(video, "what happens first ?") for ask in (model.ask_base, model.ask))
     assert json.loads(scores) == model.score(video, "what happens first ?", ["a square moves", "a circle moves"])
     built = model.pairs(manifest)
     assert counts == f"{len(built.pairs)} {built.counts}"
