@@ -20,6 +20,7 @@ from savi.data.batches import ClipPairs, StepDataset
 from savi.data.reading import FrameReader
 from savi.distributed.collectives import all_gather, all_reduce_gradients, all_reduce_sum, from_rank_zero
 from savi.distributed.failures import is_first
+from savi.distributed.in_order import results_in_order
 from savi.types import Clip, Frames, SaviError
 from tests.critique.test_store import files
 from tests.training.test_module import CLIPS, build_module, build_pairs, build_step, gradients
@@ -185,6 +186,32 @@ def test_no_process_waits_for_another_while_pairs_are_built(together: Together, 
     build(tmp_path / "alone", 0)
     assert shares[0] == shares[1] == shares[2]
     assert files(tmp_path / "together") == files(tmp_path / "alone")
+
+
+def test_results_come_in_order_and_no_process_waits_before_its_share_is_done(
+    together: Together, tmp_path: Path
+) -> None:
+    first_is_done = tmp_path / "done"
+
+    def work(rank: int) -> list[list[int]]:
+        def make(piece: int) -> list[int]:
+            end = time.monotonic() + 60
+            while rank and not first_is_done.exists():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            if piece == 6:  # the first process's last one
+                first_is_done.touch()
+            return [rank, piece]
+
+        return list(results_in_order(range(7), make, "predicting"))
+
+    assert together(work) == [[[piece % 3, piece] for piece in range(7)], [], []]
+
+
+@pytest.mark.parametrize("culprit", [0, 2])
+def test_a_mistake_in_shared_work_ends_all(culprit: int, together: Together) -> None:
+    ended = together(lambda rank: list(results_in_order(range(6), lambda _: fail_in(culprit, rank), "predicting")))
+    assert ended == [f"SaviError('clip {culprit}: a mistake')", "SystemExit(2)", "SystemExit(2)"]
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from savi.data.questions import Question, by_clip
-from savi.distributed.collectives import all_gather, from_rank_zero, own_shard, shard_and_gather
+from savi.distributed.collectives import all_gather, from_rank_zero, own_shard
+from savi.distributed.in_order import results_in_order
 from savi.distributed.sharding import chunks
 from savi.files import content_digest, digest_json
 from savi.inference import GenerateRequest
@@ -118,7 +119,8 @@ def predict(
     A row has id, video, question and reply, and base_reply with `both`: the reply with the adapter off. For a clip that
     can't be decoded the replies are null and `error` says why. Clips come in the order in which the questions name
     them. A call that was killed is continued after its last whole batch, and then gives the same bytes. Several
-    processes share the batches, which are those of a single process; the first writes the file.
+    processes share the batches, which are those of a single process. None waits for another before its own are done.
+    The first one writes the file, and it alone sees progress.
     Raises SaviError for an output of other questions or another model, before the model is loaded.
     """
     groups = by_clip(questions)
@@ -133,9 +135,9 @@ def predict(
         done, failed = from_rank_zero(begin, STAGE), 0
         yield Progress(done, len(groups), failed)
         batches = chunks(groups[done:], batch_clips)
-        for batch, (rows, bad) in zip(batches, _answered(asked, batches, both), strict=True):
-            for file in written:
-                file.add(rows, len(batch))
+        # Only the first process gets rows. They come first here, so that zip() asks for them to their end.
+        for (rows, bad), batch in zip(_answered(asked, batches, both), batches, strict=False):
+            written[0].add(rows, len(batch))
             done, failed = done + len(batch), failed + bad
             yield Progress(done, len(groups), failed)
 
@@ -143,7 +145,8 @@ def predict(
 def _answered(
     asked: AskedModel, batches: Sequence[Sequence[Sequence[Question]]], both: bool
 ) -> Iterator[tuple[list[Row], int]]:
-    """The rows of each batch of clips, in order, and how many of its clips could not be decoded."""
+    """The rows of each batch of clips, in order, and how many of its clips could not be decoded. The first process has
+    them all, the others none."""
     if not batches:
         return
     loaded: list[VideoLM] = []
@@ -157,7 +160,7 @@ def _answered(
         return _rows(loaded[0], asked, batch, decoded, both), bad
 
     with closing(decoding):
-        yield from shard_and_gather(batches, answer, STAGE)
+        yield from results_in_order(batches, answer, STAGE)
 
 
 def _rows(
