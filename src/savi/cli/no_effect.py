@@ -34,9 +34,8 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """Raises SaviError for the first setting of the command line without an effect.
 
     Experiment files may hold such settings, because others extend them; of these only data.readiness_clips is refused,
-    which says how long a check takes that isn't there. With pairs from files all are refused: what makes pairs goes
-    with none. files: their settings, nested, without savi's own defaults. Both have the paths of classes, and not their
-    short names.
+    which says how long a check takes that isn't there. With data.pairs experiment files may hold none. files: their
+    settings, nested, without savi's own defaults. Both have the paths of classes, and not their short names.
     """
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from torch import distributed
-from torch.distributed.distributed_c10d import _get_default_store
+from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
 
 from savi.distributed.collectives import all_gather, own_shard
 from savi.distributed.failures import are_several
@@ -36,7 +36,7 @@ def results_in_order(pieces: Sequence[P], work: Callable[[P], T], stage: str) ->
     if not are_several():
         yield from map(work, pieces)
         return
-    store = distributed.PrefixStore(f"savi {next(_calls)}", _get_default_store())
+    store = PrefixStore(f"savi {next(_calls)}", _get_default_store())
     own = ((number, work(pieces[number])) for number in own_shard(range(len(pieces))))
     failures: list[Exception] = []
     try:
@@ -55,7 +55,7 @@ def results_in_order(pieces: Sequence[P], work: Callable[[P], T], stage: str) ->
     all_gather(end, stage)
 
 
-def _merge(store: distributed.Store, pieces: int, own: Iterator[tuple[int, T]]) -> Iterator[T]:
+def _merge(store: Store, pieces: int, own: Iterator[tuple[int, T]]) -> Iterator[T]:
     """All results in order; fewer where another process has failed. own: those of this process, by number."""
     made: dict[str, T] = {}
     following = 0
@@ -70,13 +70,13 @@ def _merge(store: distributed.Store, pieces: int, own: Iterator[tuple[int, T]]) 
     store.set(MERGED, "")
 
 
-def _take(store: distributed.Store, name: str) -> Any:
+def _take(store: Store, name: str) -> Any:
     result = json.loads(store.get(name))
     store.delete_key(name)
     return result
 
 
-def _hand_over(store: distributed.Store, own: Iterator[tuple[int, object]]) -> None:
+def _hand_over(store: Store, own: Iterator[tuple[int, object]]) -> None:
     """Leave each result for the first process, and wait until it has all: torch's meetings give up on long waits."""
     for number, result in own:
         store.set(str(number), json.dumps(result))
