@@ -42,7 +42,7 @@ FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen3_5_moe", "gemma4")
 """A clip shared under a tree mask, with deep features, under recurrent layers and experts, and under windows."""
 
 FAULTS: tuple[tuple[ModuleType, str, str], ...] = (
-    (score, "hidden[row.to(device), column.to(device)]", "hidden[row, column]"),
+    (score, "hidden.flatten(0, 1)[source.to(device)]", "hidden.flatten(0, 1)[source]"),
     (
         generate,
         "rows = torch.arange(len(last), device=self.device)[:, None]",

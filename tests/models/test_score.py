@@ -84,6 +84,40 @@ def test_gradients_equal_plain_scoring(lm: VideoLM) -> None:
         assert (ours[name] - oracle[name]).abs().max() <= 1e-5 * largest, name
 
 
+def test_the_last_layer_computes_what_responses_are_predicted_from(lm: VideoLM) -> None:
+    """Of the other tokens it takes keys and values alone. The layer before it computes all of them."""
+    decoder = lm.family.language_model(lm.model)
+    rows: dict[str, int] = {}
+    handles = [
+        layer.get_submodule(name).base_layer.register_forward_hook(
+            lambda _, given, __, key=f"{place} {name}": rows.update({key: given[0].numel() // given[0].shape[-1]})
+        )
+        for place, layer in (("before", decoder.layers[-2]), ("last", decoder.layers[-1]))
+        for name in ("self_attn.q_proj", "self_attn.k_proj")
+    ]
+    behind: list[int] = []
+    handles.append(
+        decoder.layers[-1].mlp.act_fn.register_forward_hook(lambda _, given, __: behind.append(given[0].shape[1]))
+    )
+    try:
+        with lm.peft_model.disable_adapter():
+            scores = packed(lm, PROMPTS)
+    finally:
+        for handle in handles:
+            handle.remove()
+    # The last token of a prompt predicts the first one of each of its responses.
+    wanted = int(scores.lengths.sum()) - sum(len(one.responses) - 1 for one in PROMPTS)
+    every = rows["before self_attn.q_proj"]
+    assert rows == {
+        "before self_attn.q_proj": every,
+        "before self_attn.k_proj": every,
+        "last self_attn.q_proj": wanted,
+        "last self_attn.k_proj": every,
+    }
+    assert behind == [wanted]
+    assert wanted < every / 2
+
+
 def test_a_long_tree_is_attended_to_in_stretches(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each stretch brings only the keys that its tokens see. Values and gradients stay."""
     keys: list[int] = []

@@ -80,8 +80,12 @@ def attach_lora(model: nn.Module, family: Family, settings: LoraSettings) -> Pef
     """
     from peft import get_peft_model
 
+    from savi.models.lora_layers import put_adapters_first
+
+    config = lora_config(family, settings)
+    put_adapters_first(config, nf4=getattr(model, "is_loaded_in_4bit", False))
     try:
-        adapted = get_peft_model(model, lora_config(family, settings))
+        adapted = get_peft_model(model, config)
     except ValueError as error:
         raise SaviError(f"no layer of {type(model).__name__} takes LoRA: {error}") from None
     return adapted

@@ -24,8 +24,11 @@ TREE_ATTENTION = "savi_tree"
 _LAID: MutableMapping[Tensor, dict[tuple[int, torch.dtype], Tensor]] = WeakTensorKeyDictionary()
 """Masks as the kernel takes them, by the bool masks that they were made of: all layers of a pass share them."""
 
-_STRETCHES: MutableMapping[Tensor, list[tuple[int, Tensor | None, Tensor]]] = WeakTensorKeyDictionary()
+_STRETCHES: MutableMapping[Tensor, list[tuple[Tensor | None, Tensor]]] = WeakTensorKeyDictionary()
 """Masks in stretches, by the whole ones: all layers of a pass share them."""
+
+BRANCHES_ALONE = "savi_branches_alone"
+"""Attribute of an attention module whose outputs nobody takes but those of branches."""
 
 ALIGNED = 16
 """Columns of a mask by which its rows are apart: CUDA's kernels would copy any other mask, in every layer."""
@@ -60,11 +63,15 @@ def tree_attention(
         return sdpa_attention_forward(module, query, key, value, None, dropout=dropout, scaling=scaling, **kwargs)
     before = length - attention_mask.shape[2]
     parts = []
-    if before:
-        prefix = (query[:, :, :before], key[:, :, :before], value[:, :, :before])
+    stretches = _stretches(attention_mask)
+    # In one split: the gradient of each slice by itself would be as large as all queries.
+    of_prefix, *of_branches = query.split([before, *(mask.shape[2] for _, mask in stretches)], dim=2)
+    if before and hasattr(module, BRANCHES_ALONE):
+        parts.append(value.new_zeros(len(query), before, query.shape[1], value.shape[3]))
+    elif before:
+        prefix = (of_prefix, key[:, :, :before], value[:, :, :before])
         parts.append(sdpa_attention_forward(module, *prefix, None, dropout=dropout, scaling=scaling, is_causal=True)[0])
-    for start, columns, mask in _stretches(attention_mask):
-        branches = query[:, :, before + start : before + start + mask.shape[2]]
+    for branches, (columns, mask) in zip(of_branches, stretches, strict=True):
         seen = (key, value, mask)
         if columns is not None:
             seen = (key.index_select(2, columns), value.index_select(2, columns), mask)
@@ -76,20 +83,18 @@ def tree_attention(
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), None
 
 
-def _stretches(mask: Tensor) -> Sequence[tuple[int, Tensor | None, Tensor]]:
-    """Of each stretch: where it starts, the columns that any of its queries sees, and the mask's part of these.
+def _stretches(mask: Tensor) -> Sequence[tuple[Tensor | None, Tensor]]:
+    """Of each stretch, in order: the columns that any of its queries sees, and the mask's part of these.
 
     columns: int64 (seen,), None for all.
     """
     if mask.shape[2] <= STRETCH:
-        return [(0, None, mask)] if mask.shape[2] else []
+        return [(None, mask)] if mask.shape[2] else []
     if mask not in _STRETCHES:
         step = min(STRETCH, STRETCH_ON_CPU) if mask.device.type == "cpu" else STRETCH
-        parts = [(start, mask[:, :, start : start + step]) for start in range(0, mask.shape[2], step)]
-        columns = [part.flatten(0, 2).any(0).nonzero()[:, 0] for _, part in parts]
-        _STRETCHES[mask] = [
-            (start, seen, part.index_select(3, seen)) for (start, part), seen in zip(parts, columns, strict=True)
-        ]
+        parts = mask.split(step, dim=2)
+        columns = [part.flatten(0, 2).any(0).nonzero()[:, 0] for part in parts]
+        _STRETCHES[mask] = [(seen, part.index_select(3, seen)) for part, seen in zip(parts, columns, strict=True)]
     return _STRETCHES[mask]
 
 

@@ -27,6 +27,7 @@ from savi.models.families import FAMILIES
 from savi.models.family import Family
 from savi.models.generic import generic_family, refusal
 from savi.models.hub import unread
+from savi.models.last_layer import compute_wanted_rows
 from savi.models.processors import load_processor, video_chat
 from savi.models.states import hand_on_states
 from savi.models.template import ChatTemplate
@@ -155,6 +156,7 @@ def load_base(
         _keep_canonical_layout(model)
     if known.way.name != "plain":
         family.language_model(model).set_attn_implementation(TREE_ATTENTION)
+        compute_wanted_rows(family.language_model(model))
     if known.way.name == "state":
         hand_on_states(family.language_model(model))
     model.requires_grad_(False)

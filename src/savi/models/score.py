@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from savi.inference import ResponseScores
 from savi.models.family import ClipPrefix, Family, token_inputs
+from savi.models.last_layer import want
 from savi.models.levels import tree_levels
 from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.models.windows import masks, recurrent_kinds
@@ -39,25 +40,28 @@ def score_packed(
     start = torch.tensor([prefix.next_position for prefix in prefixes])[:, None]
     behind = (start + packed.offsets)[:, None].expand(-1, positions.shape[1], -1).to(device)
     ids = packed.ids.to(device)
-    branches = model.get_input_embeddings()(ids)
+    # PEFT has the frozen embeddings ask for gradients, which would be taken of all inputs of the first layer.
+    branches = model.get_input_embeddings()(ids).detach()
     levels = tree_levels(trees, lengths, width, device) if recurrent else None
+    seen = masks(decoder, packed.mask.to(device), packed.places.to(device), levels, prefixes)
+    row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])
+    source = row * (width + branches.shape[1]) + width + torch.cat([tree.sources for tree in trees])
+    want(seen, source.unique().to(device))
     hidden = decoder(
         inputs_embeds=torch.cat([embeds, branches], dim=1),
-        attention_mask=masks(decoder, packed.mask.to(device), packed.places.to(device), levels, prefixes),
+        attention_mask=seen,
         position_ids=position_ids(torch.cat([positions, behind], dim=2)),
         use_cache=False,
         **family.decoder_extras(prefixes, width + branches.shape[1]),
         **token_inputs(decoder, lambda: torch.cat([pad_ids(prefixes), ids], dim=1)),
     ).last_hidden_state
 
-    row = torch.cat([torch.full_like(tree.sources, index) for index, tree in enumerate(trees)])
-    column = torch.cat([tree.sources + width for tree in trees])
     counts = [sum(len(request.responses) for request in clip) for clip in requests]
     first = torch.tensor([0, *counts]).cumsum(0)
     segments = torch.cat([tree.segments + first[index] for index, tree in enumerate(trees)])
     targets = torch.cat([tree.targets for tree in trees])
     logps = segment_logps(
-        hidden[row.to(device), column.to(device)],
+        hidden.flatten(0, 1)[source.to(device)],
         output_head(model),
         targets.to(device),
         segments.to(device),
