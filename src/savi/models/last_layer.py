@@ -20,7 +20,7 @@ _WANTED: MutableMapping[Tensor, Tensor] = WeakTensorKeyDictionary()
 """The wanted rows of a pass by its masks, which every layer is handed, and is handed again when it is recomputed."""
 
 
-def want(masks: Tensor | Mapping[str, Any], rows: Tensor) -> None:
+def want(masks: Tensor | Mapping[str, object], rows: Tensor) -> None:
     """Say which hidden states of the pass with these masks are wanted. The decoder's others mean nothing then.
 
     rows: int64 (wanted,), sorted, counted over the batch's rows laid end to end.
@@ -52,7 +52,7 @@ class _Attention:
         self.forward = attention.forward
         self.rows: Tensor | None = None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
         mask = kwargs.get("attention_mask")
         self.rows = _WANTED.get(mask) if isinstance(mask, Tensor) else None
         if self.rows is None:

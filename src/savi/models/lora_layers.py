@@ -10,58 +10,64 @@ before the base's product, which is a quarter of a decoder layer's work.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig
-from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+if TYPE_CHECKING:
+    # It takes seconds, as it imports bitsandbytes, which brings torch's compiler along.
+    from peft import LoraConfig
 
 
 def put_adapters_first(config: LoraConfig, *, nf4: bool) -> None:
     """Have PEFT make this module's layers out of linear ones. nf4: whether some of them are in four bits."""
+    from peft.tuners import lora
+
     if nf4:
         from bitsandbytes.nn import Linear4bit
-        from peft.tuners.lora import Linear4bit as FourBitLora
 
-        layer = type("FourBitAdapterFirst", (_AdapterFirst, FourBitLora), {"add_base": _add_four_bits})
-        config._register_custom_module({Linear4bit: layer})
-    config._register_custom_module({nn.Linear: AdapterFirst})
+        config._register_custom_module({Linear4bit: type("FourBitAdapterFirst", (_FourBits, lora.Linear4bit), {})})
+    config._register_custom_module({nn.Linear: type("AdapterFirst", (_Dense, lora.Linear), {})})
 
 
 class _AdapterFirst:
-    """The forward of a layer with one plain adapter. For all else it is PEFT's."""
+    """The forward of a layer with one plain adapter. For all else it is that of PEFT's class, which comes behind it."""
 
-    def forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """(..., in) to (..., out)."""
-        name = self.active_adapters[0] if len(self.active_adapters) == 1 else None
-        switched_off = self.disable_adapters or self.merged or name not in self.lora_A
-        if args or kwargs or switched_off or self.lora_variant or torch.is_autocast_enabled(x.device.type):
-            output: Tensor = super().forward(x, *args, **kwargs)  # type: ignore[misc] # of the class it is mixed with
+        layer: Any = self
+        pefts: Any = super()
+        name = layer.active_adapters[0] if len(layer.active_adapters) == 1 else None
+        switched_off = layer.disable_adapters or layer.merged or name not in layer.lora_A
+        if args or kwargs or switched_off or layer.lora_variant or torch.is_autocast_enabled(x.device.type):
+            output: Tensor = pefts.forward(x, *args, **kwargs)
             return output
         rows = x.reshape(-1, x.shape[-1])
-        down, up = self.lora_A[name].weight, self.lora_B[name]
-        inner = linear(self.lora_dropout[name](rows.to(down.dtype)), down) * self.scaling[name]
-        added: Tensor = self.add_base(rows, up(inner))
-        return added.view(*x.shape[:-1], -1)
+        down, up = layer.lora_A[name].weight, layer.lora_B[name]
+        inner = linear(layer.lora_dropout[name](rows.to(down.dtype)), down) * layer.scaling[name]
+        return self.add(layer.base_layer, rows, up(inner)).view(*x.shape[:-1], -1)
+
+    def add(self, base: nn.Module, x: Tensor, added: Tensor) -> Tensor:
+        """The base's output and the adapter's. x: (rows, in). added: (rows, out), float32."""
+        raise NotImplementedError
 
 
-class AdapterFirst(_AdapterFirst, Linear):
-    """A dense layer with LoRA."""
-
-    def add_base(self, x: Tensor, added: Tensor) -> Tensor:
-        """x: (rows, in). added: (rows, out), the adapter's output, whose memory the sum takes where it can."""
-        base: Any = self.base_layer
-        plain = type(base) is nn.Linear and not vars(base).get("forward")
-        if not plain or not base.weight.dtype == x.dtype == added.dtype:
+class _Dense(_AdapterFirst):
+    def add(self, base: nn.Module, x: Tensor, added: Tensor) -> Tensor:
+        """The sum takes the memory of `added` where it can."""
+        dense: Any = base if type(base) is nn.Linear and "forward" not in vars(base) else None
+        if dense is None or not dense.weight.dtype == x.dtype == added.dtype:
             output: Tensor = base(x)
             return (output + added).to(output.dtype)
-        if base.bias is not None:
-            added += base.bias
-        return added.addmm_(x, base.weight.T)
+        if dense.bias is not None:
+            added += dense.bias
+        summed: Tensor = added.addmm_(x, dense.weight.T)
+        return summed
 
 
-def _add_four_bits(self: Any, x: Tensor, added: Tensor) -> Tensor:
-    output: Tensor = self.base_layer(x)
-    return output + added.to(output.dtype)
+class _FourBits(_AdapterFirst):
+    def add(self, base: nn.Module, x: Tensor, added: Tensor) -> Tensor:
+        output: Tensor = base(x)
+        return output + added.to(output.dtype)
