@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.pytorch.utilities import rank_zero_only
 
 from savi.cli.config import PACKAGED
 from savi.cli.main import main
+from savi.critique.builder import BuiltRound
 from savi.critique.pairs import read_pairs
 from savi.critique.reference_logps import FOLDER
 from savi.models.session import VideoLMSession
+from savi.training.given_rounds import GivenRounds
 from savi.training.module import SelfAlignment
 from savi.world.clips import training_clips
 from tests.refusals import refusal
@@ -207,6 +210,22 @@ def test_a_folder_that_cant_be_written_leaves_the_log_probabilities_in_the_cache
     scored.clear()
     fit(file, folder / "runs", "--trainer.max_epochs=1", cache)
     assert scored == []
+
+
+def test_a_process_that_is_not_the_first_scores_a_pair_once_too(
+    folder: Path, scored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = GivenRounds.keep
+
+    def as_another(rounds: GivenRounds, built: BuiltRound) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(rank_zero_only, "rank", 1)
+            keep(rounds, built)
+
+    monkeypatch.setattr(GivenRounds, "keep", as_another)
+    fit(write_lines(folder / "pairs.jsonl", [trl_plain(pair) for pair in rows()[:5]]), folder / "runs")
+    assert sum(scored) == 5, "once, and not in each of the three rounds"
+    assert not (folder / FOLDER).exists(), "the first process alone writes"
 
 
 def test_the_round_befores_model_scores_each_round_anew(folder: Path, scored: list[int]) -> None:

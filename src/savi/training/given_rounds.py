@@ -62,12 +62,11 @@ class GivenRounds:
         """What a round's pairs depend on, besides the model and its frames."""
         return {"pairs": self.given.digest(), "max_length": self._data.max_length}
 
-    @rank_zero_only
     def keep(self, built: BuiltRound) -> None:
         """Keep the log-probabilities of a round, and the rows that weren't used; say which these are in the first."""
         if self._module.reference == "base":
-            known = self._known()
-            known.add(
+            # In every process: none of them scores these pairs again in the next round.
+            self._known().add(
                 {
                     pair_digest(pair, *(built.contents[clip] for clip in clips_of(pair))): (
                         pair.reference_chosen_logp,
@@ -76,8 +75,12 @@ class GivenRounds:
                     for pair in built.pairs
                 }
             )
-            if place := known.write():
-                rank_zero_info(f"The reference's log-probabilities are kept for later runs: {place}")
+        self._write(built)
+
+    @rank_zero_only
+    def _write(self, built: BuiltRound) -> None:
+        if place := self._known().write():
+            rank_zero_info(f"The reference's log-probabilities are kept for later runs: {place}")
         found = list(self._refused(built))
         if built.round == 0:
             _say_refused(found, self._run / SOURCE)
