@@ -17,6 +17,7 @@ from savi.inference import ResponseScores, ScoreRequest
 from savi.models import attention
 from savi.models.packed import _tokens
 from savi.models.session import tokenized
+from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
 
@@ -137,6 +138,14 @@ def test_a_long_tree_is_attended_to_in_stretches(lm: VideoLM, monkeypatch: pytes
     largest = max(gradient.abs().max() for gradient in gradients.values())
     for name, gradient in adapter_gradients(lm, in_stretches).items():
         assert (gradient - gradients[name]).abs().max() <= 1e-5 * largest, name
+
+
+def test_a_stretch_on_a_cpu_ends_with_a_branch_where_one_ends_soon() -> None:
+    """A judge's questions of 81 tokens see one pair each, and not two. One longer branch is cut all the same."""
+    asked = [TokenizedRequest(tuple(range(start, start + 81)), ()) for start in (0, 100, 200)]
+    tree = build_tree([*asked, TokenizedRequest(tuple(range(300, 430)), ((1,) * 21, (2,) * 11))])
+    lengths = attention._lengths(pack_trees([tree], [256], 256).mask, 64)
+    assert lengths == [81, 81, 81, 64, 86, 10]
 
 
 def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:

@@ -8,6 +8,7 @@ branches, a few hundred tokens, bring one.
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -91,11 +92,29 @@ def _stretches(mask: Tensor) -> Sequence[tuple[Tensor | None, Tensor]]:
     if mask.shape[2] <= STRETCH:
         return [(None, mask)] if mask.shape[2] else []
     if mask not in _STRETCHES:
-        step = min(STRETCH, STRETCH_ON_CPU) if mask.device.type == "cpu" else STRETCH
-        parts = mask.split(step, dim=2)
-        columns = [part.flatten(0, 2).any(0).nonzero()[:, 0] for part in parts]
+        on_cpu = mask.device.type == "cpu"
+        parts = mask.split(_lengths(mask, min(STRETCH, STRETCH_ON_CPU)) if on_cpu else STRETCH, dim=2)
+        # On a CPU, the largest byte is found 16 times as fast as `any`.
+        columns = [part.view(torch.uint8).amax((0, 1, 2)).nonzero()[:, 0] for part in parts]
         _STRETCHES[mask] = [(seen, part.index_select(3, seen)) for part, seen in zip(parts, columns, strict=True)]
     return _STRETCHES[mask]
+
+
+def _lengths(mask: Tensor, size: int) -> list[int]:
+    """The lengths of stretches of about this size, which end with a branch if one ends within half as much again.
+
+    So a stretch sees no more branches than it has to. A branch ends where no token sees the one before it.
+    """
+    length = mask.shape[2]
+    joined = mask[..., -length:].diagonal(-1, 2, 3).flatten(0, 1).any(0)
+    borders = [*((~joined).nonzero()[:, 0] + 1).tolist(), length]
+    ends = [0]
+    while ends[-1] < length:
+        start = ends[-1]
+        within = [border for border in borders if start < border <= start + size * 3 // 2]
+        early = [border for border in within if border <= start + size]
+        ends.append(early[-1] if early else within[0] if within else start + size)
+    return [end - start for start, end in pairwise(ends)]
 
 
 def _repeated(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from jinja2 import TemplateError
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
-from savi.conversations import Prompt, opening, to_messages
+from savi.conversations import Conversation, Prompt, opening, to_messages
 from savi.errors import SaviError
 from savi.models.family import ClipPrefix, Family
 from savi.models.template import REPLY, THOUGHT_END, ChatTemplate, user
+
+KEPT = 64
+"""Texts that are kept: nearly all conversations begin alike, and a judge's replies are the same two words."""
 
 
 class Chat:
@@ -30,6 +33,8 @@ class Chat:
         self.family = family
         self.tokenizer: PreTrainedTokenizerBase = processor.tokenizer
         self.template = ChatTemplate(processor)
+        self._text_before = lru_cache(KEPT)(self._written_before)
+        self._response_ids = lru_cache(KEPT)(self._ids_as_written)
         special = set(self.tokenizer.all_special_tokens) | set(self.tokenizer.get_added_vocab())
         self.special_tokens = sorted(special | {family.video_token(processor)}, key=len, reverse=True)
         configured = _end_ids(generation)
@@ -87,9 +92,13 @@ class Chat:
         chat = self.text(prompt, thinking=thinking)
         self.check_written(prompt, chat)
         before, _, behind = chat.partition(placeholder)
-        if not isinstance(prompt, str) and before != self.text(opening(prompt) or "").partition(placeholder)[0]:
+        if not isinstance(prompt, str) and before != self._text_before(opening(prompt)):
             raise SaviError(f"the chat template of {kind} writes another text before the video if turns follow")
         return self.ids_behind(prefix.tail + behind)
+
+    def _written_before(self, opened: Conversation) -> str:
+        """What the template writes before the video of a conversation with this opening, if nothing follows it."""
+        return self.text(opened or "").partition(self.family.video_token(self.processor))[0]
 
     def ids_behind(self, text: str) -> tuple[int, ...]:
         """Token ids of a text behind a visual token."""
@@ -106,6 +115,9 @@ class Chat:
 
     def response_ids(self, response: str) -> tuple[int, ...]:
         """Token ids of a response as the model itself would write it, the end token last."""
+        return self._response_ids(response)
+
+    def _ids_as_written(self, response: str) -> tuple[int, ...]:
         start, known = self._reply_start
         return tuple(self.tokenize(start + self.without_special_tokens(response) + self.end)[known:])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from savi.prompts.exchange import without_exchange
 from savi.prompts.labels import Kind, Section, as_lines, sections
 from savi.prompts.markup import Unparsable, bare, visible
 from savi.prompts.question_form import is_question
@@ -116,7 +117,7 @@ def _answer(reply: str, kinds: Sequence[Kind]) -> str:
             continue
         if kind == "text" and (found[0].kind == "thought" or THINKING.match(of_kind[0])):
             break
-        return bare(_without_echo(PREFACE.sub("", of_kind[0 if kind == "text" else -1])))
+        return bare(without_exchange(_without_echo(PREFACE.sub("", of_kind[0 if kind == "text" else -1]))))
     raise Unparsable("no answer in the reply" if bare(text) else "empty reply")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from savi.prompts.answers import FAREWELL, PREFACE
+from savi.prompts.exchange import is_exchange, without_exchange
 from savi.prompts.judgments import BUT, ERRORS, FAULTS, NEITHER, WRONG, Verdict, judged
 from savi.prompts.labels import without_label
 from savi.prompts.markup import Unparsable, bare, visible
@@ -66,9 +67,12 @@ STATED = [
             |no\ evidence\ for\ the\ {ANSWER}))""",
         rf"""(?:^|\n|[.!?]\s|(?<=[。！？]))\W{{0,8}}(?:(?:yes|no|indeed)[,.]\s)?(?:i(?:['’]d|\ would)\ say:?\ )?
             (?:(?:that|this|it)(?:\ is|['’]s)\ )?
-            (?P<said>(?:(?:not|\w+ly)\ )?(?:(?:in)?correct|right|wrong|(?:in)?accurate|true|false)(?:\ answer)?
+            (?P<said>(?:(?:not|\w+ly)\ )?(?:(?:in)?correct|right|wrong|(?:in)?accurate|true|false|perfect)(?:\ answer)?
             |no\ (?:factual\ )?{FAULTS}(?:\ (?:are\ |were\ )?(?:found|needed|necessary|required))?
-            |needs\ (?:correction|revision|improvement)|不?正确|错误|不?对)\W{{0,8}}?(?=$|\n|[.!。])""",
+            |needs\ (?:correction|revision|improvement)|不?正确|错误|不?对|没有?(?:任何)?(?:问题|错误))\W{{0,8}}?(?=$|\n|[.!。])""",
+        rf"""{START}\W{{0,8}}(?:(?:it|that|this|everything|all)\ )?looks\ (?P<said>(?:right|(?:in)?correct|(?:in)?accurate
+            |good|fine|wrong))(?:\ to\ me)?\W*?(?=$|\n|[.!])""",
+        r"\bthe\ (?:order|sequence)\ is\ (?P<said>reversed|swapped|backwards?|mixed\ up)\b",
         r"(?:\A|\n)\W{0,8}(?P<said>(?:in)?correct|wrong|(?:in)?accurate)[:,]\s",
         r"(?:\A|\n)\W{0,8}answer\W{0,4}[:：]\W{0,4}(?P<said>(?:in)?correct|wrong)\W*(?:$|\n)",
         rf"\bwhat\ (?:the|this)\ {ANSWER}\ {SAYS}\ (?P<said>{CLAUSE})",
@@ -106,7 +110,12 @@ def parse_critique(reply: str) -> str:
     text = PREFACE.sub("", visible(reply))
     if refuses(text):
         raise Unparsable("a refusal")
-    return bare(without_label(FAREWELL.sub("", text), "critique"))
+    return bare(without_exchange(without_label(FAREWELL.sub("", text), "critique"), _is_talk))
+
+
+def _is_talk(sentence: str) -> bool:
+    """Whether a sentence has neither evidence nor a verdict: "Your answer is correct." has one."""
+    return is_exchange(sentence) and read_verdict(sentence) is None
 
 
 def read_verdict(critique: str) -> Verdict | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from savi.prompts.exchange import is_exchange, without_exchange
 from savi.prompts.json_questions import questions_in_json
 from savi.prompts.markup import HEADING, QUOTES, Unparsable, undress, visible
 from savi.prompts.options import OPTION, inline_options, options_in
@@ -140,6 +141,10 @@ def _from_lines(text: str, strict: bool) -> list[str]:
             marked_above = True
             continue
         marked, marked_above = marked or marked_above, False
+        try:
+            line = without_exchange(line, _is_talk)
+        except Unparsable:
+            continue
         if NEXT_TO_QUESTION.match(line) or TO_THE_USER.match(last_asked(line)) or USER.match(raw):
             continue
         asks = bool(QUESTION_MARK.search(line))
@@ -197,6 +202,11 @@ def _unmark(line: str) -> tuple[str, bool]:
             line = line[topic.end() :]
         if line == before:
             return line, marked
+
+
+def _is_talk(sentence: str) -> bool:
+    """Whether a sentence asks nothing. "Explain how you know." belongs to the question in front of it."""
+    return is_exchange(sentence) and (bool(QUESTION_MARK.search(sentence)) or not IMPERATIVE.match(sentence))
 
 
 def _opens(line: str) -> bool:
