@@ -60,3 +60,14 @@ def test_a_reply_that_says_one_thing_over_and_over_is_read(piece: str) -> None:
     """Where a pattern can divide such a reply in several ways, this test doesn't end."""
     assert not refuses(200 * piece)
     assert refuses(f"{piece}I cannot watch videos.")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["Red" + 400 * "\n" + "<b", 660 * "**. ", 1000 * ", ", 660 * "（. ", 500 * "- a\n"],
+    ids=lambda text: text[:6],
+)
+@pytest.mark.parametrize("parse", [parse_answer, parse_revision, parse_critique, parse_questions])
+def test_a_reply_of_repeated_marks_is_read(parse: Callable[[str], Any], reply: str) -> None:
+    """Where a pattern can divide the blank lines in several ways, this test doesn't end."""
+    taken(parse, reply)

@@ -73,7 +73,7 @@ FAREWELL = re.compile(
     |if\ you\ (?:have|need|would\ like)|would\ you\ like|do\ you\ (?:want|need|have\ any)
     |i['’]m\ (?:always\ )?here\ (?:if|to|for)\b
     |does\ (?:this|that)\ (?:help|answer|make\ sense)
-    |(?:很高兴)?希望(?:这|以上|对|[^。！\n]{0,12}(?:帮助|满意|有用|准确))|(?:以上|这)就是我的(?:回答|答案)|如果[您你](?:还)?(?:有|需要)|如(?:有|需)|请随时|还有(?:什么|其他))[^\n]*$""",
+    |(?:很高兴)?希望(?:这|以上|对|能|[^。！\n]{0,12}(?:帮助|满意|有用|准确))|(?:以上|这)就是我的(?:回答|答案)|如果[您你](?:还)?(?:有|需要)|如(?:有|需)|请随时|还有(?:什么|其他))[^\n]*$""",
     re.IGNORECASE | re.VERBOSE,
 )
 

@@ -69,9 +69,10 @@ STATED = [
             (?:(?:that|this|it)(?:\ is|['’]s)\ )?
             (?P<said>(?:(?:not|\w+ly)\ )?(?:(?:in)?correct|right|wrong|(?:in)?accurate|true|false|perfect)(?:\ answer)?
             |no\ (?:factual\ )?{FAULTS}(?:\ (?:are\ |were\ )?(?:found|needed|necessary|required))?
-            |needs\ (?:correction|revision|improvement)|不?正确|错误|不?对|没有?(?:任何)?(?:问题|错误))\W{{0,8}}?(?=$|\n|[.!。])""",
-        rf"""{START}\W{{0,8}}(?:(?:it|that|this|everything|all)\ )?looks\ (?P<said>(?:right|(?:in)?correct|(?:in)?accurate
-            |good|fine|wrong))(?:\ to\ me)?\W*?(?=$|\n|[.!])""",
+            |needs\ (?:correction|revision|improvement)|不?正确|错误|不?对
+            |没有?(?:任何)?(?:问题|错误))\W{{0,8}}?(?=$|\n|[.!。])""",
+        rf"""{START}\W{{0,8}}(?:(?:it|that|this|everything|all)\ )?looks\ (?P<said>(?:right|(?:in)?correct
+            |(?:in)?accurate|good|fine|wrong))(?:\ to\ me)?\W*?(?=$|\n|[.!])""",
         r"\bthe\ (?:order|sequence)\ is\ (?P<said>reversed|swapped|backwards?|mixed\ up)\b",
         r"(?:\A|\n)\W{0,8}(?P<said>(?:in)?correct|wrong|(?:in)?accurate)[:,]\s",
         r"(?:\A|\n)\W{0,8}answer\W{0,4}[:：]\W{0,4}(?P<said>(?:in)?correct|wrong)\W*(?:$|\n)",

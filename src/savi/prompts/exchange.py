@@ -12,30 +12,38 @@ from itertools import pairwise
 
 from savi.prompts.markup import Unparsable
 
-BEGINNING = r"(?:^|(?<=[,.!;:]\s))\W*"
+BEGINNING = r"(?:^|(?<=[,.!;:]\s))[*_\"“(\[#>\s-]{0,6}"
 NOUN = r"""(?:answers?|response|reply|revision|draft|questions?|critique|verdict|text|output|content|video|clip|image
     |placeholder|here)"""
-ASSISTED = r"(?:help|assist|answer|do|be\ of\ (?:help|assistance|service)|clarify|explain|continue|describe)"
 
 PHRASE = re.compile(
-    rf"""{BEGINNING}(?:sure(?:\ thing)?|certainly|of\ course|absolutely|definitely|gladly|okay|ok|alright|all\ right
+    rf"""{BEGINNING}(?:(?:sure(?:\ thing)?|certainly|of\ course|absolutely|definitely|gladly|okay|ok|alright|all\ right)
+            (?=\W*$|\s?[^\w\s'’]|\ (?:i|let|please|you)\b)
         |got\ (?:it|that|you)|noted|understood|acknowledged|roger(?:\ that)?|copy\ that|very\ well|fair\ enough
         |will\ do|on\ it(?=!)|no\ (?:problem|worries)|not\ a\ problem|consider\ it\ done|sounds\ good|works\ for\ me
         |(?:here|there)\ (?:you\ (?:go|are)|it\ is|we\ go)|voil[aà]|as\ (?:requested|instructed|asked|promised|above
         |follows)
-        |hello|hi|hey|greetings|good\ (?:morning|afternoon|evening|day)|welcome|thanks|thank\ you|cheers
-        |(?:my\ )?pleasure|any\ ?time|bye|goodbye|lgtm|n/?a|tbd|nan|null|undefined|none\ provided
+        |(?:hello|hi|hey)(?:\ there)?|greetings|good\ (?:morning|afternoon|evening|day)|welcome|thanks|thank\ you|cheers
+        |pleasure|any\ ?time|right\ away|challenge\ accepted|point\ taken|nice\ to\ meet\ you|bye|goodbye|lgtm|n/?a|tbd
+        |nan|null|undefined|none\ provided|right(?=,\ i\b)
         |(?:(?:one|just\ a|a)\ (?:moment|second|minute|sec)|hold\ on|bear\ with\ me|stand\ by)
         |(?:great|good|excellent|interesting|nice)\ (?:question|prompt|request|video|clip)
         |what\ an?\ \w+\ (?:question|video|clip)|(?:done|fixed|updated|revised|corrected)(?=\W*$|\ as\b)
         |(?:great|perfect|excellent|wonderful|awesome|cool|hm+|um+|uh+|ah|oh)(?=[\s.,!…]*$|[.,!…]\s)
         |(?:not\ applicable|to\ be\ determined|no\ (?:answer|response|output|text)(?:\ (?:given|provided))?)(?=\W*$)
         |(?:the\ )?task\ (?:is\ |was\ )?(?:complete|completed|done|accomplished)
-        |(?:analy[sz]|process|review|load|generat|evaluat|check|watch|think)ing
-            (?=\s*(?:\.{{3}}|…)|\ (?:the|your|this)\ {NOUN}\b))\b
-    |\bi(?:['’](?:ll|d|m|ve)|\ (?:will|would|am|have|can|could|shall|hope|understand|agree|disagree|acknowledge))\b
-    |\blet(?:\ me|['’]s|\ us)\b|\b(?:you(?:['’](?:re|ve|d|ll))?|yours?)\b|\bplease\b
-    |\b(?:happy|glad|pleased|ready|here)\ to\ {ASSISTED}\b|\b(?:anything|something)\ else\b
+        |(?:analy[sz]|process|review|load|generat|evaluat|check|watch|think|answer)ing
+            (?=\s*(?:\.{{3}}|…)|\ now\b|\ (?:the|your|this)\ {NOUN}\b))\b
+    |\bi(?:['’](?:ll|d|m|ve)|\ (?:hear|got|appreciate|will|would|am|have|can|could|shall|hope|understand
+        |agree|disagree|acknowledge))\b
+    |\blet(?:\ me|['’]s|\ us)\b(?:\ see\b)?|\b(?:you['’](?:re|ve|d|ll)|(?<=\w\W)you|you(?=\W+\w)|yours?)\b
+    |\bplease\b|\bmy\ pleasure\b|\bwhat(?:['’]s|\ is)\ (?:next|the\ question)(?=\W*$)
+    |^\W*(?:why|how|what|who|when|where|which|ready|really|okay|ok)\?\W*$
+    |\b(?:send|give|tell|show)\ me\b|\bhere(?:['’]s|\ is|\ are)\ (?:the|my|your|an?)\ (?:\w+\ )?{NOUN}(?=\W*$)
+    |\b(?:revision|update|change|edit|correction)s?\ (?:(?:has\ been|have\ been|was|were|is|are)\ )?(?:completed?
+        |applied|made|done|implemented)\b
+    |{BEGINNING}(?:implemented|applied|incorporated|addressed|followed)\ (?:the|your|all)\b
+    |\b(?:happy|glad|pleased|ready|here)\ to\b|\b(?:anything|something)\ else\b
     |\b(?:more|other|further|additional|enough)\ questions?\b|\bgo\ ahead\b
     |\b(?:see|as|answer|response|listed|given|stated|shown)\ (?:is\ |are\ )?(?:above|below)\b
     |\b(?:answers?|response|reply|draft|revision|questions?)\ (?:(?:has\ been|have\ been|was|is|are)\ )?(?:submitted
@@ -44,51 +52,59 @@ PHRASE = re.compile(
     |\bend\ of\ (?:the\ )?{NOUN}\b|\bas\ an?\ (?:\w+\ ){{0,2}}(?:critic|assistant|reviewer|ai|model)\b
     |\b(?:one|two|1|2|three)\ (?:or\ \w+\ )?sentences?\b|\bper\ line\b
     |\b(?:is|was|are)\ (?:this|that|these|it)\ (?:better|okay|ok|fine|clear|alright|helpful|what)\b
-    |[\[<{{【(]\W*(?:(?:your|the|a|an|my|insert|enter|write|add|revised|improved|corrected|final|new|short|actual)\ )*
-        {NOUN}(?:\ (?:\d+|here|text|goes|below))*\W*[\]>}}】)]
+    |[\[<{{【(]\W{{0,4}}(?:(?:your|the|a|an|my|insert|enter|write|add|revised|improved|corrected|final|new|short
+        |actual)\ )*
+        {NOUN}(?:\ (?:\d+|here|text|goes|below))*\W{{0,4}}[\]>}}】)]
     |^\W*(?:questions?|answer|item)\ (?:\d+|one|two|three|four)\W*$
-    |好的|收到|明白|了解|知道了|没问题|当然(?:可以)?(?=[，,。！!]|$)|辛苦|遵命|完毕|稍[等候后]|不客气|[您你]好|谢谢|感谢|高兴|乐意|愿意|为[您你]服务
+    |好的|收到|明白|了解|知道了|没问题|当然(?:可以)?(?=[，,。！!]|$)|辛苦|遵命|马上|没有?(?:异议|意见)|(?:^|(?<=[，。！]))[嗯哦噢](?=[，,。！]|$)
+    |完毕|稍[等候后]|不客气|[您你]好|谢谢|感谢|高兴|乐意|愿意|为[您你]服务
     |已(?:经)?(?:按照?|根据)?(?:[您你]的)?(?:要求|反馈|意见|批注|建议)?(?:进行)?(?:了)?(?:修改|更正|更新|完成|修正
         |改正|调整|改好|订正)
-    |(?:修改|更新)完成|(?:如|见|同)[上下](?:所[述示])?|以[下上](?:是|为)|我(?:会|将|来|再|先|已|这就|可以|能|同意|不同意|理解)|让我|请|[您你]
+    |(?:修改|更新)完成|(?:如|见|同)[上下](?:所[述示])?|以[下上](?:是|为)|让我|请|[您你](?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])[您你]
+    |我(?:会|将|来|再|先|已|这就|可以|能|同意|不同意|理解)
     |(?:好|很好)的?问题|更多问题|其他(?:问题|需要)|(?:可以|行|对|好)吗|作为[^，。]{{0,8}}(?:评论家|批评者|评审|助手)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What makes a sentence talk, if it says nothing else."""
 
 IDLE = frozenset(
-    "i me my mine we us our you your yours it its this that these those they them there here is are am was were be been "  # noqa: SIM905 (a word each)
-    "will would can could may might shall should do does did have has had having a an the and or so then but if to of "
-    "for with in on at from as by about into than just now very much really too also again still always soon any all "
-    "each every some both what how which when whether who else other more further additional new next first second "
-    "following before after above below let lets want wanted need needed like love try trying attempt know tell ask "
-    "asking help helping assist assistance answer answers answering answered question questions reply response responses "
-    "respond request requests instruction instructions task format prompt draft notes note feedback critique critic "
-    "criticism critically review reviewing reviewed reviewer verdict version sentence sentences word words video videos "
-    "clip clips footage provide provided providing give given giving write writing written read reading follow following "
-    "followed use using used based watch watching watched view viewing viewed look looking check checking analyze "
-    "analyse analyzing analysis compare comparing evaluate evaluating act acting strict think thinking thought consider "
-    "start starting started begin beginning continue proceed go going get getting make making made see share sharing "
-    "send upload clarify explain describe details information anything something moment minute sec second today time "
-    "carefully closely correctly accordingly shortly quickly happy glad pleased ready sure okay ok fine great good nice "
-    "best better helpful clear thanks thank welcome hope understand mean prefer work works change changes fix fixed "
-    "revise revised revising update updated correct corrected apply applied rewrite rewritten improve improved "
-    "improvement improvements corrections correction adjust adjusted edit edited end done complete completed final find "
-    "out up down line one two three per right now ai model language assistant guess service afraid requested instructed successfully".split()
+    "i me my mine we us our you your yours it its this that these those here is are am was were be "  # noqa: SIM905 (a word each)
+    "been will would can could may might shall should do does did have has had having a an the and or so then but if "
+    "to of for with in on at from as by about into today than just now very much really too also again still always "
+    "soon any all every some what how which when whether who else other more further additional new next following let "
+    "lets want wanted need needed like love try trying attempt know tell ask asking help helping assist assistance "
+    "answer answers answering answered question questions reply response responses respond request requests "
+    "instruction instructions task format prompt draft notes note feedback critique critic criticism critically "
+    "review reviewing reviewed reviewer verdict version sentence sentences word words video videos clip clips footage "
+    "provide provided providing give given giving write writing written read reading follow followed use using used "
+    "based watch watching watched view viewing viewed look looking check checking analyze analyse analyzing analysis "
+    "compare comparing evaluate evaluating act acting strict think thinking thought consider start starting started "
+    "begin beginning continue proceed go going get getting make making made share sharing send upload clarify explain "
+    "describe details information anything something moment minute sec time carefully closely correctly accordingly "
+    "shortly quickly happy glad pleased ready sure okay ok fine great good nice best better helpful clear thanks "
+    "thank welcome hope understand mean prefer work works change changes fix fixed revise revised revising update "
+    "updated correct corrected apply applied rewrite rewritten improve improved improvement improvements corrections "
+    "correction adjust adjusted edit edited end done complete completed final find out line per ai model language "
+    "assistant guess service afraid requested instructed received successfully suggestions points account take taken "
+    "appreciate message".split()
 )
 """Words that say nothing about a clip next to such a phrase."""
 
 IDLE_CHINESE = frozenset(
-    "我您你们的了这那是会将来请帮忙助可以能什么哪些有为服务问题答案回复视频看观根据按照要求需修改更正后前下上面如述评价批判分析意见反馈"
-    "指一个两三条好很再试次等稍候吗呢吧啊在和与并就先也都还更多其他任何想知道提供供上传描述说明内容进行已经完成对不用客气谢感随时告诉"
+    "我您你们的了这那是会将来请帮忙助可以能什么哪些有为服务问题答案回复视频看观根据按照要求需修改更正面如述评价批判分析意见反馈"
+    "指一个好很再试次等稍候吗呢吧啊在和与并就先也都还更多其他任何想知道提供供上传描述说明内容进行已经完成对不用客气谢感随时告诉"
     "所原草稿批注注同理解明白继续开始写生成给出对比比较它作为严格评论家者助手"
 )
 END = re.compile(r"(?<=[.!?])[\"”’)*_]*\s+|(?<=[。！？])[\"”’）」*_]*|\n+")
+QUOTED = re.compile(r"^\s*[\"“「].*[\"”」]\W*$", re.DOTALL)
+"""What somebody says or what is written in a clip."""
 WORD = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+(?:['’][^\W_\u3400-\u9fff]+)?")
 
 
 def is_exchange(sentence: str) -> bool:
     """Whether a sentence is talk of the exchange and nothing else."""
+    if QUOTED.match(sentence):
+        return False
     rest, phrases = PHRASE.subn(" ", sentence)
     return phrases > 0 and all(word in IDLE or word in IDLE_CHINESE for word in WORD.findall(rest.lower()))
 
@@ -105,6 +121,9 @@ def without_exchange(text: str, is_talk: Callable[[str], bool] = is_exchange) ->
         first = said[0] if any(talk[: said[0]]) else 0
         last = said[-1] + 1 if any(talk[said[-1] :]) else len(parts)
         text = "".join(parts[first:last]).strip()
+    head, colon, rest = text.partition(":")
+    if colon and re.search(r"\w", rest) and is_talk(head):
+        text = rest.strip()
     if "\n" not in text.strip() and text.rstrip(" *_\n").endswith((":", "：")):
         raise Unparsable("a label without a text")
     return text

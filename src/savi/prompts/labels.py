@@ -80,10 +80,11 @@ ONE_LINE = frozenset(("draft", "question", "verdict"))
 PLACE = re.compile(r"(?P<line>\A|\n)|(?<=[.!?。！？])[\"”’)）*_]*[ \t]*(?=[A-Z*(（_\u4e00-\u9fff])")
 """Where a label may be: at the beginning of a line or behind a sentence."""
 
-MARK = r"[^\w\n\"“”'‘’「『<{\\(（\[【]{0,12}(?:\d{1,2}[.)、]\s{0,3})?[*_]{0,3}"
+MARK = r"[^\w\n\"“”'‘’「『<{\\(（\[【]{0,12}+(?:\d{1,2}[.)、]\s{0,3})?+[*_]{0,3}+"
+"""What is in front of a label. It is read in one way only: else a line of marks takes seconds."""
 LABEL = re.compile(
     rf"""{MARK}(?:[\[【(（](?P<inside>[^\]】)）\n:：]{{1,50}})[\]】)）][*_]{{0,3}}\s?[:：]?[*_]{{0,3}}
-    |[(（\[]?[*_]{{0,3}}(?P<words>[^\n:：。！？|"“]{{1,110}}?)\s?(?:[(（][^)）\n]{{0,60}}[)）])?[*_]{{0,3}}
+    |[(（\[]?[*_]{{0,3}}+(?P<words>[^\n:：。！？|"“]{{1,110}}?)\s?(?:[(（][^()（）\n]{{0,60}}[)）])?[*_]{{0,3}}
         (?P<end>\s?(?:[:：]|[-=]>)[*_]{{0,3}}|\s[-–—](?=\s)|[ \t]*(?=\n)))[ \t]*""",
     re.VERBOSE,
 )

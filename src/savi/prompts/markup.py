@@ -104,7 +104,7 @@ def bare(text: str) -> str:
     text = re.sub(r"^[ \t]*>[ \t]?", "", text, flags=re.MULTILINE).strip()
     if text.count("**") % 2 and text.endswith("**"):
         text = text[:-2].rstrip()  # what opened it was in front of a label
-    text = re.sub(r"^(?:\W*\n)+|(?:\n\W*)+$", "", re.sub(r"^(?:[-=]>|→)\s*", "", text))
+    text = re.sub(r"^\W*\n|\n\W*$", "", re.sub(r"^(?:[-=]>|→)\s*", "", text))
     paragraphs = re.split(r"\n\s*\n", text)
     if len(paragraphs) > 1 and len(set(paragraphs)) == 1:
         text = paragraphs[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from savi.prompts.exchange import is_exchange
 from savi.prompts.markup import sentences
 from savi.prompts.refusals import refuses
 
@@ -87,3 +88,8 @@ def is_question(text: str) -> bool:
     if line.endswith((".", "。", "!", "！")):
         return False
     return bool(CHINESE.search(line) or (OPENING.match(line) and len(line.split()) > 2))
+
+
+def asks_nothing(sentence: str) -> bool:
+    """Whether a sentence is talk next to a question. "Explain how you know." belongs to the question in front of it."""
+    return is_exchange(sentence) and (bool(QUESTION_MARK.search(sentence)) or not IMPERATIVE.match(sentence))

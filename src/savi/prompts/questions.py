@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from savi.prompts.exchange import is_exchange, without_exchange
+from savi.prompts.exchange import without_exchange
 from savi.prompts.json_questions import questions_in_json
 from savi.prompts.markup import HEADING, QUOTES, Unparsable, undress, visible
 from savi.prompts.options import OPTION, inline_options, options_in
@@ -22,6 +22,7 @@ from savi.prompts.question_form import (
     QUESTION_MARK,
     REFUSAL,
     TO_THE_USER,
+    asks_nothing,
     is_question,
     last_asked,
 )
@@ -142,7 +143,7 @@ def _from_lines(text: str, strict: bool) -> list[str]:
             continue
         marked, marked_above = marked or marked_above, False
         try:
-            line = without_exchange(line, _is_talk)
+            line = without_exchange(line, asks_nothing)
         except Unparsable:
             continue
         if NEXT_TO_QUESTION.match(line) or TO_THE_USER.match(last_asked(line)) or USER.match(raw):
@@ -202,11 +203,6 @@ def _unmark(line: str) -> tuple[str, bool]:
             line = line[topic.end() :]
         if line == before:
             return line, marked
-
-
-def _is_talk(sentence: str) -> bool:
-    """Whether a sentence asks nothing. "Explain how you know." belongs to the question in front of it."""
-    return is_exchange(sentence) and (bool(QUESTION_MARK.search(sentence)) or not IMPERATIVE.match(sentence))
 
 
 def _opens(line: str) -> bool:
