@@ -15,7 +15,7 @@ MOST_UNFINISHED = 1 / 3
 """Share of a turn's replies that may be cut off without a warning."""
 
 LISTED = 20
-"""Most clips named on the terminal; all of them are in the traces."""
+"""Most clips, or rows of files, named on the terminal. The run's folder has all of them."""
 
 
 def left_out(built: BuiltRound) -> Iterator[str]:

@@ -15,6 +15,7 @@ from savi.critique.builder import BuiltRound
 from savi.critique.given import GivenPairs, PairsToScore, RefusedRow, pair_digest
 from savi.critique.pairs import json_records
 from savi.critique.reference_logps import FOLDER, ReferenceLogps
+from savi.critique.round_report import LISTED
 from savi.errors import SaviError
 from savi.files import write_json
 from savi.training.aligned_model import AlignedModel
@@ -23,9 +24,6 @@ from savi.types import clips_of
 
 SOURCE = Path("pairs") / "source.json"
 """In a run's folder: where its pairs are from, and the rows that none was made of."""
-
-LISTED = 20
-"""Most refused rows named on the terminal; all of them are in SOURCE."""
 
 
 class GivenRounds:
@@ -138,6 +136,7 @@ class GivenRounds:
 
 
 def _say_refused(rows: Sequence[RefusedRow], place: Path) -> None:
+    """The first rows on the terminal. place: the file that has them all."""
     for row in rows[:LISTED]:
         rank_zero_info(f"Left out: {row.place}: {row.reason}")
     if len(rows) > LISTED:
