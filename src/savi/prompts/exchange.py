@@ -31,7 +31,7 @@ PHRASE = re.compile(
         |what\ an?\ \w+\ (?:question|video|clip)|(?:done|fixed|updated|revised|corrected)(?=\W*$|\ as\b)
         |(?:great|perfect|excellent|wonderful|awesome|cool|hm+|um+|uh+|ah|oh)(?=[\s.,!…]*$|[.,!…]\s)
         |(?:not\ applicable|to\ be\ determined|no\ (?:answer|response|output|text)(?:\ (?:given|provided))?)(?=\W*$)
-        |(?:the\ )?task\ (?:is\ |was\ )?(?:complete|completed|done|accomplished)
+        |this\ is\ (?:just\ |only\ )?a\ test|(?:the\ )?task\ (?:is\ |was\ )?(?:complete|completed|done|accomplished)
         |(?:analy[sz]|process|review|load|generat|evaluat|check|watch|think|answer)ing
             (?=\s*(?:\.{{3}}|…)|\ now\b|\ (?:the|your|this)\ {NOUN}\b))\b
     |\bi(?:['’](?:ll|d|m|ve)|\ (?:hear|got|appreciate|will|would|am|have|can|could|shall|hope|understand
@@ -43,7 +43,7 @@ PHRASE = re.compile(
     |\b(?:revision|update|change|edit|correction)s?\ (?:(?:has\ been|have\ been|was|were|is|are)\ )?(?:completed?
         |applied|made|done|implemented)\b
     |{BEGINNING}(?:implemented|applied|incorporated|addressed|followed)\ (?:the|your|all)\b
-    |\b(?:happy|glad|pleased|ready|here)\ to\b|\b(?:anything|something)\ else\b
+    |\b(?:happy|glad|pleased|ready|here)\ to\b|\banything\ else\b|\bis\ there\ (?:any|some)thing\b
     |\b(?:more|other|further|additional|enough)\ questions?\b|\bgo\ ahead\b
     |\b(?:see|as|answer|response|listed|given|stated|shown)\ (?:is\ |are\ )?(?:above|below)\b
     |\b(?:answers?|response|reply|draft|revision|questions?)\ (?:(?:has\ been|have\ been|was|is|are)\ )?(?:submitted
@@ -61,32 +61,33 @@ PHRASE = re.compile(
     |已(?:经)?(?:按照?|根据)?(?:[您你]的)?(?:要求|反馈|意见|批注|建议)?(?:进行)?(?:了)?(?:修改|更正|更新|完成|修正
         |改正|调整|改好|订正)
     |(?:修改|更新)完成|(?:如|见|同)[上下](?:所[述示])?|以[下上](?:是|为)|让我|请|[您你](?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])[您你]
-    |我(?:会|将|来|再|先|已|这就|可以|能|同意|不同意|理解)
+    |我(?:会|将|来|再|先|已|这就|重新|可以|能|同意|不同意|理解)
     |(?:好|很好)的?问题|更多问题|其他(?:问题|需要)|(?:可以|行|对|好)吗|作为[^，。]{{0,8}}(?:评论家|批评者|评审|助手)""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What makes a sentence talk, if it says nothing else."""
 
 IDLE = frozenset(
-    "i me my mine we us our you your yours it its this that these those here is are am was were be "  # noqa: SIM905 (a word each)
-    "been will would can could may might shall should do does did have has had having a an the and or so then but if "
-    "to of for with in on at from as by about into today than just now very much really too also again still always "
-    "soon any all every some what how which when whether who else other more further additional new next following let "
-    "lets want wanted need needed like love try trying attempt know tell ask asking help helping assist assistance "
-    "answer answers answering answered question questions reply response responses respond request requests "
-    "instruction instructions task format prompt draft notes note feedback critique critic criticism critically "
-    "review reviewing reviewed reviewer verdict version sentence sentences word words video videos clip clips footage "
-    "provide provided providing give given giving write writing written read reading follow followed use using used "
-    "based watch watching watched view viewing viewed look looking check checking analyze analyse analyzing analysis "
-    "compare comparing evaluate evaluating act acting strict think thinking thought consider start starting started "
-    "begin beginning continue proceed go going get getting make making made share sharing send upload clarify explain "
-    "describe details information anything something moment minute sec time carefully closely correctly accordingly "
-    "shortly quickly happy glad pleased ready sure okay ok fine great good nice best better helpful clear thanks "
-    "thank welcome hope understand mean prefer work works change changes fix fixed revise revised revising update "
-    "updated correct corrected apply applied rewrite rewritten improve improved improvement improvements corrections "
-    "correction adjust adjusted edit edited end done complete completed final find out line per ai model language "
-    "assistant guess service afraid requested instructed received successfully suggestions points account take taken "
-    "appreciate message".split()
+    "i me my mine we us our you your yours it its this that these those here is are am was were "  # noqa: SIM905 (a word each)
+    "be been will would can could may might shall should do does did have has had having a an the and or so then but "
+    "if to of for with in on at from as by about into today than just now very much really too also again still "
+    "always soon any all every some what how which when whether who else other more further additional new next "
+    "following let lets want wanted need needed like love try trying attempt know tell ask asking help helping assist "
+    "assistance answer answers answering answered question questions reply response responses respond request "
+    "requests instruction instructions task format prompt draft notes note feedback critique critic criticism "
+    "critically review reviewing reviewed reviewer verdict version sentence sentences word words video videos clip "
+    "clips footage provide provided providing give given giving write writing written read reading follow followed "
+    "use using used based watch watching watched view viewing viewed look looking check checking analyze analyse "
+    "analyzing analysis compare comparing evaluate evaluating act acting strict think thinking thought consider start "
+    "starting started begin beginning continue proceed go going get getting make making made share sharing send "
+    "upload clarify explain describe details information anything something moment minute sec time carefully closely "
+    "correctly accordingly shortly quickly happy glad pleased ready sure okay ok fine great good nice best better "
+    "helpful clear thanks thank welcome hope understand mean prefer work works change changes fix fixed revise "
+    "revised revising update updated correct corrected apply applied rewrite rewritten improve improved improvement "
+    "improvements corrections correction adjust adjusted edit edited end done complete completed final find out line "
+    "per ai model language assistant guess service afraid requested instructed received successfully suggestions "
+    "points account take taken appreciate message specific it's that's what's here's there's don't doesn't didn't "
+    "can't won't isn't aren't haven't".split()
 )
 """Words that say nothing about a clip next to such a phrase."""
 
