@@ -148,6 +148,23 @@ def test_a_stretch_on_a_cpu_ends_with_a_branch_where_one_ends_soon() -> None:
     assert lengths == [81, 81, 81, 64, 86, 10]
 
 
+def test_texts_that_conversations_share_are_written_once(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge asks several questions a pair, all behind the same opening and with the same two words to choose from."""
+    session = lm.encode(*zip(CLIPS[0], strict=True))
+    written: list[object] = []
+    for owner, name in ((lm.chat.template, "render"), (lm.chat, "tokenize")):
+        write = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *args, write=write, **named: (written.append(1), write(*args, **named))[1]
+        )
+    asked = [
+        ScoreRequest(0, (Message("user", "q", 0), Message("assistant", word), Message("user", "?")), ("Yes", "No"))
+        for word in ("a", "b", "c", "d")
+    ]
+    session.score(asked)
+    assert len(written) <= 2 * len(asked) + 3, "two for each, the opening, Yes and No"
+
+
 def test_checkpointing_changes_nothing(random_base: Path, lm: VideoLM) -> None:
     checkpointed = build_lm(random_base, checkpointing=True)
     checkpointed.model.train()

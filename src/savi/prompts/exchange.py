@@ -15,6 +15,7 @@ from savi.prompts.markup import Unparsable
 BEGINNING = r"(?:^|(?<=[,.!;:]\s))[*_\"“(\[#>\s-]{0,6}"
 NOUN = r"""(?:answers?|response|reply|revision|draft|questions?|critique|verdict|text|output|content|video|clip|image
     |placeholder|here)"""
+"""What placeholders and announcements name: "[Your answer here]"."""
 
 PHRASE = re.compile(
     rf"""{BEGINNING}(?:(?:sure(?:\ thing)?|certainly|of\ course|absolutely|definitely|gladly|okay|ok|alright|all\ right)
@@ -57,7 +58,7 @@ PHRASE = re.compile(
         {NOUN}(?:\ (?:\d+|here|text|goes|below))*\W{{0,4}}[\]>}}】)]
     |^\W*(?:questions?|answer|item)\ (?:\d+|one|two|three|four)\W*$
     |好的|收到|明白|了解|知道了|没问题|当然(?:可以)?(?=[，,。！!]|$)|辛苦|遵命|马上|没有?(?:异议|意见)|(?:^|(?<=[，。！]))[嗯哦噢](?=[，,。！]|$)
-    |完毕|稍[等候后]|不客气|[您你]好|谢谢|感谢|高兴|乐意|愿意|为[您你]服务
+    |完毕|稍[等候后]|不客气|[您你]好|谢谢|感谢|(?:高兴|乐意|愿意)(?=[\u4e00-\u9fff])|为[您你]服务
     |已(?:经)?(?:按照?|根据)?(?:[您你]的)?(?:要求|反馈|意见|批注|建议)?(?:进行)?(?:了)?(?:修改|更正|更新|完成|修正
         |改正|调整|改好|订正)
     |(?:修改|更新)完成|(?:如|见|同)[上下](?:所[述示])?|以[下上](?:是|为)|让我|请|[您你](?=[\u4e00-\u9fff])|(?<=[\u4e00-\u9fff])[您你]
@@ -92,10 +93,12 @@ IDLE = frozenset(
 """Words that say nothing about a clip next to such a phrase."""
 
 IDLE_CHINESE = frozenset(
-    "我您你们的了这那是会将来请帮忙助可以能什么哪些有为服务问题答案回复视频看观根据按照要求需修改更正面如述评价批判分析意见反馈"
-    "指一个好很再试次等稍候吗呢吧啊在和与并就先也都还更多其他任何想知道提供供上传描述说明内容进行已经完成对不用客气谢感随时告诉"
-    "所原草稿批注注同理解明白继续开始写生成给出对比比较它作为严格评论家者助手"
+    "我您你们的了这那是会将来请帮忙助可以能什么哪些有为服务问题答案回复视频看观根据按照要求需修改更正面如"
+    "述评价批判分析意见反馈指一个好很再试次等稍候吗呢吧啊在和与并就先也都还多其他任何想知道提供上传描说明"
+    "内容进行已经完成对不用客气谢感随时告诉所原草稿注同理解白继续开始写生给出比较它作严格论家者手"
 )
+"""The same, character by character: Chinese has no blanks between words."""
+
 END = re.compile(r"(?<=[.!?])[\"”’)*_]*\s+|(?<=[。！？])[\"”’）」*_]*|\n+")
 QUOTED = re.compile(r"^\s*[\"“「].*[\"”」]\W*$", re.DOTALL)
 """What somebody says or what is written in a clip."""
@@ -111,7 +114,10 @@ def is_exchange(sentence: str) -> bool:
 
 
 def without_exchange(text: str, is_talk: Callable[[str], bool] = is_exchange) -> str:
-    """Without sentences at both ends that are talk. Raises Unparsable where nothing else is left, or a label alone."""
+    """Without sentences at both ends that are talk, and talk in front of a colon ("As requested: …").
+
+    Raises Unparsable where nothing else is left, or a label alone.
+    """
     ends = [0, *(match.end() for match in END.finditer(text)), len(text)]
     parts = [text[start:end] for start, end in pairwise(ends)]
     talk = [is_talk(part) for part in parts]
