@@ -23,7 +23,7 @@ from torch import distributed
 
 from savi.cli import main, train
 from savi.inference import GenerateRequest, ScoreRequest
-from savi.models import drawing, generate, load, score
+from savi.models import branch_cells, drawing, load, score
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import fill_kv_cache
 from savi.models.packed import PackedClips
@@ -44,11 +44,11 @@ FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen3_5_moe", "gemma4")
 FAULTS: tuple[tuple[ModuleType, str, str], ...] = (
     (score, "hidden.flatten(0, 1)[source.to(device)]", "hidden.flatten(0, 1)[source]"),
     (
-        generate,
+        branch_cells,
         "rows = torch.arange(len(last), device=self.device)[:, None]",
         "rows = torch.arange(len(last))[:, None]",
     ),
-    (generate, "last = (sizes.cumsum(1) - 1).to(self.device)", "last = sizes.cumsum(1) - 1"),
+    (branch_cells, "last = (self.sizes.cumsum(1) - 1).to(self.device)", "last = self.sizes.cumsum(1) - 1"),
     (drawing, "torch.from_numpy(draws).to(device)", "torch.from_numpy(draws)"),
     (load, '.detach().to("cpu", torch.bfloat16)', ".detach().to(torch.bfloat16)"),
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from savi.inference import GenerateRequest
 from savi.models.generate import Continuation, continue_branches, draw_tokens
@@ -19,7 +21,22 @@ from savi.models.video_lm import VideoLM
 from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
 
+
+class SortedSizes(TorchDispatchMode):
+    """The shapes of what is sorted as long as the context lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Size] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket is torch.ops.aten.sort:
+            self.seen.append(args[0].shape)
+        return func(*args, **(kwargs or {}))
+
+
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
+ALWAYS = 10**9
 REQUESTS = [GenerateRequest(i % 3, "question " + "x" * i, seed=100 + i) for i in range(7)]
 
 
@@ -33,14 +50,19 @@ def encode(lm: VideoLM, indices: list[int]) -> VideoLMSession:
     return lm.encode(clips, frames)
 
 
-def test_greedy_text_equals_hugging_face_generate(lm: VideoLM) -> None:
-    replies = encode(lm, [0, 1, 2]).generate(REQUESTS, Sampling(temperature=0, max_new_tokens=16))
+def test_greedy_text_equals_hugging_face_generate(lm: VideoLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In rows of the branches, as on a CPU, and in a row for each clip, as elsewhere."""
+    ways = []
+    for fewest in (-ALWAYS, ALWAYS):
+        monkeypatch.setattr("savi.models.branch_rows.FEWEST_UNSEEN", fewest)
+        ways.append(encode(lm, [0, 1, 2]).generate(REQUESTS, Sampling(temperature=0, max_new_tokens=16)))
     banned = [[token] for token in lm.chat.banned_ids]
-    for request, reply in zip(REQUESTS, replies, strict=True):
+    for request, in_rows, in_cells in zip(REQUESTS, *ways, strict=True):
         inputs = lm.family.video_inputs(lm.processor, lm.chat.text(request.prompt), CLIPS[request.clip][1])
         ids = lm.model.generate(**inputs, max_new_tokens=16, do_sample=False, bad_words_ids=banned)
         written = ids[0, inputs["input_ids"].shape[1] :]
-        assert reply.text == lm.processor.tokenizer.decode(written, skip_special_tokens=True).strip()
+        text = lm.processor.tokenizer.decode(written, skip_special_tokens=True).strip()
+        assert in_rows.text == in_cells.text == text
 
 
 def test_sampled_log_probabilities_equal_scored_ones(lm: VideoLM) -> None:
@@ -80,10 +102,15 @@ def test_a_reply_depends_on_its_seed_and_not_on_its_neighbors(lm: VideoLM) -> No
 request = st.builds(GenerateRequest, st.integers(0, 2), st.text(alphabet="abc ?", max_size=40), st.integers(0, 10**6))
 
 
-@given(st.lists(request, min_size=1, max_size=13))
+@given(st.lists(request, min_size=1, max_size=13), st.sampled_from([-ALWAYS, ALWAYS]))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_batch_writes_what_each_of_its_requests_writes_alone(lm: VideoLM, requests: list[GenerateRequest]) -> None:
-    """One request with twelve others, clips without any, prompts of unlike lengths; every fourth token ends a reply."""
+def test_any_batch_writes_what_each_of_its_requests_writes_alone(
+    lm: VideoLM, requests: list[GenerateRequest], fewest: int
+) -> None:
+    """One request with twelve others, clips without any, prompts of unlike lengths; every fourth token ends a reply.
+
+    The batch is written in rows of its branches, or in a row for each clip. One request alone is written in cells.
+    """
     session = encode(lm, [0, 1, 2])
     cache = fill_kv_cache(lm.model, lm.family, session.read.prefixes)
     ends = frozenset(range(0, lm.model.get_output_embeddings().weight.shape[0], 4))
@@ -101,7 +128,10 @@ def test_any_batch_writes_what_each_of_its_requests_writes_alone(lm: VideoLM, re
             torch.tensor(lm.chat.banned_ids),
         )
 
-    for request, together in zip(requests, write(requests), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("savi.models.branch_rows.FEWEST_UNSEEN", fewest)
+        written = write(requests)
+    for request, together in zip(requests, written, strict=True):
         (alone,) = write([request])
         assert (together.ids, together.finished) == (alone.ids, alone.finished)
         assert together.logp == pytest.approx(alone.logp, abs=1e-4)
@@ -170,6 +200,27 @@ def test_special_tokens_are_never_sampled(lm: VideoLM) -> None:
     drawn = draw_tokens(logits, uniforms, Sampling(temperature=1.0), torch.tensor(lm.chat.banned_ids))
     assert not set(drawn.tolist()) & set(lm.chat.banned_ids)
     assert lm.processor.tokenizer.eos_token_id not in lm.chat.banned_ids
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_best_tokens_draw_what_the_whole_vocabulary_draws(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peaked rows, many equally probable tokens (in bfloat16), flat rows and a row of NaN, which need all tokens."""
+    scales = torch.tensor([6.0, 3.0, 0.1]).repeat_interleave(300)[:, None]
+    logits = (torch.randn(900, 300, generator=torch.Generator().manual_seed(0)) * scales).to(dtype).float()
+    logits[-1] = torch.nan
+    uniforms = torch.rand(900, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    sampling, banned = Sampling(temperature=0.8, top_p=0.9), torch.tensor([7])
+    drawn = []
+    for head in (300, 32):
+        monkeypatch.setattr("savi.models.drawing.HEAD", head)
+        with SortedSizes() as sizes:
+            drawn.append(draw_tokens(logits, uniforms, sampling, banned))
+    assert torch.equal(*drawn)
+    # Nearly all of the peaked rows are drawn from their head, none of the flat ones.
+    assert [columns for _, columns in sizes.seen] == [32, 32, 300]
+    assert 300 <= sizes.seen[-1][0] < 600
 
 
 def test_draws_follow_the_distribution() -> None:

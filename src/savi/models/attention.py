@@ -19,6 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from savi.models.split_attention import clip_keys, split_attention
+
 TREE_ATTENTION = "savi_tree"
 """The name under which a decoder's configuration asks for it."""
 
@@ -54,8 +56,12 @@ def tree_attention(
     """Attention as transformers' decoders call it: query (batch, heads, n, d) to output (batch, n, heads, d).
 
     attention_mask: bool (batch, 1, branches, keys), what the last `branches` queries see. The queries before them are
-    the row's first tokens, each of which sees itself and those before it. Without a mask it is transformers' own.
+    the row's first tokens, each of which sees itself and those before it. Without a mask it is transformers' own. Where
+    the keys follow those of clips (`split_attention`), the mask is theirs alone and is added to scores.
     """
+    clips = clip_keys(key)
+    if clips is not None:
+        return split_attention(query, key, value, attention_mask, clips, scaling), None
     length, keys = query.shape[2], key.shape[2]
     if attention_mask is None and 1 < length < keys:
         # Layers that take the keys and values of others read a row's last tokens alone: to the kernel, its first ones.

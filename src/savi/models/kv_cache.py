@@ -18,15 +18,15 @@ from savi.models.score import pad_ids, pad_prefixes, position_ids
 from savi.models.states import State, Stretch, joined
 from savi.models.windows import masks, recurrent_kinds
 
-ROOM = 256
-"""Tokens that a cache is enlarged by when it is full."""
-
 
 class GrowingLayer(DynamicLayer):
     """One layer's keys and values, (clips, heads, tokens, head_dim), in buffers with room behind them.
 
     Appending a token doesn't copy the tokens before it, as transformers' own dynamic layer does.
+    room: tokens that the buffers are enlarged by when they are full.
     """
+
+    room = 256
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class GrowingLayer(DynamicLayer):
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if end > self._buffers[0].shape[-2]:
-            room = end - start + ROOM
+            room = end - start + self.room
             self._buffers = pad(self.keys, (0, 0, 0, room)), pad(self.values, (0, 0, 0, room))
         keys, values = self._buffers
         keys[..., start:end, :] = key_states

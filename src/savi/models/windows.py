@@ -42,21 +42,21 @@ def recurrent_kinds(decoder: PreTrainedModel) -> frozenset[str]:
 def masks(
     decoder: PreTrainedModel,
     branches: Tensor,
-    places: Tensor,
+    places: Tensor | None,
     levels: Levels | None,
     prefixes: Sequence[ClipPrefix] = (),
 ) -> Tensor | Mapping[str, Tensor | Levels]:
     """A decoder's attention_mask: one for all of its layers, or one for each kind of them.
 
     branches: bool (rows, 1, n, keys), which of the keys, the last n of which are its own, each branch token sees where
-    there is no window. places: int64 (rows, keys), the place of each key in a row of its own. levels: of a recurrent
-    decoder. prefixes: what the rows begin with; empty where a cache holds it.
+    there is no window. places: int64 (rows, keys), the place of each key in a row of its own; None where no
+    layer has a window. levels: of a recurrent decoder. prefixes: what the rows begin with; empty where a cache has it.
     """
     keys = branches.shape[-1]
     attention: dict[str, Tensor] = {}
     for index, (kind, window) in enumerate(windows(decoder.config).items()):
         mask = branches
-        if window is not None:
+        if window is not None and places is not None:
             mask = mask & (places[:, None, None] > places[:, None, keys - branches.shape[2] :, None] - window)
         if prefixes:
             causal = causal_spans(max(map(len, prefixes)), window, mask.device)
