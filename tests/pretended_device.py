@@ -56,6 +56,12 @@ TAKES_A_NUMBER = {aten.fill_.Tensor, aten.masked_fill.Tensor, aten.masked_fill_.
 waits: Counter[str] = Counter()
 """Waits of the host, by file, line and operation."""
 
+launched: Counter[str] = Counter()
+"""Operations on the device. The host waits at an event if it has launched none behind it: the device has no work."""
+
+on_its_way: list[tuple[Tensor, Tensor]] = []
+"""Copies for the host that it doesn't wait for, each with what it will hold. Until then they hold zeros."""
+
 
 class OnDevice(Tensor):
     """A tensor on the pretended device. held: its numbers, a tensor of the host."""
@@ -94,7 +100,25 @@ class OnDevice(Tensor):
             return func(*args, **kwargs or {}) if _is_composite(func) else _run(func, args, kwargs or {})
 
 
+class Event:
+    """In place of torch's: copies that the host doesn't wait for are there when an event behind them is."""
+
+    def __init__(self, device: torch.device) -> None:
+        assert _is_ours(device)
+
+    def record(self) -> None:
+        self.copies, on_its_way[:] = list(on_its_way), []
+        self.launched = launched.total()
+
+    def synchronize(self) -> None:
+        if launched.total() == self.launched:
+            _count(Event.synchronize)
+        for copy, held in self.copies:
+            copy.copy_(held)
+
+
 def _run(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    launched[str(func)] += 1
     tensors = [*_tensors(args), *_tensors(list(kwargs.values()))]
     asked = kwargs.get("device")
     if func in TRANSFERS:
@@ -112,7 +136,10 @@ def _run(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         return OnDevice(aten.histc.default(args[0].held.float(), *args[1:], **kwargs).to(args[0].dtype))  # CUDA's does
     results = func(*_held(args), **kwargs)
     if asked and not _is_ours(asked):
-        return results
+        if not kwargs.get("non_blocking"):
+            return results
+        on_its_way.append((torch.zeros_like(results), results))
+        return on_its_way[-1][0]
     written = _written(func)
     wrapped = [
         given[name] if name else _wrapped(result)
@@ -282,5 +309,6 @@ def register() -> torch.device:
             "_local_scalar_dense", lambda one: _run(aten._local_scalar_dense.default, (one,), {}), "PrivateUse1"
         )
         _libraries.append(library)
+        torch.Event = Event
         torch.autograd.set_multithreading_enabled(False)
     return DEVICE

@@ -39,9 +39,9 @@ def test_every_way_of_sharing_writes_and_scores_there_as_on_the_host(found: dict
     assert device_logps == pytest.approx(host_logps, abs=1e-4)
 
 
-def test_the_host_waits_once_for_each_written_token(found: dict[str, Any]) -> None:
-    """To learn which of the branches have ended. More waits would keep a GPU idle between its steps."""
-    assert found["waits"] == {"qwen2_5_vl": 1.0, "qwen3_5_moe": 1.0}
+def test_the_host_never_waits_for_a_written_token_while_the_device_is_idle(found: dict[str, Any]) -> None:
+    """It learns which replies have ended when it has launched the next step."""
+    assert found["waits"] == {"qwen2_5_vl": 0.0, "qwen3_5_moe": 0.0}
 
 
 def test_a_tensor_that_is_left_behind_is_found(found: dict[str, Any]) -> None:

@@ -102,14 +102,15 @@ def test_a_reply_depends_on_its_seed_and_not_on_its_neighbors(lm: VideoLM) -> No
 request = st.builds(GenerateRequest, st.integers(0, 2), st.text(alphabet="abc ?", max_size=40), st.integers(0, 10**6))
 
 
-@given(st.lists(request, min_size=1, max_size=13), st.sampled_from([-ALWAYS, ALWAYS]))
+@given(st.lists(request, min_size=1, max_size=13), st.sampled_from([-ALWAYS, ALWAYS]), st.sampled_from([0, 1]))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_batch_writes_what_each_of_its_requests_writes_alone(
-    lm: VideoLM, requests: list[GenerateRequest], fewest: int
+    lm: VideoLM, requests: list[GenerateRequest], fewest: int, lag: int
 ) -> None:
     """One request with twelve others, clips without any, prompts of unlike lengths; every fourth token ends a reply.
 
-    The batch is written in rows of its branches, or in a row for each clip. One request alone is written in cells.
+    The batch is written in rows of its branches, or in a row for each clip. One request alone is written in cells. What
+    a step has drawn is known at once, as on a CPU, or a step later, as on a GPU.
     """
     session = encode(lm, [0, 1, 2])
     cache = fill_kv_cache(lm.model, lm.family, session.read.prefixes)
@@ -130,6 +131,7 @@ def test_any_batch_writes_what_each_of_its_requests_writes_alone(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("savi.models.branch_rows.FEWEST_UNSEEN", fewest)
+        patch.setattr("savi.models.generate.lag", lambda device: lag)
         written = write(requests)
     for request, together in zip(requests, written, strict=True):
         (alone,) = write([request])

@@ -61,12 +61,15 @@ def run(lm: VideoLM, clips: Sequence[Clip], frames: Sequence[Frames], questions:
 
 @contextmanager
 def _ends_at(lengths: Sequence[int], end: int) -> Iterator[None]:
-    """Give each reply of one call of savi's writing a length. Those that are written still are in their order."""
+    """Give each reply of one call of savi's writing a length.
+
+    Those that are written still are in their order, and for a while those that have ended.
+    """
     step = 0
 
     def draw(logits: Tensor, uniforms: Tensor, sampling: Sampling, banned_ids: Tensor) -> Tensor:
         nonlocal step
-        alive = torch.tensor([length for length in lengths if length >= step])
+        alive = torch.tensor([length for length in lengths if length >= step - generate.lag(logits.device)])
         if len(alive) != len(logits):
             raise RuntimeError(f"{len(logits)} replies are being written, not {len(alive)}")
         banned_ids = torch.cat([banned_ids, banned_ids.new_tensor([end])])

@@ -111,7 +111,7 @@ class BranchCells:
         """
         going = torch.tensor([index for index, is_end in enumerate(done) if not is_end], device=self.device)
         self.reader.keep_states(going)
-        ended = torch.tensor([branch for branch, is_end in zip(self.alive_list, done, strict=True) if is_end])
+        ended = torch.tensor([branch for branch, is_end in zip(self.alive, done, strict=True) if is_end])
         self.slots[torch.isin(self.slots, ended)] = -1
         counts = (self.slots >= 0).sum(1)
         # A clip's prefix is moved when that halves the batch, not each time that one is done.
@@ -150,5 +150,4 @@ class BranchCells:
         """Which branches are alive, and in which cells of (clips, slots), in the same order."""
         rows, columns = (self.slots >= 0).nonzero(as_tuple=True)
         self.cells = rows.to(self.device), columns.to(self.device)
-        self.alive_list: list[int] = self.slots[rows, columns].tolist()
-        self.alive = torch.tensor(self.alive_list, device=self.device)
+        self.alive: list[int] = self.slots[rows, columns].tolist()

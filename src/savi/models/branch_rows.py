@@ -65,7 +65,7 @@ def as_rows(cells: BranchCells) -> BranchRows | None:
 class BranchRows:
     """Branches that are still being written, by their clips.
 
-    alive: int64 (branches,), which these are. owners: the clip of each, an index into the layers' keys of clips.
+    alive: which these are. owners: the clip of each, an index into the layers' keys of clips.
     lengths: of these clips, padded to `width`. positions: int64 (branches, 1), of the next token. keys: how many keys a
     branch has of its own. mask: (branches, 1, 1, these and those to come), what is added to scores, as prompts are
     padded behind their ends.
@@ -74,7 +74,7 @@ class BranchRows:
     def __init__(self, cells: BranchCells) -> None:
         self.reader = cells.reader
         self.width = cells.prefixes.width
-        self.alive_list, self.alive = cells.alive_list, cells.alive
+        self.alive = cells.alive
         rows, slots = cells.cells
         self.owners: list[int] = rows.tolist()
         self.lengths = [cells.prefixes.lengths[owner] for owner in cells.owners]
@@ -115,7 +115,7 @@ class BranchRows:
         places = [place for place, is_end in enumerate(done) if not is_end]
         going = torch.tensor(places)
         self.reader.keep_states(going)
-        self.alive_list, self.alive = [self.alive_list[place] for place in places], self.alive[going]
+        self.alive = [self.alive[place] for place in places]
         self.positions, self.mask = self.positions[going], self.mask[going]
         self.owners = [self.owners[place] for place in places]
         kept = sorted(set(self.owners))
