@@ -75,15 +75,16 @@ class BranchCells:
             for prompt, _ in tree.blocks
         ]
         levels = kept_levels(stretches, self.reader.states, self.device) if self.reader.recurrent else None
-        hidden = self.reader.read(packed.ids.to(self.device), positions, mask, self.places, levels)
         self.sizes = torch.tensor([len(prompt) for prompt in self.prompts])[self.slots] * (self.slots >= 0)
         last = (self.sizes.cumsum(1) - 1).to(self.device)
         rows = torch.arange(len(last), device=self.device)[:, None]
+        wanted = (rows * longest + last)[self.cells]
+        hidden = self.reader.read(packed.ids.to(self.device), positions, mask, self.places, levels, wanted)
         self.keys = mask.shape[-1]
         self.visible = mask[rows, 0, last]
         self._foresee()
         self.positions = positions[rows, last] + 1
-        return hidden[rows, last][self.cells]
+        return hidden.flatten(0, 1)[wanted]
 
     def read_tokens(self, tokens: Tensor) -> Tensor:
         """Append a token to each branch that is alive; hidden state (alive, d) that predicts the next."""

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from transformers import Cache, DynamicCache, DynamicLayer, PreTrainedModel
 
 from savi.models.family import ClipPrefix, Family, clips_at_once, token_inputs
+from savi.models.last_layer import want
 from savi.models.levels import kept_levels
 from savi.models.score import pad_ids, pad_prefixes, position_ids
 from savi.models.states import State, Stretch, joined
@@ -176,9 +177,11 @@ def _read(model: PreTrainedModel, family: Family, prefixes: Sequence[ClipPrefix]
     levels = kept_levels(rows, {}, embeds.device) if recurrent_kinds(decoder) else None
     no_branch = torch.zeros(clips, 1, 0, width, dtype=torch.bool, device=embeds.device)
     places = torch.arange(width, device=embeds.device).expand(clips, -1)
+    seen = masks(decoder, no_branch, places, levels, prefixes)
+    want(seen, places.new_zeros(1))  # of the last layer its keys and values alone; no layer takes no rows
     decoder(
         inputs_embeds=embeds,
-        attention_mask=masks(decoder, no_branch, places, levels, prefixes),
+        attention_mask=seen,
         position_ids=position_ids(positions),
         use_cache=True,
         **{cache_name(decoder): cache},

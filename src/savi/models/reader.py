@@ -9,6 +9,7 @@ from transformers import Cache, PreTrainedModel
 
 from savi.models.family import Family, token_inputs
 from savi.models.kv_cache import KVCache, cache_name
+from savi.models.last_layer import want
 from savi.models.score import position_ids
 from savi.models.states import Levels, State
 from savi.models.windows import masks, recurrent_kinds, windows
@@ -32,16 +33,26 @@ class Reader:
         self._cache_name = cache_name(self.decoder)
 
     def read(
-        self, ids: Tensor, positions: Tensor, mask: Tensor, places: Tensor | None, levels: Levels | None
+        self,
+        ids: Tensor,
+        positions: Tensor,
+        mask: Tensor,
+        places: Tensor | None,
+        levels: Levels | None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
         """Token ids, int64 (rows, n), to hidden states (rows, n, d). positions: int64 (rows, n).
 
         mask: (rows, 1, n, keys), as the attention takes it. places: int64 (rows, keys), of each key in a row of its
-        own; None where no layer has a window. levels: of a recurrent decoder.
+        own; None where no layer has a window. levels: of a recurrent decoder. wanted: see `last_layer.want`; None for
+        all hidden states.
         """
+        seen = masks(self.decoder, mask, places, levels)
+        if wanted is not None:
+            want(seen, wanted)
         output = self.decoder(
             inputs_embeds=self.model.get_input_embeddings()(ids),
-            attention_mask=masks(self.decoder, mask, places, levels),
+            attention_mask=seen,
             position_ids=position_ids(positions[:, None].expand(-1, self.axes, -1)),
             use_cache=True,
             **{self._cache_name: self.cache},
