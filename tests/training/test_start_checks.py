@@ -45,6 +45,21 @@ def test_a_model_whose_prompts_are_wrong_ends_the_run_before_it_writes_anything(
     ]
 
 
+def test_a_hopeless_run_ends_with_its_sample_and_builds_no_round(
+    random_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = [f"--model.chain.{turn}.max_new_tokens=2" for turn in ("question", "answer", "critique", "revision")]
+    with pytest.raises(SystemExit) as stop:
+        fit(random_base, tmp_path / "runs", "--data.clip_count=8", "--data.readiness_clips=6", *short)
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("savi:")]
+    assert "no pair can be expected" in line
+    assert "model.chain.question.max_new_tokens" in line
+    assert "--force" in line
+    (traces,) = (tmp_path / "runs").rglob("traces/round_00.jsonl")
+    assert traces.read_bytes() == b"", "no clip of the round was asked about"
+
+
 def test_tokens_that_are_scored_otherwise_than_sampled_are_found(
     random_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
