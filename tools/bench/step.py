@@ -84,6 +84,7 @@ def operations(lm: VideoLM, shape: Shape, clip: Clip, frames: Frames, requests: 
     """Floating-point operations of one pass over a clip and its branches, by the formula.
 
     2 N n for the linear layers, 4 L d for each (token, token it sees), 2 d vocabulary for each position that is scored.
+    What the last layer leaves out is counted, too.
     """
     read = lm.encode([clip], [frames]).read
     if not isinstance(read, PackedClips):
