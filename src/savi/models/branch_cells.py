@@ -23,8 +23,8 @@ class BranchCells:
     visible: bool (clips, slots, keys and those to come), what its next token sees of the keys that there are, and what
     later ones add: a step's mask is a view. positions: int64 (clips, slots), of the next token. places: int64 (clips,
     keys), of each key in a row of its own, kept up where a layer has a window; behind: int64 (clips, 1), how far
-    positions are behind places. states: of recurrent layers, by layer, a row for each branch that is alive, in order;
-    before the prompts are read, a row for each clip.
+    positions are behind places. The reader's states have a row for each branch that is alive, in order; before the
+    prompts are read, a row for each clip.
     """
 
     def __init__(

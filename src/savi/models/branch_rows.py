@@ -65,10 +65,9 @@ def as_rows(cells: BranchCells) -> BranchRows | None:
 class BranchRows:
     """Branches that are still being written, by their clips.
 
-    alive: which these are. owners: the clip of each, an index into the layers' keys of clips.
-    lengths: of these clips, padded to `width`. positions: int64 (branches, 1), of the next token. keys: how many keys a
-    branch has of its own. mask: (branches, 1, 1, these and those to come), what is added to scores, as prompts are
-    padded behind their ends.
+    alive: which these are. owners: the clip of each, an index into the layers' keys of clips. lengths: of these clips,
+    padded to `width`. positions: int64 (branches, 1), of the next token. keys: how many keys a branch has of its own.
+    mask: (branches, 1, 1, these and those to come), what is added to scores, as prompts are padded behind their ends.
     """
 
     def __init__(self, cells: BranchCells) -> None:
@@ -94,9 +93,8 @@ class BranchRows:
             return BranchLayer(keys, values, ClipKeys(*seen, clips))
 
         layers: list[Any] = list(self.reader.cache.layers)
-        self.reader.cache = Cache(
-            layers=[branch_layer(layer) if layer.is_initialized else layer for layer in layers],
-        )
+        layers = [branch_layer(layer) if layer.is_initialized else layer for layer in layers]
+        self.reader.cache = Cache(layers=layers)
 
     def read_tokens(self, tokens: Tensor) -> Tensor:
         """Append a token to each branch; hidden state (branches, d) that predicts the next."""
