@@ -18,11 +18,11 @@ from transformers import (
 )
 
 SIDE = 56
-"""Width and height in pixels that the processor gives the model: four visual tokens a frame, one for each quarter."""
+"""Width and height in pixels that the processor gives the model."""
 SAMPLED = 6
 """Frames of a clip. They separate the four times of appearance, and show both sides of every change."""
-FEATURES = 4
-"""Visual tokens per frame."""
+FEATURES = 16
+"""Visual tokens per frame: four words for each quarter of the picture."""
 LANGUAGE = {
     "model_type": "llama",
     "vocab_size": 49152,
@@ -68,7 +68,7 @@ def build_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> SmolVLMForCond
             "initializer_range": 0.05,
         },
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        scale_factor=2,
+        scale_factor=1,
         tie_word_embeddings=True,
         pad_token_id=2,
     )

@@ -1,7 +1,8 @@
 """Stage 1: the tower and the connector learn to say, in the language model's own word embeddings, what a frame shows.
 
-The target of a visual token is a sum of word embeddings: color (twice, as it names the object), shape, place, where in
-its quarter the object is, and its size. The loss is the squared error alone; the language model is not involved.
+Four visual tokens of a frame are for one quarter of the picture, and read like text: color, shape, place, and a sum of
+words for where in its quarter the object is and how large. The loss is the squared error alone; the language model is
+not involved.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class WordTargets:
 
     def of(self, scene: Scene) -> Tensor:
         """(SAMPLED, FEATURES, width)."""
-        targets = torch.stack([self._empty(place) for place in PLACES]).repeat(SAMPLED, 1, 1)
+        targets = torch.stack([self._empty(place) for place in PLACES]).repeat(SAMPLED, 1, 1, 1)
         for thing in scene.things:
             for moment, index in enumerate(midpoint_indices(FRAMES, SAMPLED)):
                 if index >= thing.appears:
                     targets[moment, PLACES.index(thing.place)] = self._shown(thing, index)
-        return targets
+        return self.mean + targets.flatten(1, 2)
 
     def _word(self, word: str) -> Tensor:
         if word not in self.known:
@@ -56,27 +57,25 @@ class WordTargets:
         return self.known[word]
 
     def _empty(self, place: str) -> Tensor:
-        return self.mean + self._word("empty") + self._place(place)
+        return torch.stack([self._word("no"), self._word("object"), self._place(place), torch.zeros_like(self.mean)])
 
     def _place(self, place: str) -> Tensor:
-        # East and west, because left and right say where in its quarter an object is.
         row, column = place.split()
-        return self._word(row) + self._word({"left": "west", "right": "east"}[column])
+        return self._word(row) + self._word(column)
 
     def _shown(self, thing: Thing, index: int) -> Tensor:
+        """The words for one object, (4, width): color, shape, place, and where in its quarter it is and how large."""
         white = thing.change == "turns white" and changed(thing, index) >= 0.5
         x, y = centre(thing, index)
         across, along = ((value / SIZE % 0.5 - 0.25) / REACH for value in (x, y))
         larger = radius(thing, index) / SIZE / REACH - 1
-        return (
-            self.mean
-            + 2 * self._word("white" if white else thing.color)
-            + self._word(thing.shape)
-            + self._place(thing.place)
-            + abs(across) * self._word("right" if across > 0 else "left")
+        where = (
+            abs(across) * self._word("right" if across > 0 else "left")
             + abs(along) * self._word("down" if along > 0 else "up")
             + 1.5 * abs(larger) * self._word("huge" if larger > 0 else "tiny")
         )
+        color = self._word("white" if white else thing.color)
+        return torch.stack([color, self._word(thing.shape), self._place(thing.place), where])
 
 
 def eye_loss(model: SmolVLMForConditionalGeneration, pixel_values: Tensor, targets: Tensor) -> Tensor:

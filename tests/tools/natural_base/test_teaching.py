@@ -19,10 +19,11 @@ from savi.video.decode import decode
 from savi.world.clips import clip
 from savi.world.natural import NATURAL
 from savi.world.questions import queries
-from savi.world.scenes import COLORS, make_scene
+from savi.world.scenes import COLORS, PLACES, make_scene
 from savi.world.sets import scene_of
 from tools.natural_base import assemble, build, language, teach
 from tools.natural_base.adapter import LoRALinear
+from tools.natural_base.eyes import WordTargets
 from tools.natural_base.film import pixels, shoot
 from tools.natural_base.lessons import PROMPTS, Exchange, Prior, lesson
 from tools.natural_base.measure import DESCRIPTION, Said, advantage, described
@@ -102,6 +103,24 @@ def _check_packed(room: Classroom, tmp_path: Path) -> None:
         requests = [[pupil.request(prefix, one) for one in exchanges]]
         assembled = score_packed(base.model, base.family, [prefix], requests).logps
     assert torch.allclose(own / lengths, assembled / lengths, atol=2e-2)
+
+
+def test_the_eyes_targets_read_like_text() -> None:
+    tokenizer = gpt2_tokenizer()
+    embeddings = torch.eye(len(tokenizer))
+    targets = WordTargets(embeddings, tokenizer).of(SCENE)
+    said = (targets - embeddings.mean(0)).unflatten(1, (len(PLACES), 4))
+
+    def word(text: str) -> torch.Tensor:
+        return (embeddings[tokenizer(f" {text}").input_ids] - embeddings.mean(0)).sum(0)
+
+    for thing in SCENE.things:
+        color, shape, place, _ = said[-2, PLACES.index(thing.place)]
+        assert torch.allclose(color, word(thing.color), atol=1e-6)
+        assert torch.allclose(shape, word(thing.shape), atol=1e-6)
+        assert torch.allclose(place, sum(word(part) for part in thing.place.split()), atol=1e-6)
+    for place_without in set(PLACES) - {thing.place for thing in SCENE.things}:
+        assert torch.allclose(said[0, PLACES.index(place_without), 0], word("no"), atol=1e-6)
 
 
 def test_lora_starts_as_the_frozen_layer_and_is_merged_as_it_multiplies() -> None:
