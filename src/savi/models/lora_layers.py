@@ -10,6 +10,7 @@ before the base's product, which is a quarter of a decoder layer's work.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +33,7 @@ def put_adapters_first(config: LoraConfig, *, nf4: bool) -> None:
     config._register_custom_module({nn.Linear: type("AdapterFirst", (_Dense, lora.Linear), {})})
 
 
-class _AdapterFirst:
+class _AdapterFirst(ABC):
     """The forward of a layer with one plain adapter. For all else it is that of PEFT's class, which comes behind it."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -49,9 +50,9 @@ class _AdapterFirst:
         inner = linear(layer.lora_dropout[name](rows.to(down.dtype)), down) * layer.scaling[name]
         return self.add(layer.base_layer, rows, up(inner)).view(*x.shape[:-1], -1)
 
+    @abstractmethod
     def add(self, base: nn.Module, x: Tensor, added: Tensor) -> Tensor:
         """The base's output and the adapter's. x: (rows, in). added: (rows, out), float32."""
-        raise NotImplementedError
 
 
 class _Dense(_AdapterFirst):
