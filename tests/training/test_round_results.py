@@ -78,6 +78,7 @@ def test_every_figure_says_what_it_was_measured_on(every_second: Path) -> None:
         "frames": 32,
         "frame_pixels": None,
         "seed": 0,
+        "wording": None,
         "scorer": "likelihood",
     }
     assert places[1] == places[0] | {"digest": digest}
