@@ -263,7 +263,14 @@ KILLS: dict[str, tuple[type, str, int]] = {
 }
 
 
-@pytest.mark.parametrize("moment", KILLS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "while the reference scores",
+        "in the second round's steps",
+        pytest.param("after a round's last step", marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_is_resumed_to_the_bit(
     folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch, scored: list[int]
 ) -> None:
