@@ -294,7 +294,8 @@ def test_a_killed_run_is_resumed_to_the_bit(
         patch.setattr(owner, name, killed)
         with pytest.raises(Kill):
             fit(file, folder / "runs", *options)
-    run = fit(file, folder / "runs", *options, "--ckpt_path=last")
+    # To name the method that data.pairs selects is no other setting.
+    run = fit(file, folder / "runs", *options, "--model.pairs=from_files", "--ckpt_path=last")
     assert run.name == "version_0"
     assert sum(scored) == 15, "what was scored before the kill is not scored again"
     assert column(run) == column(whole)

@@ -11,9 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from savi.cli.flat import flat, of_options
 from savi.cli.no_effect import check_effects, check_set
 from savi.cli.renamed import rename_file, rename_options, use_classes
-from savi.cli.short_names import merge, options_with_paths, with_paths
+from savi.cli.short_names import PACKAGES, PAIRS, merge, options_with_paths, with_paths
 from savi.types import SaviError
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
@@ -51,6 +52,9 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     options = options_with_paths(rename_options(others))
     check_effects(files, options)
     check_set(command, options)
+    if dict([*flat(files), *of_options(options)]).get("data.pairs") is not None:
+        # They select the method. So a run is the same whether from_files is named or not, on resuming too.
+        options = [*options, f"--{PAIRS}={PACKAGES[PAIRS]}.VideoSAVi"]
     merged = merge([*_read(DEFAULTS, ()), OmegaConf.create(files)])
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))
