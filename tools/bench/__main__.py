@@ -28,6 +28,9 @@ PARTS = (
     *("step", "skilled_step", "chain", "skilled_chain", "kernels", "judge", "states", "longer", "losses", "own_pairs"),
     "parts",
 )
+OF_ANY_SHAPE = {"skilled_step", "skilled_chain"}
+"""Parts whose rows name their shape. A file has the rows of the others for one shape alone."""
+
 LONG = 4 * RESPONSE
 """Tokens of a response in the row that shows what longer texts do to the ratio."""
 
@@ -49,7 +52,7 @@ def main() -> None:
                 results.setdefault("skipped", []).append(part)
                 continue
             new = row()
-            results[part] = [old for old in results.get(part, []) if _settings(old) != _settings(new)] + [new]
+            put(results, part, new)
             _print(part, new)
             options.out.write_text(json.dumps(results, indent=2) + "\n")
     print(f"every number: {options.out}")
@@ -88,7 +91,9 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
-    parser.add_argument("--shape", choices=SHAPES, default="small", help="size of the random Qwen2.5-VL")
+    parser.add_argument(
+        "--shape", choices=SHAPES, default="small", help="of the random Qwen2.5-VL: small has 4 layers, deep and 7b 28"
+    )
     parser.add_argument("--tokens", type=int, nargs="+", default=[64, 256, 1024], help="visual tokens of a clip")
     parser.add_argument("--checkpointing", choices=["on", "off"], nargs="+", default=["on", "off"])
     parser.add_argument(
@@ -108,7 +113,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--update", action="store_true", help="keep the rows of --out that are not measured anew")
     parser.add_argument("--out", type=Path, default=Path("tools/bench/results.json"))
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.update and set(options.only) - OF_ANY_SHAPE:
+        workload = json.loads(options.out.read_text())["workload"]
+        if workload["shape"] != asdict(SHAPES[options.shape]):
+            parts = " and ".join(sorted(OF_ANY_SHAPE))
+            parser.error(f"{options.out} is about another shape: with --update only {parts} can be added to it")
+    return options
 
 
 def _texts(given: str) -> tuple[int, int]:
@@ -146,9 +157,14 @@ def _processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def put(results: dict[str, Any], part: str, row: dict[str, Any]) -> None:
+    """Add a row to its part. The one that was measured with the same settings makes room."""
+    results[part] = [old for old in results.get(part, []) if _settings(old) != _settings(row)] + [row]
+
+
 def _settings(row: dict[str, Any]) -> list[Any]:
     """What tells a row from the others of its part."""
-    names = ("visual_tokens", "checkpointing", "prompt_tokens", "response_tokens", "questions", "dtype")
+    names = ("shape", "visual_tokens", "checkpointing", "prompt_tokens", "response_tokens", "questions", "dtype")
     return [row.get(name) for name in names]
 
 

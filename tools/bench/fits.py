@@ -6,6 +6,7 @@ Tokens are those of 32 frames of 640 x 360.
 from __future__ import annotations
 
 from savi.check.sizes import CARDS, CHAIN, GB, Size, most_clips
+from tools.bench.workload import SHAPES
 
 SIZES = (
     Size("SmolVLM2 2.2B", 1.611, 0.636, 2048, 8192, 24, 2048, 2048, 49280, 3000),
@@ -34,6 +35,8 @@ def main() -> None:
     (size,) = (size for size in SIZES if size.name == "Qwen2.5-VL 7B")
     shares = [f"{size.unseen(tokens):.1%} at {tokens:,} visual tokens" for tokens in (1024, size.tokens)]
     print(f"\nOf a pass of {size.name}, pairs of branch tokens that don't see each other: {', '.join(shares)}")
+    attention = [f"{name} {shape.attention_share(1024):.1%}" for name, shape in SHAPES.items()]
+    print(f"\nAttention of 1,024 tokens, next to the benchmark's linear layers: {', '.join(attention)}")
 
 
 if __name__ == "__main__":

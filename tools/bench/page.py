@@ -60,11 +60,11 @@ def _step(results: Row) -> str:
 
 
 def _skilled_step(results: Row) -> str:
-    header = ["visual tokens", "texts", "questions", "clips timed", "savi, s", "skilled TRL, s"]
+    header = ["layers", "visual tokens", "texts", "questions", "clips timed", "savi, s", "skilled TRL, s"]
     header += ["skilled TRL / savi", "TRL without skill / savi"]
-    order = ("visual_tokens", "response_tokens", "questions")
     rows = [
         [
+            str(row["layers"]),
             str(row["visual_tokens"]),
             f"{row['prompt_tokens']} / {row['response_tokens']}",
             str(row["questions"]),
@@ -74,19 +74,21 @@ def _skilled_step(results: Row) -> str:
             f"**{_ratio(row, 'skilled_trl').replace(' ', '** ', 1)}",
             _ratio(row, "naive_trl") if "ratio_naive_trl" in row else "",
         ]
-        for row in sorted(results.get("skilled_step", []), key=lambda row: [row[name] for name in order])
+        for row in _deepest_first(results.get("skilled_step", []))
     ]
     return _markdown(header, rows)
 
 
 def _skilled_chain(results: Row) -> str:
-    header = ["visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s", "cached `generate` / savi"]
+    header = ["layers", "visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s"]
+    header += ["cached `generate` / savi", "identical replies"]
     rows = []
-    for row in sorted(results.get("skilled_chain", []), key=lambda row: (row["visual_tokens"], row["questions"])):
+    for row in _deepest_first(results.get("skilled_chain", [])):
         low, high = row["ratio_cached_generate_spread"]
         spread = f" ({low:.2f} to {high:.2f})" if row["readings"] > 1 else ""
         rows.append(
             [
+                str(row["layers"]),
                 str(row["visual_tokens"]),
                 str(row["questions"]),
                 str(row["readings"]),
@@ -96,7 +98,12 @@ def _skilled_chain(results: Row) -> str:
                 row["identical_replies"],
             ]
         )
-    return _markdown([*header, "identical replies"], rows)
+    return _markdown(header, rows)
+
+
+def _deepest_first(rows: Sequence[Row]) -> list[Row]:
+    texts = ("visual_tokens", "prompt_tokens", "response_tokens", "questions")
+    return sorted(rows, key=lambda row: [-row["layers"], *(row.get(name, 0) for name in texts)])
 
 
 def _chain(results: Row) -> str:

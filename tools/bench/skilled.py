@@ -5,6 +5,7 @@ Both sides count everything: the processor, the vision tower, the reference, the
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -50,7 +51,7 @@ def step_row(bench: Bench, tokens: int, prompt: int, response: int, count: int, 
                 lm.peft_model.load_state_dict(fresh, strict=False)
     row: dict[str, Any] = {
         **_stamp("trl"),
-        "visual_tokens": tokens,
+        **_shape(bench, tokens),
         "prompt_tokens": prompt,
         "response_tokens": response,
         "questions": count,
@@ -95,7 +96,7 @@ def chain_row(bench: Bench, tokens: int, count: int) -> dict[str, Any]:
     lengths = [length for turn in turns for length in skilled_generate.reply_lengths(turn, chain.CLIPS, 0)]
     return {
         **_stamp(),
-        "visual_tokens": tokens,
+        **_shape(bench, tokens),
         "questions": count,
         "clips_together": chain.CLIPS,
         "reply_tokens": [min(lengths), round(mean(lengths)), max(lengths)],
@@ -107,6 +108,12 @@ def chain_row(bench: Bench, tokens: int, count: int) -> dict[str, Any]:
     }
 
 
-def _stamp(*packages: str) -> dict[str, str]:
-    """The day and the versions: these rows are run by themselves, too."""
-    return {"date": time.strftime("%Y-%m-%d"), **{name: version(name) for name in ("torch", "transformers", *packages)}}
+def _stamp(*packages: str) -> dict[str, Any]:
+    """The day, the versions and the machine's load (of 15 minutes): these rows are run by themselves, too."""
+    versions = {name: version(name) for name in ("torch", "transformers", *packages)}
+    return {"date": time.strftime("%Y-%m-%d"), **versions, "load": round(os.getloadavg()[2], 1)}
+
+
+def _shape(bench: Bench, tokens: int) -> dict[str, Any]:
+    share = round(bench.shape.attention_share(tokens), 3)
+    return {"shape": bench.name, "layers": bench.shape.layers, "visual_tokens": tokens, "attention_share": share}

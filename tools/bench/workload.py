@@ -29,7 +29,11 @@ RESPONSE = 24
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder and a vision tower. Their proportions are those of Qwen2.5-VL-7B, at three sizes."""
+    """A decoder and a vision tower, in their proportion in Qwen2.5-VL-7B.
+
+    "deep" has the layers of the 7B model. To be as quick as "small" it is narrow. Its MLP is wide for its width, and so
+    attention has the same share of its operations.
+    """
 
     layers: int
     width: int
@@ -50,10 +54,15 @@ class Shape:
         key_value = self.width // self.heads * self.key_value_heads
         return self.layers * (2 * self.width**2 + 2 * self.width * key_value + 3 * self.width * self.ffn)
 
+    def attention_share(self, tokens: int) -> float:
+        """Operations of the attention in a causal row of so many tokens, as a share of those of the linear layers."""
+        return self.layers * self.width * tokens / self.linear_weights
+
 
 SHAPES = {
     "toy": Shape(2, 64, 4, 2, 128, 512, 2, 32, 2, 64),
     "small": Shape(4, 512, 4, 1, 1536, 2048, 2, 192, 3, 576),
+    "deep": Shape(28, 64, 2, 1, 2048, 14848, 2, 192, 3, 704),
     "7b": Shape(28, 3584, 28, 4, 18944, 152064, 32, 1280, 16, 3420, dtype="bfloat16", nf4=True),
 }
 

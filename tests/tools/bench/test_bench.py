@@ -7,12 +7,14 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tools.bench import __main__ as bench
 from tools.bench import growth, kernels, refill, states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
@@ -61,6 +63,7 @@ def test_skilled_users_of_the_peers_get_the_losses_and_the_replies_of_savi(resul
     """Kept features and reference scores for TRL; copied caches, several clips and replies of unlike lengths."""
     (row,) = results["skilled_step"]
     assert (row["visual_tokens"], row["prompt_tokens"], row["response_tokens"], row["questions"]) == (16, 20, 30, 3)
+    assert (row["shape"], row["layers"]) == ("toy", 2)
     assert row["largest_difference"] < 1e-5
     (row,) = results["skilled_chain"]
     assert row["identical_replies"] == "80 of 80"
@@ -101,6 +104,38 @@ def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> 
     assert f"**{results['judge'][0]['judge_share']:.2f}**" in filled
     assert filled.startswith("before\n")
     assert filled.endswith("after\n")
+
+
+def test_rows_of_another_shape_come_next_to_those_that_are_there(results: dict[str, Any]) -> None:
+    (row,) = results["skilled_step"]
+    bench.put(two := {}, "skilled_step", row)
+    bench.put(two, "skilled_step", {**row, "shape": "deep", "layers": 28, "savi_s": 7.0})
+    bench.put(two, "skilled_step", {**row, "shape": "deep", "layers": 28, "savi_s": 8.0})
+    marks = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in TABLES)
+    deep, toy = [line for line in fill(marks, {**results, **two}).splitlines() if "| 16 | 20 / 30 | 3 |" in line]
+    assert deep.startswith("| 28 | 16 | 20 / 30 | 3 | 1 | 8.00 |")
+    assert toy.startswith("| 2 | 16 |")
+
+
+def test_parts_whose_rows_do_not_name_their_shape_are_not_added_to_a_file_about_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.json"
+    out.write_text(json.dumps({"workload": {"shape": asdict(SHAPES["small"])}}))
+    command = ["bench", "--update", "--shape", "deep", "--only", "step", "skilled_step", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match="2"):
+        bench.main()
+    assert "with --update only skilled_chain and skilled_step" in capsys.readouterr().err
+
+
+def test_the_deep_model_has_the_layers_of_the_7b_model_and_the_share_of_attention_of_the_small_one() -> None:
+    weights = 64 * (2 * 64 + 2 * 32 + 3 * 128)
+    assert SHAPES["toy"].attention_share(16) == (4 * 64 * 16 / 2) / (2 * weights)
+    assert SHAPES["deep"].layers == SHAPES["7b"].layers == 28
+    deep, small, large = (SHAPES[name].attention_share(1024) for name in ("deep", "small", "7b"))
+    assert deep == pytest.approx(small, rel=0.1)
+    assert large < 0.1 * small
 
 
 def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) -> None:
