@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ import torch
 
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
-from savi.models.prefix_cache import PrefixCacheSettings
+from savi.models.prefix_cache import PrefixCacheSettings, open_prefix_folder
 from savi.models.video_lm import Reference, VideoLM
 from savi.types import Clip, Frames
 
@@ -24,6 +25,7 @@ def build_lm(
     dtype: Literal["float32", "bfloat16"] = "float32",
     prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
     sampled_as: str = "",
+    decode: Callable[[Clip], Frames | None] | None = None,
 ) -> VideoLM:
     """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
     base = load_base(BaseSettings(path=str(folder), dtype=dtype, nf4=nf4, gradient_checkpointing=checkpointing))
@@ -32,7 +34,8 @@ def build_lm(
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return VideoLM(base, adapted, reference, prefix_cache, sampled_as)
+    folder = open_prefix_folder(prefix_cache, Path()) if prefix_cache.folder else None
+    return VideoLM(base, adapted, reference, prefix_cache.mib, folder, sampled_as, decode)
 
 
 def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) -> tuple[Clip, Frames]:

@@ -20,7 +20,7 @@ LAYERS = (
     ("conversations",),
     ("types",),
     ("inference",),
-    ("files",),
+    ("files", "cache"),
     ("distributed",),
     ("video", "prompts", "objective"),
     ("world",),

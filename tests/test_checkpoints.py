@@ -98,6 +98,7 @@ def test_the_experiment_runs_on_the_miniature_of_its_family(
             "--model.filters.language_logp=null",
             "--model.filters.same_meaning=content",  # and judge at random
             f"--data.clips={clips}",
+            f"--data.cache={tmp_path / 'cache'}",
             "--trainer.max_epochs=1",
             "--trainer.enable_progress_bar=false",
         ]

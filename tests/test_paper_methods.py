@@ -19,7 +19,7 @@ SMALL = [
     "--data.clip_count=8",
     "--data.benchmark=null",
     "--data.labelled=null",
-    "--model.prefix_cache.folder=null",
+    "--model.prefix_cache.gib=0",
     "--trainer.max_epochs=1",
     "--trainer.enable_progress_bar=false",
 ]

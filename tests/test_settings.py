@@ -33,6 +33,7 @@ from tests.test_cli import DEMO, complaint
         ("model.optimizer.lr=0", "must be above 0, not 0.0"),
         ("model.optimizer.warmup_steps=-1", "must be at least 0, not -1"),
         ("model.prefix_cache.mib=-1", "must be at least 0, not -1.0"),
+        ("model.prefix_cache.gib=-1", "must be at least 0, not -1.0"),
         ("data.clip_count=0", "must be at least 1, not 0"),
         ("data.benchmark_clips=0", "must be at least 1, not 0"),
         ("data.decode_timeout=0", "must be above 0 and at most 86400.0, not 0.0"),
@@ -75,6 +76,7 @@ def test_an_infinite_setting_of_a_file_is_one_line(tmp_path: Path, capsys: pytes
         (FilterSettings, "least_logp"),
         (LoraSettings, "dropout"),
         (PrefixCacheSettings, "mib"),
+        (PrefixCacheSettings, "gib"),
     ],
 )
 def test_no_setting_may_be_infinite_or_no_number(settings: Any, name: str, value: float) -> None:

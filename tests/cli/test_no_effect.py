@@ -13,6 +13,7 @@ from savi.errors import SaviError
 SAMPLE = {"model": {"pairs": {"class_path": "savi.methods.TwoSamples"}}}
 FILES = {"model": {"pairs": {"class_path": "savi.methods.FromFiles"}}}
 TRUTH = {"model": {"pairs": {"init_args": {"critic": {"class_path": "savi.methods.critics.Truth"}}}}}
+NOTHING_KEPT = {"model": {"prefix_cache": {"gib": 0}}}
 WORLD = {"model": {"prompts": {"preset": "world"}}}
 
 
@@ -39,6 +40,7 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         (FILES, [], "model.pairs: FromFiles takes the pairs of data.pairs"),
         (SAMPLE, ["--data.pairs=pairs.jsonl"], "model.pairs.class_path has no effect with data.pairs"),
         (FILES, ["--data.pairs=pairs.jsonl", "--model.pairs.critic=my.Critic"], "the pairs are there already"),
+        (NOTHING_KEPT, ["--model.prefix_cache.folder=kept"], "model.prefix_cache.gib=0, which keeps nothing"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
     ],
 )
@@ -58,6 +60,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
         ({"model": {**SAMPLE["model"], "chain": {"revision": {"temperature": 0.0}}}}, []),
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),
         (WORLD, ["--model.filters.same_meaning", "content"]),
+        (NOTHING_KEPT, ["--model.prefix_cache.folder=kept", "--model.prefix_cache.gib=1"]),
         (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "same as {other}?"]),
         ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
         (TRUTH, ["--model.chain.revision.temperature", "1"]),

@@ -364,6 +364,7 @@ def test_the_experiment_for_published_checkpoints_has_the_models_settings_of_qlo
     file = write_lines(folder / "pairs.jsonl", [trl_plain(pair) for pair in rows()[:5]])
     options = [f"--data.pairs={file}", f"--runs={folder / 'runs'}", f"--model.base.path={random_base}"]
     options += ["--data.workers=0", "--trainer.max_epochs=1", "--trainer.enable_progress_bar=false"]
+    options += [f"--data.cache={folder / 'cache'}"]
     # 8-bit AdamW is for GPUs.
     main(["fit", f"--config={PAIRS.parent / 'pairs_qlora.yaml'}", *options, "--model.optimizer.name=adamw"])
     (run,) = (folder / "runs" / "pairs_qlora").iterdir()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import savi.cache
+from savi.cache import BoundedFolder
 from savi.types import Excerpt, Frames, SaviError
-from savi.video import frame_cache
 from savi.video.frame_cache import FrameCache, FrameCacheSettings, open_frame_cache
 from savi.video.prefetch import decode_ahead
 from savi.video.process import DecodeProcess
@@ -42,7 +43,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cache(folder: Path, clips: float = 100, count: int = 4) -> FrameCache:
-    return FrameCache(folder, clips * CLIP / GIB, count, 80 * 48)
+    return FrameCache(BoundedFolder(folder, clips * CLIP / GIB, ".frames"), count, 80 * 48)
 
 
 def read(cache: FrameCache, *sources: Path | Excerpt, workers: int = 0) -> list[Frames]:
@@ -124,7 +125,7 @@ def test_what_a_killed_process_has_begun_is_removed(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / f"{'0' * 32}-1234-5.unfinished").touch()
-    monkeypatch.setattr(frame_cache, "ABANDONED", -1.0)
+    monkeypatch.setattr(savi.cache, "ABANDONED", -1.0)
     read(cache(tmp_path), video)
     assert [path.suffix for path in tmp_path.iterdir()] == [".frames"]
 

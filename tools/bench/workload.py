@@ -14,7 +14,6 @@ import transformers as hf
 from savi.inference import ScoreRequest
 from savi.models.adapters import LoraSettings, attach_lora
 from savi.models.load import BaseSettings, load_base
-from savi.models.prefix_cache import PrefixCacheSettings
 from savi.models.video_lm import VideoLM
 from savi.types import Clip, Frames
 from tools.tiny_models.parts import qwen_tokenizer
@@ -145,7 +144,7 @@ def load(
     torch.manual_seed(1)
     peft_model = attach_lora(base.model, base.family, LoraSettings())
     peft_model.train(checkpointing)
-    return VideoLM(base, peft_model, prefix_cache=PrefixCacheSettings(mib=512.0 if keep else 0.0))
+    return VideoLM(base, peft_model, prefix_mib=512.0 if keep else 0.0)
 
 
 def clip(visual_tokens: int, seed: int = 0) -> tuple[Clip, Frames]:

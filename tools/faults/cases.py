@@ -50,12 +50,9 @@ DELAYS: dict[Phase, float] = {
 MOST_SEEN: dict[Phase, int] = {"building": 4, "stepping": 3, "closing": 1}
 """How often, at most, a change is waited for. Two rounds have many of some, and two of the others."""
 
-VARIANTS = (
-    (),
-    ("--data.workers=1",),
-    ("--model.prefix_cache.folder=kept",),
-    ("--data.workers=1", "--model.prefix_cache.folder=kept"),
-)
+KEPT = ("--model.prefix_cache.gib=1", "--model.prefix_cache.folder=kept")
+
+VARIANTS = ((), ("--data.workers=1",), KEPT, ("--data.workers=1", *KEPT))
 """Options that start more processes, or write more files, and change nothing in what comes out."""
 
 

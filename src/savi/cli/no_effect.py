@@ -15,6 +15,8 @@ READINESS_CLIPS = 32
 
 FROM_FILES = f"{PACKAGES[PAIRS]}.{FromFiles.__name__}"
 
+CACHES = ("data.frame_cache", "model.prefix_cache")
+
 OTHER_SETS = {
     "fit": ("data.test_set", "it measures data.benchmark_set"),
     "validate": ("data.test_set", "it measures data.benchmark_set"),
@@ -48,6 +50,9 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     chosen = {key: value for key, value in chosen.items() if value is not None}  # null asks for nothing
     if chosen.get("model.dpo.loss") == "sft":
         raise SaviError("model.dpo.loss: sft is a loss of its own now: --model.loss sft")
+    for cache in CACHES:
+        if chosen.get(f"{cache}.folder") is not None and given.get(f"{cache}.gib") == 0:
+            raise SaviError(f"{cache}.folder has no effect with {cache}.gib=0, which keeps nothing: give a size, too")
     if given.get("data.held_out"):
         chosen.pop("data.labelled", None)  # it gives an accuracy, also without a readiness check
     asked = [*chosen, *(["data.readiness_clips"] if _sets_check(given) else [])]

@@ -90,7 +90,7 @@ class SaviCLI(LightningCLI):
             parser.add_hidden(name, partial(_refuse, name))
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
-        for name in ("frames", "max_pixels"):
+        for name in ("frames", "max_pixels", "cache"):
             parser.link_arguments(f"data.{name}", f"model.{name}")
 
     def before_instantiate_classes(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from savi.cache import cache_folder
 from savi.critique.given import GivenPairs
 from savi.data.clips import find_clips
 from savi.data.labelled import read_labelled
@@ -131,7 +131,4 @@ class DataSources:
     @property
     def cache_folder(self) -> Path:
         """The folder for what can be made again."""
-        if self.cache:
-            return Path(self.cache)
-        root = os.environ.get("XDG_CACHE_HOME")
-        return (Path(root) if root else Path.home() / ".cache") / "savi"
+        return cache_folder(self.cache)

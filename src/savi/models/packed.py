@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,12 +25,23 @@ from savi.types import Clip, Frames, OpenedClip, Sampling
 
 
 class PackedSharing:
-    """Encodes each clip into a prefix (implements :class:`savi.models.sharing.Sharing`)."""
+    """Encodes each clip into a prefix (implements :class:`savi.models.sharing.Sharing`).
 
-    def __init__(self, model: PreTrainedModel, chat: Chat, cache: PrefixCache) -> None:
+    decode: called for a clip without frames whose prefix is gone since is_cached() was asked: its file on disk was
+    damaged, or made room for another run's. None where its video can't be read.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        chat: Chat,
+        cache: PrefixCache,
+        decode: Callable[[Clip], Frames | None] | None = None,
+    ) -> None:
         self.model = model
         self.chat = chat
         self.cache = cache
+        self.decode = decode
 
     def is_cached(self, clip: Clip) -> bool:
         return clip in self.cache
@@ -42,16 +53,22 @@ class PackedSharing:
         for clip, clip_frames in zip(clips, frames, strict=True):
             prefix = self.cache.get(clip)
             if prefix is None:
-                if clip_frames is None:
-                    raise SaviError(
-                        f"clip {clip.id} is not kept any more, because its file was replaced while the run read it: "
-                        "resume the run"
-                    )
-                chat = self.chat.text(_opening(clip) or "")
-                prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, clip_frames)
-                self.cache.add(clip, prefix, clip_frames.file)
+                prefix = self._encode(clip, clip_frames)
             prefixes.append(prefix.to(self.model.device))
         return PackedClips(self.model, self.chat, clips, prefixes)
+
+    def _encode(self, clip: Clip, frames: Frames | None) -> ClipPrefix:
+        if frames is None and self.decode:
+            frames = self.decode(clip)
+        if frames is None:
+            raise SaviError(
+                f"clip {clip.id} is not kept any more: its file was replaced or removed while the run read it, so "
+                "resume the run"
+            )
+        chat = self.chat.text(_opening(clip) or "")
+        prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, frames)
+        self.cache.add(clip, prefix, frames.file)
+        return prefix
 
 
 @dataclass

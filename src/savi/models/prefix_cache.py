@@ -1,22 +1,25 @@
-"""Prefixes of clips encoded before, in memory and, if asked, on disk: the frozen vision tower runs once per clip."""
+"""Prefixes of clips encoded before, in memory and on disk: the frozen vision tower runs once per clip."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save
 from transformers import PreTrainedModel, ProcessorMixin
 
-from savi.errors import SaviError, check_number
+from savi.cache import BoundedFolder, code_digest, open_bounded
+from savi.errors import check_number
 from savi.models.family import ClipPrefix, Family
 from savi.types import Clip, Excerpt, FileIdentity, OpenedClip, identify
+from savi.video.frame_cache import DECODED_BY
+
+SUFFIX = ".prefix"
 
 
 @dataclass(frozen=True)
@@ -24,48 +27,58 @@ class PrefixCacheSettings:
     """Where the prefixes of encoded clips are kept, so that the vision tower encodes each clip once."""
 
     mib: float = 512.0
-    """Main memory for prefixes, in MiB. A clip takes visual tokens x hidden size x bytes per number: 55 MiB for 8,000
-    tokens of a 7B model in bfloat16. When it is full, further clips are encoded again in each round."""
+    """Main memory for prefixes, in MiB. A clip takes visual tokens x hidden size x bytes per number: 33 MiB for 4,800
+    tokens of a 7B model in bfloat16. When it is full, further prefixes are read from disk in each round."""
+
+    gib: float = 32.0
+    """Disk space for prefixes, in GiB: room for 990 such clips. A tenth of the disk always stays free. When it is full,
+    prefixes that no run has used since this one began make room; further clips are encoded in each round. 0: nothing is
+    kept on disk."""
 
     folder: str | None = None
-    """Folder that keeps prefixes on disk as well, for all rounds and for later runs. None: main memory only."""
+    """Folder for them on disk. Runs may share it. None: `prefixes` in data.cache."""
 
     def __post_init__(self) -> None:
         check_number("model.prefix_cache.mib", self.mib, least=0)
+        check_number("model.prefix_cache.gib", self.gib, least=0)
+
+
+def open_prefix_folder(settings: PrefixCacheSettings, cache: Path) -> BoundedFolder | None:
+    """None where nothing is to be kept on disk. cache: the folder for all that can be made again.
+
+    Raises SaviError for a folder that was named and can't be made, or can't be written.
+    """
+    return open_bounded("model.prefix_cache", settings.gib, settings.folder, cache / "prefixes", SUFFIX)
 
 
 class PrefixCache:
     """Prefixes by clip, as long as the clip's file is the one that they were read from.
 
     A replaced file is another file, even with the same size and date; a file that is gone is not. When the memory is
-    full, no more prefixes are added and none is removed: each round takes the clips in a cycle, and the least recently
-    used prefix is the next one needed. encoder: digest of what a prefix depends on besides its file, see
-    :func:`encoder_key`.
+    full, no more prefixes are added to it and none is removed: each round takes the clips in a cycle, and the least
+    recently used prefix is the next one needed.
     """
 
-    def __init__(self, settings: PrefixCacheSettings, encoder: str) -> None:
-        self._room = int(settings.mib * 2**20)
-        self._folder = Path(settings.folder).expanduser() if settings.folder else None
+    def __init__(self, mib: float, folder: BoundedFolder | None, encoder: str) -> None:
+        """mib: of main memory. folder: on disk, if any. encoder: digest of what a prefix depends on besides its file,
+        see :func:`encoder_key`."""
+        self._room = int(mib * 2**20)
+        self._folder = folder
         self._encoder = encoder
         self._prefixes: dict[Clip, tuple[FileIdentity | None, ClipPrefix]] = {}
-        if self._folder:
-            try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SaviError(
-                    f"model.prefix_cache.folder: {settings.folder} can't be made: {error.strerror}"
-                ) from None
 
     def __contains__(self, clip: Clip) -> bool:
         file = identify(clip.path)
-        return self._in_memory(clip, file) is not None or self._on_disk(clip, file) is not None
+        if self._in_memory(clip, file) is not None:
+            return True
+        return self._folder is not None and file is not None and self._folder.has(self._key(clip, file))
 
     def get(self, clip: Clip) -> ClipPrefix | None:
-        """The clip's prefix, in main memory; None if it is not there. Raises SaviError for an unreadable file."""
+        """The clip's prefix, in main memory; None if it is not there, or damaged on disk."""
         file = identify(clip.path)
         prefix = self._in_memory(clip, file)
-        if prefix is None and (place := self._on_disk(clip, file)):
-            prefix = _read(place)
+        if prefix is None and self._folder and file and (data := self._folder.read(self._key(clip, file))):
+            prefix = _prefix(bytes(data))
             self._remember(clip, file, prefix)
         return prefix
 
@@ -74,8 +87,8 @@ class PrefixCache:
         file = file or identify(clip.path)
         prefix = prefix.to(torch.device("cpu"))
         self._remember(clip, file, prefix)
-        if place := self._place(clip, file):
-            _write(prefix, place)
+        if self._folder and file:
+            self._folder.write(self._key(clip, file), prefix.nbytes, _parts(prefix))
 
     def _in_memory(self, clip: Clip, file: FileIdentity | None) -> ClipPrefix | None:
         known, prefix = self._prefixes.get(clip, (None, None))
@@ -90,26 +103,20 @@ class PrefixCache:
             self._prefixes[clip] = (file, prefix)
             self._room -= prefix.nbytes
 
-    def _on_disk(self, clip: Clip, file: FileIdentity | None) -> Path | None:
-        place = self._place(clip, file)
-        return place if place and place.is_file() else None
-
-    def _place(self, clip: Clip, file: FileIdentity | None) -> Path | None:
-        """The path on disk of the prefix of a clip that was read from this file."""
-        if self._folder is None or file is None:
-            return None
+    def _key(self, clip: Clip, file: FileIdentity) -> tuple[object, ...]:
+        """What tells a prefix on disk from all others. file: that the clip was read from."""
         span = clip.span if isinstance(clip, Excerpt) else None
-        parts = (self._encoder, *file, span, *(clip.opening if isinstance(clip, OpenedClip) else ()))
-        return self._folder / f"{hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()}.safetensors"
+        return (self._encoder, *file, span, *(clip.opening if isinstance(clip, OpenedClip) else ()))
 
 
 def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Family, sampled_as: str) -> str:
-    """A digest of what a prefix depends on besides its file: weights around the decoder, processor, sampling of frames,
-    and the version of transformers, whose code makes a prefix of them.
+    """A digest of what a prefix depends on besides its file, to the bit: weights around the decoder, configuration,
+    processor, sampling of frames, the code that makes a prefix of them, and the device.
 
     It takes the first values of each parameter, which differ between any two trainings.
     """
-    parts = [transformers.__version__, sampled_as, processor.to_dict()]
+    code = *DECODED_BY, code_digest("models"), transformers.__version__, torch.__version__
+    parts = [code, _computed_on(model), sampled_as, model.config.to_json_string(), processor.to_dict()]
     digest = hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode())
     digest.update(str(processor.chat_template).encode())
     layers = f"{family.decoder}.layers."
@@ -120,23 +127,19 @@ def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Famil
     return digest.hexdigest()
 
 
-def _write(prefix: ClipPrefix, place: Path) -> None:
-    """Write a file whole or not at all. Runs may share the folder, so its first name has the number of the process."""
-    unfinished = place.with_suffix(f".{os.getpid()}")
+def _computed_on(model: PreTrainedModel) -> str:
+    """Other devices may round otherwise, and so may other numbers of threads."""
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_name(model.device)
+    return f"{model.device.type}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+
+
+def _parts(prefix: ClipPrefix) -> Iterator[bytes]:
     tensors = {name: tensor.contiguous() for name, tensor in prefix.tensors.items()}
-    try:
-        save_file(tensors, unfinished, {"next_position": str(prefix.next_position), "tail": prefix.tail})
-        unfinished.replace(place)
-    except (SafetensorError, OSError) as error:
-        unfinished.unlink(missing_ok=True)
-        raise SaviError(f"model.prefix_cache.folder: {place} can't be written ({error})") from error
+    yield save(tensors, {"next_position": str(prefix.next_position), "tail": prefix.tail})
 
 
-def _read(file: Path) -> ClipPrefix:
-    try:
-        with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-            said = opened.metadata()
-    except (SafetensorError, OSError) as error:
-        raise SaviError(f"model.prefix_cache.folder: {file} can't be read ({error}): delete it") from None
-    return ClipPrefix(**tensors, next_position=int(said["next_position"]), tail=said["tail"])
+def _prefix(data: bytes) -> ClipPrefix:
+    end = 8 + int.from_bytes(data[:8], "little")  # load() leaves the metadata out
+    said = json.loads(data[8:end])["__metadata__"]
+    return ClipPrefix(**load(data), next_position=int(said["next_position"]), tail=said["tail"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel
 
+from savi.cache import BoundedFolder
 from savi.inference import ResponseScores, ScoreRequest
 from savi.models.chat import Chat
 from savi.models.load import LoadedBase
@@ -25,8 +26,9 @@ class VideoLM:
     """Encodes clips for one adapted model (implements :class:`savi.inference.VideoModel`).
 
     peft_model: the base with its LoRA adapter. reference: the frozen model that score_reference scores with.
-    prefix_cache: where the prefixes of clips already encoded are kept, if the model's way of sharing has any.
+    prefix_mib, prefix_folder: main memory, and a folder on disk if any, for the prefixes of clips already encoded.
     sampled_as: how their frames are sampled, in words: a prefix of frames that were sampled otherwise is not taken.
+    decode: the frames of a clip whose prefix was taken for kept and is gone; None where the file can't be read.
     """
 
     def __init__(
@@ -34,8 +36,10 @@ class VideoLM:
         base: LoadedBase,
         peft_model: PeftModel,
         reference: Reference = "base",
-        prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
+        prefix_mib: float = PrefixCacheSettings.mib,
+        prefix_folder: BoundedFolder | None = None,
         sampled_as: str = "",
+        decode: Callable[[Clip], Frames | None] | None = None,
     ) -> None:
         self.peft_model = peft_model
         self.model: PreTrainedModel = peft_model.get_base_model()
@@ -46,8 +50,8 @@ class VideoLM:
         self.thought_tokens = base.thought_tokens
         self.chat = Chat.of(self.model, base.processor, base.family)
         key = encoder_key(self.model, base.processor, base.family, sampled_as)
-        self.prefix_cache = PrefixCache(prefix_cache, key)
-        self.sharing = sharing(base.way, self.model, self.chat, self.prefix_cache)
+        self.prefix_cache = PrefixCache(prefix_mib, prefix_folder, key)
+        self.sharing = sharing(base.way, self.model, self.chat, self.prefix_cache, decode)
 
     @property
     def device(self) -> torch.device:
@@ -67,7 +71,7 @@ class VideoLM:
     def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> VideoLMSession:
         """Open a session on a batch of clips. frames may be None for a clip that is cached.
 
-        Raises SaviError for a clip without frames that is not cached.
+        Raises SaviError for a clip without frames that is not cached and can't be decoded.
         """
         read = self.sharing.read(clips, frames)
         return VideoLMSession(self.peft_model, self.chat, self.reference, clips, frames, read, self.thought_tokens)

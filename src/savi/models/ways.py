@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ from savi.models.plain import PlainSharing
 from savi.models.prefix_cache import PrefixCache
 from savi.models.sharing import Sharing
 from savi.models.windows import FULL, RECURRENT, SLIDING
+from savi.types import Clip, Frames
 
 WayName = Literal["tree", "state", "plain"]
 
@@ -65,6 +67,12 @@ def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
     return Way("tree")
 
 
-def sharing(way: Way, model: PreTrainedModel, chat: Chat, cache: PrefixCache) -> Sharing:
-    """A model's way at work."""
-    return PlainSharing(model, chat) if way.name == "plain" else PackedSharing(model, chat, cache)
+def sharing(
+    way: Way,
+    model: PreTrainedModel,
+    chat: Chat,
+    cache: PrefixCache,
+    decode: Callable[[Clip], Frames | None] | None = None,
+) -> Sharing:
+    """A model's way at work. decode: see :class:`savi.models.packed.PackedSharing`."""
+    return PlainSharing(model, chat) if way.name == "plain" else PackedSharing(model, chat, cache, decode)

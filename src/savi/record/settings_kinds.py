@@ -82,6 +82,7 @@ KINDS: dict[str, Kind] = {
     "model.reply.top_p": CHANGE,
     "model.reply.max_new_tokens": CHANGE,
     "model.prefix_cache.mib": NONE,
+    "model.prefix_cache.gib": NONE,
     "model.prefix_cache.folder": NONE,
     "data.clips": ID,  # by content
     "data.clip_count": ID,  # by content

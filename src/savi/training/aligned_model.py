@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities import rank_zero_info
 
 from savi.alignment.optim import OptimizerSettings
+from savi.cache import cache_folder
 from savi.critique.filters import FilterSettings
 from savi.critique.own_filters import PairFilter, names_of
 from savi.critique.settings import ChainSettings
 from savi.methods import PairMethod, VideoSAVi
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
-from savi.models.load import BaseSettings, fingerprint, load_base
-from savi.models.prefix_cache import PrefixCacheSettings
+from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
+from savi.models.prefix_cache import PrefixCacheSettings, open_prefix_folder
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
 from savi.objective.dpo import DPOSettings
 from savi.objective.losses import Loss, PairLoss
 from savi.prompts.templates import PromptSettings
-from savi.types import Sampling, SaviError
+from savi.types import Clip, Frames, Sampling, SaviError
 from savi.video.shrink import SHRUNK_BY
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 class AlignedModel(LightningModule):
@@ -46,6 +50,7 @@ class AlignedModel(LightningModule):
             the model at the end of the round before.
         reply: Decoding of the free-form replies in evaluations. Greedy by default.
         prefix_cache: Where the prefixes of encoded clips are kept.
+        cache: Folder for what can be made again; the command line takes data.cache.
         frames: Frames per clip; the command line takes data.frames.
         max_pixels: Most pixels per frame; the command line takes data.max_pixels.
         seed: Seed of the chain, of the adapter's first weights and of dropout; the command line takes seed_everything.
@@ -66,6 +71,7 @@ class AlignedModel(LightningModule):
         reference: Reference = "base",
         reply: Sampling = Sampling(temperature=0.0, max_new_tokens=64),  # noqa: B008 (frozen)
         prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
+        cache: str | None = None,
         frames: int = 32,
         max_pixels: int | None = None,
         seed: int = 0,
@@ -83,7 +89,7 @@ class AlignedModel(LightningModule):
         self.pair_method = pairs or VideoSAVi()
         self.reference: Reference = reference
         self.reply = reply
-        self.prefix_cache = prefix_cache
+        self.prefix_mib, self.prefix_folder = prefix_cache.mib, open_prefix_folder(prefix_cache, cache_folder(cache))
         self.frames = frames
         self.refusable_pixels = max_pixels
         self.sampled_as = f"{frames} frames, at most {max_pixels} pixels"
@@ -114,7 +120,7 @@ class AlignedModel(LightningModule):
             torch.manual_seed(self.seed)
             self.peft_model = attach_lora(loaded.model, loaded.family, self.lora_settings)
             self.base_weights = loaded.weights
-            self.lm = VideoLM(loaded, self.peft_model, self.reference, self.prefix_cache, self.sampled_as)
+            self.lm = self._video_lm(loaded, self.peft_model, self.reference)
 
     @cache  # noqa: B019 (one module per process)
     def load_another(self, path: str) -> VideoLM:
@@ -124,7 +130,15 @@ class AlignedModel(LightningModule):
         loaded = load_base(settings, self.frames)
         adapted = attach_lora(loaded.model, loaded.family, self.lora_settings)
         adapted.to(self.video_lm.device)
-        return VideoLM(loaded, adapted.eval(), prefix_cache=self.prefix_cache, sampled_as=self.sampled_as)
+        return self._video_lm(loaded, adapted.eval(), "base")
+
+    def _video_lm(self, base: LoadedBase, adapted: PeftModel, reference: Reference) -> VideoLM:
+        kept = self.prefix_mib, self.prefix_folder
+        return VideoLM(base, adapted, reference, *kept, self.sampled_as, self.frames_of)
+
+    def frames_of(self, clip: Clip) -> Frames | None:
+        """The frames of a clip, decoded here and now; None where its file can't be read."""
+        raise NotImplementedError
 
     @property
     def video_lm(self) -> VideoLM:

@@ -83,7 +83,7 @@ class ClipDataModule(LightningDataModule):
             batch ahead and the first clips of the next one. 0: the model waits for each video.
         seed: Seed of the order of pairs and of the rendered training clips; the command line takes seed_everything.
         frame_cache: Where the frames of decoded clips are kept.
-        cache: Folder for rendered clips and kept frames. None: savi's folder in the user's cache, ~/.cache/savi.
+        cache: Folder for rendered clips, kept frames and prefixes. None: savi's in the user's cache, ~/.cache/savi.
     """
 
     def __init__(

@@ -19,10 +19,12 @@ from savi.training.benchmarks import BenchmarkAnswers
 from savi.training.check_trainer import check_trainer
 from savi.training.checkpoints import RunCheckpoint
 from savi.training.limits import RunLimits
+from savi.training.parts import data_of
 from savi.training.policy_logps import PolicyLogps
 from savi.training.results import RunResults
 from savi.training.self_critique import SelfCritique
-from savi.types import derive_seed
+from savi.types import Clip, Excerpt, Frames, derive_seed
+from savi.video.decode import UndecodableClip
 
 LENGTHS = ("lengths/chosen", "lengths/rejected")
 """The metrics whose sum is the tokens of a pair's responses. The second one is absent with some losses."""
@@ -62,6 +64,10 @@ class SelfAlignment(AlignedModel):
             # Lightning takes a subclass of ModelCheckpoint for a replacement of the user's own, which stay.
             callbacks += [*checkpoints, RunCheckpoint()]
         return callbacks
+
+    def frames_of(self, clip: Clip) -> Frames | None:
+        (outcome,) = data_of(self.trainer).decode_ahead([clip if isinstance(clip, Excerpt) else clip.path])
+        return None if isinstance(outcome, UndecodableClip) else outcome
 
     def configure_optimizers(self) -> Any:
         parameters = [p for p in self.parameters() if p.requires_grad]

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from savi.cache import cache_folder
 from savi.evaluation.options import OneLineParser
 from savi.types import SaviError
 from savi.view.export import export
-from savi.view.media import Media, cache_folder
+from savi.view.media import Media
 from savi.view.run import newest_run
 from savi.view.site import Site
 
@@ -39,7 +40,7 @@ def view(arguments: Sequence[str]) -> None:
     if given.clips and not given.output:
         raise SaviError("view: --clips goes with --output")
     folders = given.runs or [newest_run(Path("lightning_logs"))]
-    media = Media(cache_folder())
+    media = Media(cache_folder() / "view")
     try:
         site = Site(folders, media)
         if given.output:

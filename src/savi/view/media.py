@@ -184,9 +184,3 @@ def _careful(work: Any, *arguments: Any) -> Any:
         return work(*arguments)
     except (OSError, av.error.FFmpegError, ValueError, MemoryError) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from None
-
-
-def cache_folder() -> Path:
-    """Savi's own folder in the user's cache."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "savi" / "view"
