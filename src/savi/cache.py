@@ -44,8 +44,9 @@ def cache_folder(named: str | None = None) -> Path:
 
 @functools.cache
 def code_digest(*parts: str) -> str:
-    """A digest of savi's own code in some of its parts, for keys of what that code makes."""
-    files = [path for part in parts for path in sorted((Path(__file__).parent / part).rglob("*.py"))]
+    """A digest of savi's own code in some of its packages and modules, for keys of what that code makes."""
+    home = Path(__file__).parent
+    files = [path for part in parts for path in sorted([*home.glob(f"{part}.py"), *(home / part).rglob("*.py")])]
     return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=16).hexdigest()
 
 
@@ -83,7 +84,8 @@ class BoundedFolder:
         self._began = time.time()
         self._lock = threading.Lock()
         self._allowance = 0
-        self._full = False
+        self.full = False
+        """Whether there was a file that had no room."""
 
     def has(self, key: tuple[object, ...]) -> bool:
         """Whether there is a file. Only read() sees whether it is damaged."""
@@ -130,11 +132,11 @@ class BoundedFolder:
 
     def _has_room(self, nbytes: int) -> bool:
         """Whether so many bytes may be added. They are then counted."""
-        if self._allowance < nbytes and not self._full:
+        if self._allowance < nbytes and not self.full:
             room = self._measure(nbytes)
             self._allowance = max(room // CHECKED, nbytes)
-            self._full = room < nbytes
-        if self._full:
+            self.full = room < nbytes
+        if self.full:
             return False
         self._allowance -= nbytes
         return True

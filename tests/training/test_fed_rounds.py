@@ -12,7 +12,7 @@ from savi.models import packed
 from savi.video.process import DecodeProcess
 
 CLIPS, ROUNDS = 3, 2
-WITH_FRAMES = ("--data.frame_cache.gib=1", "--data.workers=2")
+WITH_FRAMES = ("--data.frame_cache.gib=1", "--data.workers=2", "--model.prefix_cache.gib=0.00001")
 WITH_PREFIXES = ("--model.prefix_cache.gib=1",)
 
 
@@ -52,12 +52,14 @@ def fit(folder: Path, name: str, *kept: str) -> list[bytes]:
 
 
 def test_each_clip_is_decoded_and_encoded_once_in_all_rounds(
-    tmp_path: Path, counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, counts: dict[str, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where frames alone are kept, the tower sees a clip twice a round. One file is damaged, and made again."""
+    """Where frames alone have room, the tower sees a clip twice a round. One file is damaged, and made again."""
     expected = fit(tmp_path, "frames", *WITH_FRAMES)
     assert counts["seen"] > ROUNDS * CLIPS
     assert counts["decoded"] == CLIPS
+    full = f"{tmp_path / 'cache' / 'prefixes'} is full"
+    assert sum(message.startswith(full) for message in caplog.messages) == 1
     counts |= {"decoded": 0, "seen": 0}
     found, read = [], BoundedFolder.read
 

@@ -115,7 +115,7 @@ def encoder_key(model: PreTrainedModel, processor: ProcessorMixin, family: Famil
 
     It takes the first values of each parameter, which differ between any two trainings.
     """
-    code = *DECODED_BY, code_digest("models"), transformers.__version__, torch.__version__
+    code = *DECODED_BY, code_digest("models", "conversations"), transformers.__version__, torch.__version__
     parts = [code, _computed_on(model), sampled_as, model.config.to_json_string(), processor.to_dict()]
     digest = hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode())
     digest.update(str(processor.chat_template).encode())

@@ -49,6 +49,7 @@ class SelfCritique(Callback):
         self._finished = 0
         self._given: GivenRounds | None = None
         self._locked: FileLock | None = None
+        self._named_full: set[str] = set()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -134,12 +135,22 @@ class SelfCritique(Callback):
             self._build(builder)
         self._module.train(was_training)
         self._built = built = builder.close()
+        self._name_full_caches()
         if self._given:
             self._given.keep(built)
         self.seconds = time.monotonic() - started
         lost = () if self._given else left_out(built)  # rows of files have been named, with their places
         _report(built, len(clips), self.filters, lost)
         return built
+
+    def _name_full_caches(self) -> None:
+        """Once a run. With a large model what has no room takes hours more."""
+        frames = self._data.frame_cache
+        caches = {"model.prefix_cache": self._module.prefix_folder, "data.frame_cache": frames and frames.folder}
+        for name, folder in caches.items():
+            if folder and folder.full and name not in self._named_full:
+                self._named_full.add(name)
+                rank_zero_info(f"{folder.folder} is full: what has no room is made again when needed ({name}.gib)")
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
         return PairBuilder(
