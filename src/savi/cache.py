@@ -75,9 +75,9 @@ class BoundedFolder:
     nothing can be written, nothing is kept. All else in the folder is the user's, and stays.
     """
 
-    def __init__(self, folder: Path, gib: float, suffix: str) -> None:
+    def __init__(self, path: Path, gib: float, suffix: str) -> None:
         """suffix: of the names of its files, with the dot."""
-        self.folder = folder
+        self.path = path
         self._most = int(gib * 2**30)
         self._suffix = suffix
         self._ours = re.compile(rf"[0-9a-f]{{32}}({re.escape(suffix)}|-\d+-\d+{UNFINISHED})")
@@ -89,7 +89,9 @@ class BoundedFolder:
 
     def has(self, key: tuple[object, ...]) -> bool:
         """Whether there is a file. Only read() sees whether it is damaged."""
-        return self._place(key).is_file()
+        with contextlib.suppress(OSError):  # a folder that can't be entered
+            return self._place(key).is_file()
+        return False
 
     def read(self, key: tuple[object, ...]) -> memoryview | None:
         """What was written under a key, which may be changed; None where there is none, or a damaged one."""
@@ -128,7 +130,7 @@ class BoundedFolder:
 
     def _place(self, key: tuple[object, ...]) -> Path:
         digest = hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=16)
-        return self.folder / f"{digest.hexdigest()}{self._suffix}"
+        return self.path / f"{digest.hexdigest()}{self._suffix}"
 
     def _has_room(self, nbytes: int) -> bool:
         """Whether so many bytes may be added. They are then counted."""
@@ -143,9 +145,9 @@ class BoundedFolder:
 
     def _measure(self, nbytes: int) -> int:
         """How many more bytes fit into the folder, once what no run has used lately has made room for so many."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         files: list[tuple[float, int, str]] = []
-        for entry in os.scandir(self.folder):
+        for entry in os.scandir(self.path):
             if not self._ours.fullmatch(entry.name):
                 continue
             with contextlib.suppress(FileNotFoundError):  # another process has removed it
@@ -154,7 +156,7 @@ class BoundedFolder:
                     Path(entry.path).unlink()
                 else:
                     files.append((stat.st_mtime, stat.st_size, entry.path))
-        held, disk = sum(size for _, size, _ in files), shutil.disk_usage(self.folder)
+        held, disk = sum(size for _, size, _ in files), shutil.disk_usage(self.path)
         most = min(self._most, held + disk.free - int(LEAST_FREE * disk.total))
         wanted = max(nbytes, most // CHECKED)
         for used, size, path in sorted(files):

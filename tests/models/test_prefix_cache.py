@@ -27,6 +27,12 @@ def clip(tmp_path: Path) -> Clip:
     return Clip("a", path)
 
 
+@pytest.fixture(scope="module")
+def lm(random_base: Path) -> VideoLM:
+    """Never changed."""
+    return build_lm(random_base)
+
+
 def keeping(base: Path, folder: Path, gib: float = 1.0, **more: Any) -> VideoLM:
     """A model that keeps prefixes on disk alone."""
     return build_lm(base, prefix_cache=PrefixCacheSettings(0.0, gib, str(folder)), **more)
@@ -81,6 +87,24 @@ def test_the_key_tells_models_processors_and_frames_apart(random_base: Path, cli
     assert key() != before
 
 
+@pytest.mark.parametrize(
+    ("place", "other"),
+    [
+        ("transformers.__version__", "5.99.0"),
+        ("torch.__version__", "2.99.0"),
+        ("torch.get_num_threads", lambda: 99),
+        ("code_digest", lambda *_: "edited"),
+    ],
+)
+def test_other_code_and_another_machine_encode_anew(
+    place: str, other: object, lm: VideoLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may round otherwise, and a run repeats to the bit."""
+    before = encoder_key(lm.model, lm.processor, lm.family, "")
+    monkeypatch.setattr(f"savi.models.prefix_cache.{place}", other)
+    assert encoder_key(lm.model, lm.processor, lm.family, "") != before
+
+
 def test_memory_is_bounded(random_base: Path, clip: Clip) -> None:
     frames = noise_clip(0)[1]
     size_mib = build_lm(random_base).encode([clip], [frames]).read.prefixes[0].nbytes / 2**20
@@ -130,16 +154,24 @@ def test_a_damaged_file_is_removed_and_its_clip_encoded_again(random_base: Path,
         keeping(random_base, tmp_path / "kept", decode=lambda _: None).encode([clip], [None])
 
 
-def test_the_default_folder_is_in_the_cache_and_need_not_be_writable(tmp_path: Path) -> None:
+def test_the_default_folder_is_in_the_cache_and_need_not_be_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = open_prefix_folder(PrefixCacheSettings(), tmp_path / "file")
     assert folder is not None
-    assert folder.folder == tmp_path / "file" / "prefixes"
+    assert folder.path == tmp_path / "file" / "prefixes"
     (tmp_path / "file").touch()
     folder.write(("key",), 4, [b"data"])
     assert not folder.has(("key",))
     assert open_prefix_folder(PrefixCacheSettings(gib=0), tmp_path) is None
     with pytest.raises(SaviError, match=r"model\.prefix_cache\.folder: .* can't be made"):
         open_prefix_folder(PrefixCacheSettings(folder=str(tmp_path / "file" / "named")), tmp_path)
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert not folder.has(("key",))
 
 
 def replace_unseen(path: Path) -> None:
@@ -191,21 +223,3 @@ def test_a_file_that_is_gone_has_not_changed(random_base: Path, clip: Clip) -> N
     lm.encode([clip], [noise_clip(0)[1]])
     clip.path.unlink()
     assert lm.is_cached(clip)
-
-
-@pytest.mark.parametrize(
-    ("place", "other"),
-    [
-        ("transformers.__version__", "5.99.0"),
-        ("torch.__version__", "2.99.0"),
-        ("torch.get_num_threads", lambda: 99),
-        ("code_digest", lambda *_: "edited"),
-    ],
-)
-def test_other_code_and_another_machine_encode_anew(
-    place: str, other: object, random_base: Path, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They may round otherwise, and a run repeats to the bit."""
-    keeping(random_base, tmp_path / "kept").encode([clip], [noise_clip(0)[1]])
-    monkeypatch.setattr(f"savi.models.prefix_cache.{place}", other)
-    assert not keeping(random_base, tmp_path / "kept").is_cached(clip)

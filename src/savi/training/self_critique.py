@@ -150,7 +150,7 @@ class SelfCritique(Callback):
         for name, folder in caches.items():
             if folder and folder.full and name not in self._named_full:
                 self._named_full.add(name)
-                rank_zero_info(f"{folder.folder} is full: what has no room is made again when needed ({name}.gib)")
+                rank_zero_info(f"{folder.path} is full: what has no room is made again when needed ({name}.gib)")
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
         return PairBuilder(
