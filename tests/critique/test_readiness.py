@@ -70,7 +70,7 @@ def test_shares_by_hand() -> None:
         ]
     )
     assert measured == Readiness(
-        4, 0.25, pytest.approx(2 / 3), 1.0, pytest.approx(1 / 3), pairs=3, filters={"unparsable": 1}
+        4, 0.25, pytest.approx(2 / 3), 1.0, pytest.approx(1 / 3), pairs=3, filters={"unparsable": 1}, compared=3
     )
     assert measured.concerns() == ["many replies are malformed", "critiques of two answers disagree"]
     assert measured.line() == (
@@ -78,6 +78,15 @@ def test_shares_by_hand() -> None:
         "critiques of one answer lead to the same revision in 100 %, those of two answers in 33 %. WARNING: runs like "
         "this gained little or nothing here: many replies are malformed; critiques of two answers disagree"
     )
+
+
+def test_a_disagreement_that_may_be_chance_is_no_warning() -> None:
+    # Of 15 questions 13, Wilson's interval of 90 % ends at 0.95; of 150 questions 130, at 0.905; of 300, at 0.895.
+    said = [Readiness(32, 0.0, 0.5, 0.9, 13 / 15, compared=count).concerns() for count in (0, 15, 150, 300)]
+    disagree = ["critiques of two answers disagree"]
+    assert said == [disagree, [], [], disagree]
+    assert Readiness(32, 0.0, 0.5, 0.7, 0.9, compared=15).concerns() == []
+    assert Readiness(32, 0.0, 0.5, 0.5, 0.9, compared=15).concerns() == ["two critiques of one answer disagree"]
 
 
 def test_labelled_questions_are_counted() -> None:
