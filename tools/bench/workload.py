@@ -31,7 +31,7 @@ class Shape:
     """A decoder and a vision tower, in their proportion in Qwen2.5-VL-7B.
 
     "deep" has the layers of the 7B model. To be as quick as "small" it is narrow. Its MLP is wide for its width, and so
-    attention has the same share of its operations.
+    attention has the same share of its operations. "narrow" is "deep" with four layers, and shows what their number does.
     """
 
     layers: int
@@ -61,6 +61,7 @@ class Shape:
 SHAPES = {
     "toy": Shape(2, 64, 4, 2, 128, 512, 2, 32, 2, 64),
     "small": Shape(4, 512, 4, 1, 1536, 2048, 2, 192, 3, 576),
+    "narrow": Shape(4, 64, 2, 1, 2048, 2112, 2, 64, 1, 320),
     "deep": Shape(28, 64, 2, 1, 2048, 14848, 2, 192, 3, 704),
     "7b": Shape(28, 3584, 28, 4, 18944, 152064, 32, 1280, 16, 3420, dtype="bfloat16", nf4=True),
 }
