@@ -31,7 +31,7 @@ class Shape:
     """A decoder and a vision tower, in their proportion in Qwen2.5-VL-7B.
 
     "deep" has the layers of the 7B model. To be as quick as "small" it is narrow. Its MLP is wide for its width, and so
-    attention has the same share of its operations. "narrow" is "deep" with four layers, and shows what their number does.
+    attention has the same share of its operations. "narrow" is "deep" with four layers, to show what their number does.
     """
 
     layers: int

@@ -7,7 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tools.bench import __main__ as bench
-from tools.bench import growth, kernels, refill, states, step
+from tools.bench import growth, kernels, operations, refill, states, step
 from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
@@ -136,6 +136,21 @@ def test_the_deep_model_has_the_layers_of_the_7b_model_and_the_share_of_attentio
     deep, small, large = (SHAPES[name].attention_share(1024) for name in ("deep", "small", "7b"))
     assert deep == pytest.approx(small, rel=0.1)
     assert large < 0.1 * small
+
+
+def test_counted_operations_by_hand_and_what_the_last_layer_spares() -> None:
+    """One layer, no vision tower, a model of one head: TRL's rows, and savi's row whose only layer is the last."""
+    shape = replace(SHAPES["toy"], layers=1, heads=1, key_value_heads=1, vision_layers=0)
+    visual, prompt, scored = 100, 5 + 15, 2 * 8
+    weights, adapter, down = 64 * (4 * 64 + 3 * 128), 16 * (8 * 64 + 3 * (64 + 128)), 64 * 128
+    head, pair, row = 4 * 2 * 64 * 512 * scored, 5.5 * 4 * 64, visual + prompt + 8
+    trl = head + 2 * (2 * row * (4 * weights + 6 * adapter) + pair * row**2)
+    tokens, kept = visual + prompt + scored, 2 * (4 * 2 * 64 * 64 + 6 * 16 * 2 * 128)
+    scored_alone = scored * (2 * (4 * weights - down + 6 * adapter) - kept) + pair * scored * tokens
+    assert operations.ratio(shape, visual, 5, 7, 1) == pytest.approx(trl / (head + kept * tokens + scored_alone))
+    bare = replace(SHAPES["7b"], vocabulary=0, vision_layers=0)
+    four, many = (operations.ratio(replace(bare, layers=layers), 1024, 60, 100) for layers in (4, 28))
+    assert 1.05 * many < four < 4 / 3 * many
 
 
 def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) -> None:
