@@ -60,11 +60,11 @@ def _step(results: Row) -> str:
 
 
 def _skilled_step(results: Row) -> str:
-    header = ["layers", "visual tokens", "texts", "questions", "clips timed", "savi, s", "skilled TRL, s"]
+    header = ["layers x width", "visual tokens", "texts", "questions", "clips timed", "savi, s", "skilled TRL, s"]
     header += ["skilled TRL / savi", "TRL without skill / savi"]
     rows = [
         [
-            str(row["layers"]),
+            _decoder(row),
             str(row["visual_tokens"]),
             f"{row['prompt_tokens']} / {row['response_tokens']}",
             str(row["questions"]),
@@ -80,7 +80,7 @@ def _skilled_step(results: Row) -> str:
 
 
 def _skilled_chain(results: Row) -> str:
-    header = ["layers", "visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s"]
+    header = ["layers x width", "visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s"]
     header += ["cached `generate` / savi", "identical replies"]
     rows = []
     for row in _deepest_first(results.get("skilled_chain", [])):
@@ -88,7 +88,7 @@ def _skilled_chain(results: Row) -> str:
         spread = f" ({low:.2f} to {high:.2f})" if row["readings"] > 1 else ""
         rows.append(
             [
-                str(row["layers"]),
+                _decoder(row),
                 str(row["visual_tokens"]),
                 str(row["questions"]),
                 str(row["readings"]),
@@ -101,9 +101,13 @@ def _skilled_chain(results: Row) -> str:
     return _markdown(header, rows)
 
 
+def _decoder(row: Row) -> str:
+    return f"{row['layers']} x {row['width']}"
+
+
 def _deepest_first(rows: Sequence[Row]) -> list[Row]:
     texts = ("visual_tokens", "prompt_tokens", "response_tokens", "questions")
-    return sorted(rows, key=lambda row: [-row["layers"], *(row.get(name, 0) for name in texts)])
+    return sorted(rows, key=lambda row: [-row["layers"], -row["width"], *(row.get(name, 0) for name in texts)])
 
 
 def _chain(results: Row) -> str:

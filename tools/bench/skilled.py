@@ -115,5 +115,10 @@ def _stamp(*packages: str) -> dict[str, Any]:
 
 
 def _shape(bench: Bench, tokens: int) -> dict[str, Any]:
-    share = round(bench.shape.attention_share(tokens), 3)
-    return {"shape": bench.name, "layers": bench.shape.layers, "visual_tokens": tokens, "attention_share": share}
+    return {
+        "shape": bench.name,
+        "layers": bench.shape.layers,
+        "width": bench.shape.width,
+        "visual_tokens": tokens,
+        "attention_share": round(bench.shape.attention_share(tokens), 3),
+    }

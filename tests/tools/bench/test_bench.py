@@ -63,7 +63,7 @@ def test_skilled_users_of_the_peers_get_the_losses_and_the_replies_of_savi(resul
     """Kept features and reference scores for TRL; copied caches, several clips and replies of unlike lengths."""
     (row,) = results["skilled_step"]
     assert (row["visual_tokens"], row["prompt_tokens"], row["response_tokens"], row["questions"]) == (16, 20, 30, 3)
-    assert (row["shape"], row["layers"]) == ("toy", 2)
+    assert (row["shape"], row["layers"], row["width"]) == ("toy", 2, 64)
     assert row["largest_difference"] < 1e-5
     (row,) = results["skilled_chain"]
     assert row["identical_replies"] == "80 of 80"
@@ -113,8 +113,8 @@ def test_rows_of_another_shape_come_next_to_those_that_are_there(results: dict[s
     bench.put(two, "skilled_step", {**row, "shape": "deep", "layers": 28, "savi_s": 8.0})
     marks = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in TABLES)
     deep, toy = [line for line in fill(marks, {**results, **two}).splitlines() if "| 16 | 20 / 30 | 3 |" in line]
-    assert deep.startswith("| 28 | 16 | 20 / 30 | 3 | 1 | 8.00 |")
-    assert toy.startswith("| 2 | 16 |")
+    assert deep.startswith("| 28 x 64 | 16 | 20 / 30 | 3 | 1 | 8.00 |")
+    assert toy.startswith("| 2 x 64 | 16 |")
 
 
 def test_parts_whose_rows_do_not_name_their_shape_are_not_added_to_a_file_about_another(
