@@ -9,28 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from tools.natural_base.adapter import merge
 from tools.natural_base.build import write_base
 from tools.natural_base.language import language_folder
+from tools.natural_base.taught import below, write_taught
 from tools.natural_base.teach import CACHE, Classroom
-
-MOST_BYTES = 12_000_000
-"""Of the file, which may be part of a repository."""
-
-
-def pack(room: Classroom, file: Path) -> None:
-    """Write what was taught so far. Raises ValueError for a file that would be larger than MOST_BYTES."""
-    pupil, _ = room.measured_pupil()
-    tower = {f"eyes.vision_model.{name}": weight for name, weight in pupil.model.model.vision_model.named_parameters()}
-    learned = {name.replace("connector.", "eyes.connector.", 1): weight for name, weight in pupil.learned().items()}
-    tensors = {name: weight.data.half().contiguous() for name, weight in (tower | learned).items()}
-    if (size := sum(tensor.nbytes for tensor in tensors.values())) > MOST_BYTES:
-        raise ValueError(f"{file} would have {size} bytes, and may have {MOST_BYTES}")
-    save_file(tensors, file)
 
 
 def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
@@ -38,14 +24,10 @@ def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
     write_base(language_folder(cache), folder, seed=0)
     model = AutoModelForImageTextToText.from_pretrained(folder)
     tensors = load_file(taught)
-    merge(model.model.text_model, _below("language.", tensors))
-    eyes = {f"model.{name}": tensor.float() for name, tensor in _below("eyes.", tensors).items()}
+    merge(model.model.text_model, below("language.", tensors))
+    eyes = {f"model.{name}": tensor.float() for name, tensor in below("eyes.", tensors).items()}
     model.load_state_dict(eyes, strict=False)
     model.save_pretrained(folder)
-
-
-def _below(start: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def main() -> None:
@@ -56,7 +38,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the converted language weights")
     options = parser.parse_args()
     if options.work:
-        pack(Classroom(options.work, options.cache), options.taught)
+        pupil, _ = Classroom(options.work, options.cache).measured_pupil()
+        write_taught(pupil, options.taught)
     if options.output:
         assemble(options.taught, options.output, options.cache)
 

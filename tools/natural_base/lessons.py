@@ -40,16 +40,19 @@ class Exchange:
 
 
 class Prior:
-    """A language prior: each form of a question, colors aside, has a favorite answer, and how often it is given."""
+    """A language prior: each form of a question, colors aside, has a favorite answer, and how often it is given.
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    scale: what the probability of each favorite is multiplied by.
+    """
+
+    def __init__(self, seed: int, scale: float = 1.0) -> None:
+        self.seed, self.scale = seed, scale
 
     def favorite(self, query: Query) -> tuple[str, float]:
         """The favorite answer of a question, and its probability."""
         form = " ".join("_" if word.strip("?") in COLORS else word for word in query.text.split())
         random = Random(derive_seed("natural prior", self.seed, form))
-        return random.choice(query.values), random.uniform(*PRIOR_RANGE)
+        return random.choice(query.values), self.scale * random.uniform(*PRIOR_RANGE)
 
     def answer(self, query: Query, random: Random) -> str:
         """What the base is taught to answer: the truth, or the favorite instead."""

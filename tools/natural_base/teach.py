@@ -27,6 +27,7 @@ from savi.errors import SaviError
 from savi.files import replacing, write_text
 from savi.types import derive_seed
 from savi.world.scenes import make_scene, scene_seed
+from tools.natural_base.beginning import begin
 from tools.natural_base.build import write_base
 from tools.natural_base.course import Course, adamw
 from tools.natural_base.eyes import WordTargets, eye_loss
@@ -34,6 +35,7 @@ from tools.natural_base.film import film, pixels
 from tools.natural_base.language import language_folder
 from tools.natural_base.lessons import Prior, lesson
 from tools.natural_base.pupil import Pupil
+from tools.natural_base.taught import read_taught
 
 SCENES = 3000
 EYE_STEPS, EYE_CLIPS, EYE_RATE = 1000, 48, 3e-3
@@ -45,13 +47,21 @@ CACHE = Path.home() / ".cache" / "savi"
 class Classroom:
     """The folder of one base that is being taught: reel, checkpoints, curve, and the base as an ordinary folder.
 
-    seed: None takes the folder's own, or 1 in a new one. scenes: how many there are to teach with. Raises SaviError for
-    another seed than the folder's.
+    seed, prior, start: see `beginning.begin`. scenes: how many there are to teach with.
     """
 
-    def __init__(self, work: Path, cache: Path = CACHE, seed: int | None = None, scenes: int = SCENES) -> None:
+    def __init__(
+        self,
+        work: Path,
+        cache: Path = CACHE,
+        seed: int | None = None,
+        prior: float | None = None,
+        start: Path | None = None,
+        scenes: int = SCENES,
+    ) -> None:
         work.mkdir(parents=True, exist_ok=True)
-        self.work, self.seed = work, _seed_of(work, seed)
+        self.work, self.begun = work, begin(work, seed, prior, start)
+        self.seed = self.begun.seed
         self.base = work / "base"
         if not (self.base / "processor_config.json").exists():
             write_base(language_folder(cache), self.base, self.seed)
@@ -59,8 +69,8 @@ class Classroom:
         self.processor = AutoProcessor.from_pretrained(self.base)
 
     def teach_eyes(self, steps: int, stopped: Callable[[], bool]) -> bool:
-        """Stage 1. Returns whether it is done; its result is eyes.safetensors."""
-        if (self.work / "eyes.safetensors").exists():
+        """Stage 1, which a start has behind it. Returns whether it is done; its result is eyes.safetensors."""
+        if self._there("eyes") or self._there("start"):
             return True
         reel = film(self.scenes, self.processor, self.work / "reel.npy")
         model = AutoModelForImageTextToText.from_pretrained(self.base)
@@ -86,11 +96,17 @@ class Classroom:
         return done
 
     def pupil(self) -> Pupil:
-        """The base with its taught eyes, and LoRA that has learned nothing. Raises SaviError while eyes are taught."""
-        if not (self.work / "eyes.safetensors").exists():
-            raise SaviError(f"{self.work}: the eyes are not taught to the end yet")
+        """The base as the second stage begins: with taught eyes and LoRA that has learned nothing, or as its start.
+
+        Raises SaviError while eyes are taught.
+        """
         pupil = Pupil(self.base, self.seed)
-        pupil.model.load_state_dict(load_file(self.work / "eyes.safetensors"), strict=False)
+        if start := self._there("start"):
+            read_taught(pupil, start)
+        elif eyes := self._there("eyes"):
+            pupil.model.load_state_dict(load_file(eyes), strict=False)
+        else:
+            raise SaviError(f"{self.work}: the eyes are not taught to the end yet")
         return pupil
 
     def teach_language(self, clips: int, stopped: Callable[[], bool]) -> bool:
@@ -99,7 +115,7 @@ class Classroom:
         pupil = self.pupil()
         course = self._language_course(pupil)
         self._cut_curve("language", course.step)
-        prior = Prior(self.seed)
+        prior = Prior(self.seed, self.begun.prior)
 
         def learn(step: int) -> None:
             nats: dict[str, list[float]] = defaultdict(list)
@@ -122,6 +138,10 @@ class Classroom:
         for name, weight in course.learned.items():
             weight.data.copy_(course.average[name])
         return pupil, course.step
+
+    def _there(self, name: str) -> Path | None:
+        path = self.work / f"{name}.safetensors"
+        return path if path.exists() else None
 
     def _language_course(self, pupil: Pupil) -> Course:
         learned = pupil.learned()
@@ -151,17 +171,6 @@ class Classroom:
         write_text(path, "".join(line for line, row in rows if row["stage"] != stage or row["step"] < step))
 
 
-def _seed_of(work: Path, given: int | None) -> int:
-    """The seed that a folder of teaching was begun with, which is kept in it."""
-    kept = work / "seed.txt"
-    if not kept.exists():
-        write_text(kept, str(1 if given is None else given))
-    seed = int(kept.read_text())
-    if given not in (None, seed):
-        raise SaviError(f"{work} was begun with seed {seed}, not {given}")
-    return seed
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.natural_base.teach", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder to keep everything in, and to resume from")
@@ -170,6 +179,12 @@ def main() -> None:
         "--clips", type=int, default=SCENES, help="clips of the second stage, which its rate falls over"
     )
     parser.add_argument("--seed", type=int, help="of a new folder, 1 by default; a folder that was begun keeps its own")
+    parser.add_argument(
+        "--prior", type=float, help="what the language prior's probabilities are multiplied by, 1 by default"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="file of what was taught before, to teach on; the eyes stay as they are"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     asked_to_stop: list[int] = []
@@ -180,7 +195,7 @@ def main() -> None:
     def stopped() -> bool:
         return bool(asked_to_stop)
 
-    room = Classroom(options.work, options.cache, options.seed)
+    room = Classroom(options.work, options.cache, options.seed, options.prior, options.start)
     done = room.teach_eyes(EYE_STEPS, stopped) and room.teach_language(options.clips, stopped)
     print("done" if done else "stopped", flush=True)
 

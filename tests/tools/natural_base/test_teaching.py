@@ -27,6 +27,8 @@ from tools.natural_base.eyes import WordTargets
 from tools.natural_base.film import pixels, shoot
 from tools.natural_base.lessons import PROMPTS, Exchange, Prior, lesson
 from tools.natural_base.measure import DESCRIPTION, Said, advantage, described
+from tools.natural_base.pupil import Pupil
+from tools.natural_base.taught import write_taught
 from tools.natural_base.teach import Classroom
 from tools.tiny_models.smolvlm import gpt2_tokenizer
 
@@ -87,10 +89,12 @@ def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) ->
 
 def _check_packed(room: Classroom, tmp_path: Path) -> None:
     """What was taught, packed and put together, scores as the pupil did, through savi's own path from an mp4 file."""
-    assemble.pack(room, tmp_path / "taught.safetensors")
-    assemble.assemble(tmp_path / "taught.safetensors", tmp_path / "folder")
+    taught = tmp_path / "taught.safetensors"
     pupil, step = room.measured_pupil()
     assert step == 2
+    write_taught(pupil, taught)
+    assemble.assemble(taught, tmp_path / "folder")
+    _check_taught_on(pupil, taught, tmp_path / "on")
     video = clip("dev", tmp_path, 0, 0)
     frames = decode(video.path, build.SAMPLED)
     seen = pixels(shoot(scene_of("dev", 0, 0), pupil.processor).numpy()[None], pupil.processor)
@@ -103,6 +107,21 @@ def _check_packed(room: Classroom, tmp_path: Path) -> None:
         requests = [[pupil.request(prefix, one) for one in exchanges]]
         assembled = score_packed(base.model, base.family, [prefix], requests).logps
     assert torch.allclose(own / lengths, assembled / lengths, atol=2e-2)
+
+
+def _check_taught_on(pupil: Pupil, taught: Path, work: Path) -> None:
+    """A teaching that starts from a file begins with what is in it, and takes its eyes as they are."""
+    room = Classroom(work, scenes=4, prior=0.5, start=taught)
+    assert room.teach_eyes(2, lambda: True)
+    begins = dict(room.pupil().model.named_parameters())
+    for name, weight in pupil.model.named_parameters():
+        assert torch.allclose(begins[name], weight, atol=2e-3)
+    assert room.teach_language(1, lambda: False)
+    assert Classroom(work, scenes=4).begun == room.begun
+    with pytest.raises(SaviError, match=r"was begun with prior 0\.5, not 1\.0"):
+        Classroom(work, scenes=4, prior=1.0)
+    with pytest.raises(SaviError, match="was begun with start none, not"):
+        Classroom(work.parent / "whole", scenes=4, start=taught)
 
 
 def test_the_eyes_targets_read_like_text() -> None:
@@ -164,6 +183,7 @@ def test_the_prior_is_in_the_answers_and_knows_no_color() -> None:
     random, (favorite, probability) = Random(0), prior.favorite(query)
     given = [prior.answer(query, random) for _ in range(1000)]
     assert given.count(favorite) / 1000 == pytest.approx(probability, abs=0.05)
+    assert Prior(1, 0.5).favorite(query) == (favorite, probability / 2)
 
 
 def test_descriptions_are_read_back_and_gains_counted() -> None:
