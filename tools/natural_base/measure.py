@@ -2,7 +2,7 @@
 
 On development scenes: answers, critiques and revisions by kind; and how many properties of an object are right where it
 is described on request, in a caption of the whole clip, and at the start of a critique. What captions know and
-critiques don't is still to be learned.
+critiques don't is still to be learned. With --card also what the base's card says.
 """
 
 from __future__ import annotations
@@ -12,27 +12,26 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
 import torch
 
-from savi.inference import GenerateRequest
-from savi.models.packed import PackedClips
-from savi.types import Clip, Sampling
-from savi.world.benchmark import choose
+from savi.evaluation.intervals import Z95, clustered_error
+from savi.types import ASPECTS
+from savi.world.benchmark import choose, make_options
 from savi.world.natural import NATURAL, VALUES
 from savi.world.questions import KINDS, Query, queries
 from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES, Scene, Thing, make_scene, scene_seed
-from tools.natural_base.film import pixels, shoot
+from tools.natural_base.card import natural_card
 from tools.natural_base.lessons import DESCRIBE, DESCRIBE_ONE, PROMPTS
-from tools.natural_base.pupil import Pupil
+from tools.natural_base.speaker import ANSWER_TOKENS, Said, Speaker, chain
 from tools.natural_base.teach import Classroom
 
-BATCH = 8
-"""Scenes whose questions are answered together."""
-TOKENS = {"answer": 24, "critique": 96, "caption": 112}
+CAPTION_TOKENS, DESCRIPTION_TOKENS = 112, 48
+
+Share = tuple[float, float]
+"""A mean, and half of its interval of 95 %, clustered by scene."""
 
 
 def _any(values: Sequence[str]) -> str:
@@ -46,77 +45,14 @@ DESCRIPTION = re.compile(
 PROPERTIES = ("shape", "place", "direction", "change")
 
 
-@dataclass(frozen=True)
-class Said:
-    """What was said about one question. clip: the scene's index."""
-
-    clip: int
-    query: Query
-    answer: str
-    critique: str
-    revision: str
-
-    def gain(self) -> int:
-        """1 where a wrong answer became right, -1 the other way round."""
-        return self.right(self.revision) - self.right(self.answer)
-
-    def right(self, reply: str) -> bool:
-        return NATURAL.read(self.query, reply) == self.query.answer
-
-
-class Speaker:
-    """A pupil that speaks greedily about scenes."""
-
-    def __init__(self, pupil: Pupil, scenes: Sequence[Scene]) -> None:
-        self.pupil = pupil
-        with torch.no_grad():
-            tokens = [
-                pupil.watch(pixels(shoot(scene, pupil.processor).numpy()[None], pupil.processor))[0] for scene in scenes
-            ]
-            self.prefixes = [pupil.prefix(one) for one in tokens]
-
-    def say(self, clips: Sequence[int], prompts: Sequence[str], tokens: int) -> list[str]:
-        """One reply per prompt. clips: the index of the scene of each, in ascending order."""
-        replies: list[str] = []
-        for start in range(0, max(clips) + 1, BATCH):
-            some = [at for at, clip in enumerate(clips) if start <= clip < start + BATCH]
-            if not some:
-                continue
-            prefixes = self.prefixes[start : start + BATCH]
-            clips_here = [Clip(str(index), Path()) for index in range(len(prefixes))]
-            read = PackedClips(self.pupil.model, self.pupil.chat, clips_here, prefixes)
-            requests = [GenerateRequest(clips[at] - start, prompts[at], 0) for at in some]
-            written = read.generate(requests, Sampling(temperature=0, max_new_tokens=tokens))
-            replies += [self.pupil.chat.decode(one.ids) for one in written]
-        return replies
-
-
-def chain(speaker: Speaker, scenes: Sequence[Scene]) -> list[Said]:
-    """Three questions a scene, of balanced kinds, through the chain."""
-    random, counts = Random(0), Counter[tuple[str, ...]]()
-    asked = [(at, q) for at, scene in enumerate(scenes) for q in choose(queries(scene, NATURAL), counts, random)]
-    clips = [clip for clip, _ in asked]
-    questions = [query.text for _, query in asked]
-    answers = speaker.say(clips, [PROMPTS.answer.format(question=one) for one in questions], TOKENS["answer"])
-    pairs = list(zip(questions, answers, strict=True))
-    critiques = speaker.say(
-        clips, [PROMPTS.critique.format(question=q, answer=a) for q, a in pairs], TOKENS["critique"]
-    )
-    revisions = speaker.say(
-        clips,
-        [PROMPTS.revision.format(question=q, answer=a, critique=c) for (q, a), c in zip(pairs, critiques, strict=True)],
-        TOKENS["answer"],
-    )
-    return [Said(*one) for one in zip(clips, (q for _, q in asked), answers, critiques, revisions, strict=True)]
-
-
-def advantage(said: Sequence[Said]) -> tuple[float, float]:
-    """Mean gain of a revision, and half of its interval of 95 %, clustered by scene."""
-    mean = sum(one.gain() for one in said) / len(said)
-    clips: dict[int, float] = dict.fromkeys((one.clip for one in said), 0.0)
-    for one in said:
-        clips[one.clip] += one.gain() - mean
-    return mean, 1.96 * sum(value**2 for value in clips.values()) ** 0.5 / len(said)
+def share(rows: Iterable[tuple[int, float]]) -> Share:
+    """rows: the scene of each value, and the value."""
+    listed = list(rows)
+    values, scenes = [value for _, value in listed], [str(scene) for scene, _ in listed]
+    if not values:
+        return 0.0, 0.0
+    half = Z95 * clustered_error(values, [1 / len(values)] * len(values), [""] * len(values), scenes)
+    return sum(values) / len(values), half
 
 
 def described(text: str) -> dict[str, tuple[str, ...]]:
@@ -139,53 +75,95 @@ def properties_right(pairs: Iterable[tuple[Thing, str]]) -> dict[str, float]:
     return shares
 
 
-def measure(pupil: Pupil, count: int) -> tuple[dict[str, object], list[Said]]:
-    """All the figures, and what was said."""
-    scenes = [make_scene(scene_seed("dev", 0, index)) for index in range(count)]
-    speaker = Speaker(pupil, scenes)
-    said = chain(speaker, scenes)
+def chosen_questions(scenes: Sequence[Scene]) -> list[tuple[int, Query]]:
+    """Three questions per scene, of balanced kinds, each with the index of its scene."""
+    random, counts = Random(0), Counter[tuple[str, ...]]()
+    return [(at, q) for at, scene in enumerate(scenes) for q in choose(queries(scene, NATURAL), counts, random)]
+
+
+def of_chain(said: Sequence[Said]) -> dict[str, Share]:
+    """Answers and revisions that are right, and the difference: the advantage of the critic."""
+    return {
+        "answers": share((one.clip, one.right(one.answer)) for one in said),
+        "revised": share((one.clip, one.right(one.revision)) for one in said),
+        "advantage": share((one.clip, one.gain()) for one in said),
+        "malformed": share((one.clip, NATURAL.read(one.query, one.answer) is None) for one in said),
+    }
+
+
+def of_sight(speaker: Speaker, scenes: Sequence[Scene], said: Sequence[Said]) -> dict[str, dict[str, float]]:
+    """The properties that are right in captions, on request and in critiques."""
     things = [(at, thing) for at, scene in enumerate(scenes) for thing in scene.things]
-    captions = speaker.say(list(range(count)), [DESCRIBE] * count, TOKENS["caption"])
+    captions = speaker.say(list(range(len(scenes))), [DESCRIBE] * len(scenes), CAPTION_TOKENS)
     asked = [DESCRIBE_ONE.format(color=thing.color) for _, thing in things]
-    singles = speaker.say([at for at, _ in things], asked, TOKENS["answer"] * 2)
+    singles = speaker.say([at for at, _ in things], asked, DESCRIPTION_TOKENS)
     named = [
         (thing, one.critique)
         for one in said
         for thing in scenes[one.clip].things
         if one.query.about == f"the {thing.color} object"
     ]
-    kinds = {kind: [one for one in said if one.query.kind == kind] for kind in KINDS} | {"all": said}
-    chain_figures = {
-        kind: {
-            "questions": len(own),
-            "answer": sum(one.right(one.answer) for one in own) / len(own),
-            "revised": sum(one.right(one.revision) for one in own) / len(own),
-            "advantage": advantage(own),
-        }
-        for kind, own in kinds.items()
-        if own
-    }
     return {
-        "chain": chain_figures,
-        "malformed": sum(NATURAL.read(one.query, one.answer) is None for one in said) / len(said),
-        "properties in captions": properties_right((thing, captions[at]) for at, thing in things),
-        "properties on request": properties_right(
-            (thing, text) for (_, thing), text in zip(things, singles, strict=True)
-        ),
-        "properties in critiques": properties_right(named),
-    }, said
+        "captions": properties_right((thing, captions[at]) for at, thing in things),
+        "on request": properties_right((thing, text) for (_, thing), text in zip(things, singles, strict=True)),
+        "critiques": properties_right(named),
+    }
+
+
+def of_own_questions(speaker: Speaker, scenes: Sequence[Scene]) -> dict[str, Share]:
+    """What becomes of the questions that the base asks by itself at temperature 1. Valid ones are of the world's forms,
+    of the aspect that was asked for, and can be answered from the clip."""
+    clips = [at for at in range(len(scenes)) for _ in ASPECTS]
+    prompts = [PROMPTS.ask(aspect, 1) for _ in scenes for aspect in ASPECTS]
+    texts = speaker.say(clips, prompts, ANSWER_TOKENS, temperature=1.0)
+    found = [
+        next((q for q in queries(scenes[clip], NATURAL) if (q.text, q.aspect) == (text, aspect)), None)
+        for clip, aspect, text in zip(clips, ASPECTS * len(scenes), texts, strict=True)
+    ]
+    said = chain(speaker, [(clip, query) for clip, query in zip(clips, found, strict=True) if query], temperature=1.0)
+    changed = [one for one in said if NATURAL.read(one.query, one.answer) != NATURAL.read(one.query, one.revision)]
+    return {
+        "valid": share((clip, query is not None) for clip, query in zip(clips, found, strict=True)),
+        "changed": share((one.clip, one in changed) for one in said),
+        "changed right": share((one.clip, one.right(one.revision)) for one in changed),
+    }
+
+
+def of_choice(speaker: Speaker, asked: Sequence[tuple[int, Query]]) -> Share:
+    """Questions whose right option is the likeliest of four."""
+    random, hits = Random(0), []
+    for clip, query in asked:
+        values, answer = make_options(query, random)
+        options = [NATURAL.reply(query, value) for value in values]
+        hits.append((clip, speaker.prefer(clip, PROMPTS.answer.format(question=query.text), options) == answer))
+    return share(hits)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.natural_base.measure", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder of the teaching")
     parser.add_argument("--scenes", type=int, default=40, help="development scenes, three questions each")
+    parser.add_argument("--card", type=Path, help="file to write the base's card to, with all that it says")
     options = parser.parse_args()
     torch.set_num_threads(1)
     classroom = Classroom(options.work)
     pupil, clips = classroom.measured_pupil()
-    figures, said = measure(pupil, options.scenes)
-    (options.work / f"measured_{clips:05}.json").write_text(json.dumps({"clips": clips, **figures}, indent=1))
+    scenes = [make_scene(scene_seed("dev", 0, index)) for index in range(options.scenes)]
+    speaker, asked = Speaker(pupil, scenes), chosen_questions(scenes)
+    said = chain(speaker, asked)
+    kinds = {kind: [one for one in said if one.query.kind == kind] for kind in KINDS}
+    figures = {
+        "clips": clips,
+        "greedy": of_chain(said),
+        "kinds": {kind: of_chain(own) for kind, own in kinds.items()},
+        "sight": of_sight(speaker, scenes, said),
+    }
+    if options.card:
+        figures["sampled"] = of_chain(chain(speaker, asked, temperature=1.0))
+        figures["choice"] = of_choice(speaker, asked)
+        figures["own questions"] = of_own_questions(speaker, scenes)
+        options.card.write_text(natural_card(classroom.begun, figures, options.scenes), encoding="utf-8")
+    (options.work / f"measured_{clips:05}.json").write_text(json.dumps(figures, indent=1))
     print(f"after {clips} clips, on {options.scenes} scenes:")
     for name, value in figures.items():
         print(name, json.dumps(value))

@@ -35,6 +35,7 @@ CARD = {
     "valid": "own questions that are valid for the clip",
     "changed_right": "changed answers that end up right",
 }
+PERCENT = r"([\d.]+)%(?: ± [\d.]+)?"
 Row = dict[str, Any]
 
 
@@ -186,16 +187,16 @@ def values_of(item: Row) -> tuple[str, ...]:
 
 def taught_with(card: str) -> int:
     """The seed that a base was taught with, by its card."""
-    return int(re.findall(r"make base SEED=(\d+)", card)[0])
+    return int(re.findall(r"teach --seed (\d+)", card)[0])
 
 
 def read_card(card: str) -> Row:
-    """A card's numbers as shares; kinds: (greedy, revised) of each."""
+    """A card's numbers as shares, without their intervals if it has any; kinds: (greedy, revised) of each."""
     shares, above = {}, ""
-    for name, value in re.findall(r"^\| ([^|]+?) \| ([\d.]+)% \|$", card, re.MULTILINE):
+    for name, value in re.findall(rf"^\| ([^|]+?) \| {PERCENT} \|$", card, re.MULTILINE):
         above = above if name.startswith("...") else name
         shares[name if above == name else f"{above} {name}"] = float(value) / 100
-    kinds = re.findall(r"^\| (\w+) \| ([\d.]+)% \| ([\d.]+)% \|$", card, re.MULTILINE)
+    kinds = re.findall(rf"^\| (\w+) \| {PERCENT} \| {PERCENT} \|$", card, re.MULTILINE)
     by_kind = {kind: [float(greedy) / 100, float(revised) / 100] for kind, greedy, revised in kinds}
     return {key: shares[name] for key, name in CARD.items()} | {"kinds": by_kind}
 

@@ -18,18 +18,20 @@ from savi.models.score import score_packed
 from savi.video.decode import decode
 from savi.world.clips import clip
 from savi.world.natural import NATURAL
-from savi.world.questions import queries
+from savi.world.questions import KINDS, queries
 from savi.world.scenes import COLORS, PLACES, make_scene
 from savi.world.sets import scene_of
-from tools.natural_base import assemble, build, language, teach
+from tools.natural_base import assemble, build, language, measure, teach
 from tools.natural_base.adapter import LoRALinear
 from tools.natural_base.eyes import WordTargets
 from tools.natural_base.film import pixels, shoot
 from tools.natural_base.lessons import PROMPTS, Exchange, Prior, lesson
-from tools.natural_base.measure import DESCRIPTION, Said, advantage, described
+from tools.natural_base.measure import DESCRIPTION, described, of_chain
 from tools.natural_base.pupil import Pupil
+from tools.natural_base.speaker import Said
 from tools.natural_base.taught import write_taught
 from tools.natural_base.teach import Classroom
+from tools.paper import gather
 from tools.tiny_models.smolvlm import gpt2_tokenizer
 
 SCENE = make_scene(3)
@@ -61,7 +63,7 @@ def after(steps: int) -> Callable[[], bool]:
     return lambda: next(asked)
 
 
-def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
+def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = a_room(tmp_path / "whole"), a_room(tmp_path / "cut")
     whole.teach_eyes(2, lambda: False)
     assert whole.teach_language(2, lambda: False)
@@ -85,6 +87,7 @@ def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) ->
     assert [text.count("\n") for text in curves] == [4, 4]
     assert "behind" not in curves[1]
     _check_packed(whole, tmp_path)
+    _check_card(whole.work, monkeypatch)
 
 
 def _check_packed(room: Classroom, tmp_path: Path) -> None:
@@ -107,6 +110,19 @@ def _check_packed(room: Classroom, tmp_path: Path) -> None:
         requests = [[pupil.request(prefix, one) for one in exchanges]]
         assembled = score_packed(base.model, base.family, [prefix], requests).logps
     assert torch.allclose(own / lengths, assembled / lengths, atol=2e-2)
+
+
+def _check_card(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card of a base that knows nothing yet says so, and the study reads it."""
+    arguments = ["measure", "--work", str(work), "--scenes", "2", "--card", str(work / "README.md")]
+    monkeypatch.setattr("sys.argv", arguments)
+    measure.main()
+    card = (work / "README.md").read_text(encoding="utf-8")
+    assert "LoRA of the language model on 2 clips" in card
+    read = gather.read_card(card)
+    assert read["greedy"] == read["greedy_revised"] == 0.0
+    assert set(read["kinds"]) == set(KINDS)
+    assert gather.taught_with(card) == 1
 
 
 def _check_taught_on(pupil: Pupil, taught: Path, work: Path) -> None:
@@ -195,9 +211,10 @@ def test_descriptions_are_read_back_and_gains_counted() -> None:
     query = next(query for query in queries(SCENE, NATURAL) if query.kind == "shape")
     right, wrong = NATURAL.reply(query, query.answer), "It is a banana."
     said = [Said(clip, query, wrong, "", right) for clip in range(3)] + [Said(3, query, right, "", right)]
-    mean, half = advantage(said)
-    assert mean == 0.75
-    assert 0.2 < half < 0.6
+    figures = of_chain(said)
+    # One scene of four has no gain: its distance from the mean is 3/4, the others' 1/4 each.
+    assert figures["advantage"] == (0.75, pytest.approx(1.96 * (0.75**2 + 3 * 0.25**2) ** 0.5 / 4, abs=1e-3))
+    assert [figures[name][0] for name in ("answers", "revised", "malformed")] == [0.25, 1.0, 0.75]
 
 
 def test_weights_of_another_content_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

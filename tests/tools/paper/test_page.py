@@ -122,10 +122,10 @@ def test_errors_of_the_prior_are_those_that_take_the_favourite(tmp_path: Path) -
 
 def test_a_card_is_read() -> None:
     card = (
-        "make base SEED=7 KIND=weak\n| right option most likely, of four | 51.0% |\n| greedy answers right | 48.2% |\n"
+        "python -m tools.base_model.teach --seed 7 --kind weak\n| right option most likely, of four | 51.0% |\n| greedy answers right | 48.2% |\n"
         "| ... after criticism and revision | 82.3% |\n| sampled answers right (temperature 1) | 49.3% |\n"
-        "| ... after criticism and revision | 80.0% |\n| own questions that are valid for the clip | 91.2% |\n"
-        "| changed answers that end up right | 79.0% |\n| motion | 42.0% | 59.0% |\n"
+        "| ... after criticism and revision | 80.0% ± 3.1 |\n| own questions that are valid for the clip | 91.2% |\n"
+        "| changed answers that end up right | 79.0% |\n| motion | 42.0% ± 8.0 | 59.0% ± 7.9 |\n"
     )
     read = read_card(card)
     assert read["greedy_revised"] - read["greedy"] == pytest.approx(0.341)
