@@ -13,7 +13,9 @@ BENCH ?=
 BENCHMARKS ?= benchmarks
 # bases/1 would be the shipped one again.
 BASES ?= world $(filter-out bases/1,$(wildcard bases/[1-9]*))
-OTHERS ?= $(wildcard bases/small-* bases/large-* bases/weak-*)
+OTHERS ?= $(wildcard bases/small-* bases/large-* bases/weak-* bases/natural*)
+# The base of the experiments in natural language, put together at their first run.
+NATURAL := $(if $(findstring natural,$(EXP)),bases/natural/README.md)
 export SAVI_BENCHMARKS = $(BENCHMARKS)
 comma := ,
 
@@ -60,15 +62,19 @@ lock: ## Write the exact versions in constraints/ anew after a change of pyproje
 	resolve --output-file constraints/lock.txt $(ARGS) && \
 	resolve --output-file constraints/oldest.txt --resolution lowest-direct
 
-train: $(READY) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
+train: $(READY) $(NATURAL) ## Align a model: make train EXP=demo [ARGS='…'] [RESUME=1]
 	@$(BIN)/savi fit --config experiments/$(EXP).yaml $(if $(RESUME),--ckpt_path last) $(ARGS)
+
+bases/natural/README.md: tools/natural_base/taught.safetensors tools/natural_base/README.md | $(READY)
+	@echo "Putting the natural base together (a minute, and 1.1 GB of disk) ..."
+	@$(BIN)/python -m tools.natural_base.assemble --taught $< --output $(@D)
 
 validate: COMMAND := validate
 validate: measure ## Evaluate an experiment's last run: make validate EXP=demo [BENCH=mvbench,egoschema] [CKPT=null]
 reported: COMMAND := test
 reported: measure ## The same on the test set, for the figures that you report (savi test): make reported EXP=demo
 
-measure: $(READY)
+measure: $(READY) $(NATURAL)
 	@$(BIN)/savi $(COMMAND) --config experiments/$(EXP).yaml \
 		$(foreach name,$(subst $(comma), ,$(BENCH)),--config experiments/eval/$(name).yaml) \
 		--name $(notdir $(EXP)) --ckpt_path $(or $(CKPT),last) $(ARGS)

@@ -7,6 +7,7 @@ from a folder of the teaching first. The folder is an ordinary Hugging Face chec
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -20,7 +21,7 @@ from tools.natural_base.teach import CACHE, Classroom
 
 
 def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
-    """Write the base as an ordinary folder."""
+    """Write the base as an ordinary folder. Its last file is the card, if there is one next to the file."""
     write_base(language_folder(cache), folder, seed=0)
     model = AutoModelForImageTextToText.from_pretrained(folder)
     tensors = load_file(taught)
@@ -28,6 +29,8 @@ def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
     eyes = {f"model.{name}": tensor.float() for name, tensor in below("eyes.", tensors).items()}
     model.load_state_dict(eyes, strict=False)
     model.save_pretrained(folder)
+    if (card := taught.with_name("README.md")).exists():
+        shutil.copyfile(card, folder / "README.md")
 
 
 def main() -> None:

@@ -56,14 +56,14 @@ def _check(bases: list[Base], others: list[Base]) -> None:
     if wrong := [base.path for base in bases if base.kind != "main"]:
         sys.exit(f"paper: {wrong[0]} is of another kind than the main tables' bases; name it under --others")
     if wrong := [base.path for base in others if base.kind == "main"]:
-        sys.exit(f"paper: --others: {wrong[0]} is none of small-*, large-*, weak-*; name it under --bases")
+        sys.exit(f"paper: --others: {wrong[0]} is none of small-*, large-*, weak-*, natural*; name it under --bases")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("paper", description="The paper's tables on rendered clips.")
     parser.add_argument("--bases", nargs="+", default=["world"], help="world, and folders that make base wrote")
     parser.add_argument(
-        "--others", nargs="*", default=[], help="bases of other kinds: folders small-*, large-*, weak-*"
+        "--others", nargs="*", default=[], help="bases of other kinds: folders small-*, large-*, weak-*, natural*"
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")

@@ -7,9 +7,8 @@ import math
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,12 @@ from safetensors import safe_open
 
 from savi.evaluation.benchmarks.items import LETTERS
 from savi.evaluation.measured import read_results
-from savi.types import Clip
 from savi.world import BASE
-from savi.world.oracle import scene_of_clip
-from savi.world.questions import NUMBERS, Query, queries
+from savi.world.questions import NUMBERS, WORDINGS, Query, WordingName
 from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES
 from tools.base_model.curriculum import Prior
-from tools.paper.plan import Base, Fit, Measurement, Task, fits_of
+from tools.paper.natural_rows import agreeing, answerable, examples, natural_favorite
+from tools.paper.plan import NATURAL, Base, Fit, Measurement, Task, fits_of
 
 KEPT = ("round", "accuracy", "by_task", "errors", "malformed", "free_form_accuracy", "items", "pairs", "seconds")
 CARD = {
@@ -102,7 +100,10 @@ def _row(task: Task, failed: Collection[str]) -> Row | None:
     if isinstance(task, Measurement):
         return row | {key: rounds[-1][key] for key in ("accuracy", "by_task", "items")}
     row["rounds"] = [_round(task, entry) for entry in rounds]
-    row["first_pairs"] = right_in_pairs(task.folder / "pairs" / "round_00.jsonl")
+    natural = fit.base.kind == NATURAL
+    row["first_pairs"] = right_in_pairs(task.folder / "pairs" / "round_00.jsonl", "natural" if natural else "miniature")
+    if natural:
+        row["examples"] = examples(task.folder / "traces" / "round_00.jsonl")
     readiness = task.folder / "readiness.json"
     return row | {"readiness": json.loads(readiness.read_text()) if readiness.is_file() else None}
 
@@ -115,11 +116,21 @@ def measured_rounds(results: Path) -> list[Row]:
 
 def _round(fit: Fit, entry: Row) -> Row:
     """A round's numbers, and what the language prior did in it."""
-    kept = {key: entry[key] for key in KEPT if key in entry}
+    natural = fit.base.kind == NATURAL
+    kept = {key: entry[key] for key in (*KEPT, *(("filters",) if natural else ())) if key in entry}
     name = f"round_{entry['round']:02d}"
     rows = fit.folder / "benchmarks" / name / "world.jsonl"
     items = rows if rows.is_file() else fit.folder / "items" / f"{name}.jsonl"  # where older runs have them
-    return kept | {"prior": prior_errors(items, Prior(taught_with(card_of(fit.base))))}
+    if natural:
+        favorite = natural_favorite(card_of(fit.base))
+        return kept | {"prior": prior_errors(items, favorite) | agreeing(items, favorite)}
+    return kept | {"prior": prior_errors(items, miniature_favorite(card_of(fit.base)))}
+
+
+def miniature_favorite(card: str) -> Callable[[Row], str]:
+    """From an item of the benchmark to the option that the base's language prior favors. card: the base's."""
+    prior = Prior(taught_with(card))
+    return lambda item: prior.favourite(Query(item["task"], item["question"], "", values_of(item), ""))[0]
 
 
 def _base_row(base: Base) -> Row:
@@ -135,17 +146,17 @@ def _base_row(base: Base) -> Row:
     }
 
 
-def prior_errors(items: Path, prior: Prior) -> dict[str, int]:
+def prior_errors(items: Path, favorite: Callable[[Row], str]) -> dict[str, int]:
     """From a round's items file: how many items' language prior is wrong (the adversarial ones), and what was chosen.
 
-    driven: the prior's favourite, a wrong answer. right: the right option.
+    favorite: the option that the prior favors. driven: it was chosen, a wrong answer. right: the right option.
     """
     chosen = []
     for line in items.read_text().splitlines():
         item = _with_texts(json.loads(line))
-        favourite = prior.favourite(Query(item["task"], item["question"], "", values_of(item), ""))[0]
-        if favourite != item["answer"]:
-            chosen.append((item["choice"] == favourite, item["choice"] == item["answer"]))
+        favored = favorite(item)
+        if favored != item["answer"]:
+            chosen.append((item["choice"] == favored, item["choice"] == item["answer"]))
     driven, right = (sum(pair[at] for pair in chosen) for at in (0, 1))
     return {"adversarial": len(chosen), "driven": driven, "right": right}
 
@@ -158,7 +169,7 @@ def _with_texts(row: Row) -> Row:
     return row | {"answer": texts[row["answer"]], "choice": texts.get(row["pred"])}
 
 
-def right_in_pairs(pairs: Path) -> dict[str, int]:
+def right_in_pairs(pairs: Path, wording: WordingName = "miniature") -> dict[str, int]:
     """From a round's pairs file: how often the chosen and the rejected response is right.
 
     answerable: the pairs whose question has a true answer, the only ones that are counted.
@@ -166,17 +177,13 @@ def right_in_pairs(pairs: Path) -> dict[str, int]:
     counts = Counter(answerable=0, chosen=0, rejected=0)
     for line in pairs.read_text().splitlines():
         pair = json.loads(line)
-        truth = _truths(pair["clip"], pair["video"]).get(pair["question"])
-        if truth is not None:
+        query = answerable(pair["clip"], pair["video"], wording).get(pair["question"])
+        if query is not None:
             counts["answerable"] += 1
-            counts.update(side for side in ("chosen", "rejected") if pair[side] == truth)
+            counts.update(
+                side for side in ("chosen", "rejected") if WORDINGS[wording].read(query, pair[side]) == query.answer
+            )
     return dict(counts)
-
-
-@cache
-def _truths(clip: str, video: str) -> dict[str, str]:
-    """The true answer of every question that a training clip answers."""
-    return {query.text: query.answer for query in queries(scene_of_clip(Clip(clip, Path(video))))}
 
 
 def values_of(item: Row) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from tools.paper.claims import claims
 from tools.paper.figures import CRITICISED, draw
 from tools.paper.gather import read_rows
 from tools.paper.layout import command, picture, prose, section
+from tools.paper.natural_page import natural_section
 from tools.paper.numbers import Study
-from tools.paper.plan import CONTROLS, CRITICS, DECIDING, FILTERED, GUARDS, METHODS
+from tools.paper.plan import CONTROLS, CRITICS, DECIDING, FILTERED, GUARDS, METHODS, NATURAL
 from tools.paper.published import CRITICS as PAPERS_CRITICS
 
 
@@ -29,6 +30,7 @@ def write_page(results: Path, page: Path) -> None:
         *_rounds_and_sets(study),
         *_others(study, figures),
         *_more(study, figures),
+        natural_section(study),
         _agreement(study),
         _limits(study),
         _remaking(study, results.name, folder.name),
@@ -269,7 +271,7 @@ def _agreement(study: Study) -> str:
 
 
 def _limits(study: Study) -> str:
-    sizes = sorted({f"{base['parameters'] / 1e6:.1f}" for base in study.bases.values()})
+    sizes = sorted({f"{base['parameters'] / 1e6:.1f}" for base in study.bases.values() if base["kind"] != NATURAL})
     return section(
         "## Limits",
         "\n".join(

@@ -22,11 +22,16 @@ DECIDING = (
 GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
 FILTERED = tuple(f"filtered_{name}" for name in (*PUBLISHED, "control_random", "control_other_clip"))
 """Experiments with today's filters: the rest of the study ran with the earlier ones."""
+NATURAL_METHODS = ("natural_videosavi", "natural_sft", "natural_control_random", "natural_control_other_clip")
+"""Experiments on a base with a real language model."""
+
 SETS = ("forms", "looks", "outside", "compositional")
 GENERALISING = ("hound_dpo", "tpo", "videosavi")
 QUICK = ("videosavi", "control_random", "sft", "tpo", "hound_dpo", "critic_text")
 QUICK_SETS = ("forms", "outside")
 OTHERS = ("small", "large", "weak")
+NATURAL = "natural"
+KINDS = (*OTHERS, NATURAL)
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,9 @@ class Base:
 
     @property
     def kind(self) -> str:
-        """ "main", or what its folder's name begins with: small, large, weak."""
+        """ "main", or what its folder's name begins with: small, large, weak, natural."""
         start = self.name.partition("-")[0]
-        return start if start in OTHERS else "main"
+        return start if start in KINDS else "main"
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def plan(
     """Everything, in the order of what matters first, so that a study that is cut short has the main tables.
 
     quick: one base, one seed, the usual 120 held-out clips, what the shortest story needs. "another" critic is the next
-    base: without a second one that row stays empty. others: bases of another size, or weak ones (`Base.kind`).
+    base: without a second one that row stays empty. others: bases of another kind (`Base.kind`).
     """
     if quick:
         first = [Fit(study, bases[0], name, seeds[0], ("--data.benchmark_clips=120",)) for name in QUICK]
@@ -150,15 +155,17 @@ def plan(
         if experiment != "critic_another" or len(bases) > 1
     ]
     measured = [fit for fit in fits if fit.experiment in GENERALISING]
-    besides = [
-        Fit(study, base, experiment, seed)
-        for seed in seeds
-        for base in others
-        for experiment in ("videosavi", *(GUARDS if base.kind == "weak" else ()))
-    ]
+    besides = [Fit(study, base, experiment, seed) for seed in seeds for base in others for experiment in _on(base)]
     deciding = [Fit(study, base, experiment, seeds[0]) for base in bases for experiment in DECIDING]
     filtered = [Fit(study, base, experiment, seed) for seed in seeds for base in bases for experiment in FILTERED]
     return [*fits, *_measurements(measured, SETS, seeds[0]), *besides, *deciding, *filtered]
+
+
+def _on(base: Base) -> Sequence[str]:
+    """The experiments on a base of another kind than the main one."""
+    if base.kind == NATURAL:
+        return NATURAL_METHODS
+    return ("videosavi", *GUARDS) if base.kind == "weak" else ("videosavi",)
 
 
 def fits_of(tasks: Iterable[Task]) -> list[Fit]:

@@ -16,7 +16,7 @@ from tools.base_model.curriculum import Prior
 from tools.paper import tables
 from tools.paper.__main__ import main
 from tools.paper.claims import Claim, claims
-from tools.paper.gather import Row, gather, prior_errors, read_card, read_rows, taught_with
+from tools.paper.gather import Row, gather, miniature_favorite, prior_errors, read_card, read_rows, taught_with
 from tools.paper.numbers import Estimate, Study, estimate, of_pairs, say, show
 from tools.paper.page import write_page
 from tools.paper.plan import Base, Fit, Measurement, Task, fits_of, plan
@@ -116,13 +116,14 @@ def test_errors_of_the_prior_are_those_that_take_the_favourite(tmp_path: Path) -
                 expected[0] += 1
                 expected[1 + (choice == query.answer)] += 1
     (tmp_path / "items.jsonl").write_text("".join(lines))
-    assert list(prior_errors(tmp_path / "items.jsonl", prior).values()) == expected
+    assert list(prior_errors(tmp_path / "items.jsonl", miniature_favorite("teach --seed 0")).values()) == expected
     assert min(expected) > 100
 
 
 def test_a_card_is_read() -> None:
     card = (
-        "python -m tools.base_model.teach --seed 7 --kind weak\n| right option most likely, of four | 51.0% |\n| greedy answers right | 48.2% |\n"
+        "python -m tools.base_model.teach --seed 7 --kind weak\n"
+        "| right option most likely, of four | 51.0% |\n| greedy answers right | 48.2% |\n"
         "| ... after criticism and revision | 82.3% |\n| sampled answers right (temperature 1) | 49.3% |\n"
         "| ... after criticism and revision | 80.0% ± 3.1 |\n| own questions that are valid for the clip | 91.2% |\n"
         "| changed answers that end up right | 79.0% |\n| motion | 42.0% ± 8.0 | 59.0% ± 7.9 |\n"

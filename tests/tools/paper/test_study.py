@@ -20,6 +20,7 @@ from tools.paper.plan import (
     FILTERED,
     GUARDS,
     METHODS,
+    NATURAL_METHODS,
     QUICK,
     Base,
     Fit,
@@ -30,7 +31,7 @@ from tools.paper.plan import (
 )
 from tools.paper.runner import run_all
 
-WORLD, OTHER, WEAK = Base("world"), Base("bases/1"), Base("bases/weak-1")
+WORLD, OTHER, WEAK, ENGLISH = Base("world"), Base("bases/1"), Base("bases/weak-1"), Base("bases/natural")
 ROOT = Path(__file__).parents[3]
 FAKE = """
 import json, pathlib, sys, time
@@ -49,9 +50,9 @@ if "sft" in options["name"] and "ckpt_path" not in options:
 
 
 def test_every_run_has_an_experiment_file_and_every_file_a_run() -> None:
-    tasks = plan(Path("s"), [WORLD, OTHER], [0], others=[WEAK])
-    files = {path.stem for path in (ROOT / "experiments" / "paper").glob("*.yaml")} - {"study"}
-    experiments = {*METHODS, *CONTROLS, *CRITICS, *DECIDING, *GUARDS, *FILTERED}
+    tasks = plan(Path("s"), [WORLD, OTHER], [0], others=[WEAK, ENGLISH])
+    files = {path.stem for path in (ROOT / "experiments" / "paper").glob("*.yaml")} - {"study", "natural_study"}
+    experiments = {*METHODS, *CONTROLS, *CRITICS, *DECIDING, *GUARDS, *FILTERED, *NATURAL_METHODS}
     assert {fit.experiment for fit in fits_of(tasks)} == files == experiments
 
 
@@ -64,11 +65,11 @@ def test_todays_filters_are_the_defaults_and_undo_the_earlier_ones() -> None:
 
 
 def test_the_plan_by_hand() -> None:
-    tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK])
+    tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK, ENGLISH])
     fits = fits_of(tasks)
     # Fifteen experiments per base and seed, and seven with today's filters; VideoSAVi on the small base, seven on the
-    # weak one; what decides on one seed.
-    assert len(fits) == 2 * 3 * (15 + 7) + 3 * 1 + 3 * 7 + 2 * 10
+    # weak one, four on the one that speaks English; what decides on one seed.
+    assert len(fits) == 2 * 3 * (15 + 7) + 3 * 1 + 3 * 7 + 3 * 4 + 2 * 10
     # Three methods on four sets a run, and the base once.
     assert len(tasks) - len(fits) == 4 * (3 * 2 * 3 + 2)
     assert len({task.label for task in tasks}) == len(tasks)
