@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
+from transformers.utils import logging
 
 from tools.natural_base.adapter import merge
-from tools.natural_base.build import write_base
+from tools.natural_base.build import untaught
 from tools.natural_base.language import language_folder
 from tools.natural_base.taught import below, write_taught
 from tools.natural_base.teach import CACHE, Classroom
@@ -22,12 +22,12 @@ from tools.natural_base.teach import CACHE, Classroom
 
 def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
     """Write the base as an ordinary folder. Its last file is the card, if there is one next to the file."""
-    write_base(language_folder(cache), folder, seed=0)
-    model = AutoModelForImageTextToText.from_pretrained(folder)
+    model, processor = untaught(language_folder(cache), seed=0)
     tensors = load_file(taught)
     merge(model.model.text_model, below("language.", tensors))
     eyes = {f"model.{name}": tensor.float() for name, tensor in below("eyes.", tensors).items()}
     model.load_state_dict(eyes, strict=False)
+    processor.save_pretrained(folder)
     model.save_pretrained(folder)
     if (card := taught.with_name("README.md")).exists():
         shutil.copyfile(card, folder / "README.md")
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder of the checkpoint; without it only the file is written")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the converted language weights")
     options = parser.parse_args()
+    logging.disable_progress_bar()
     if options.work:
         pupil, _ = Classroom(options.work, options.cache).measured_pupil()
         write_taught(pupil, options.taught)

@@ -78,11 +78,10 @@ def build_model(tokenizer: PreTrainedTokenizerBase, seed: int) -> SmolVLMForCond
     return model
 
 
-def write_base(language: Path, folder: Path, seed: int) -> None:
-    """Write an ordinary Hugging Face folder: the language weights as they are, eyes that see nothing yet."""
+def untaught(language: Path, seed: int) -> tuple[SmolVLMForConditionalGeneration, SmolVLMProcessor]:
+    """The language weights as they are, behind eyes that see nothing yet. language: the folder of the former."""
     tokenizer = AutoTokenizer.from_pretrained(language)
     model = build_model(tokenizer, seed)
     model.model.text_model.load_state_dict(load_file(language / "model.safetensors"))
     model.tie_weights()
-    model.save_pretrained(folder)
-    build_processor(tokenizer).save_pretrained(folder)
+    return model, build_processor(tokenizer)

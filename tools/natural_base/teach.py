@@ -28,7 +28,7 @@ from savi.files import replacing, write_text
 from savi.types import derive_seed
 from savi.world.scenes import make_scene, scene_seed
 from tools.natural_base.beginning import begin
-from tools.natural_base.build import write_base
+from tools.natural_base.build import untaught
 from tools.natural_base.course import Course, adamw
 from tools.natural_base.eyes import WordTargets, eye_loss
 from tools.natural_base.film import film, pixels
@@ -64,7 +64,8 @@ class Classroom:
         self.seed = self.begun.seed
         self.base = work / "base"
         if not (self.base / "processor_config.json").exists():
-            write_base(language_folder(cache), self.base, self.seed)
+            for part in untaught(language_folder(cache), self.seed):
+                part.save_pretrained(self.base)
         self.scenes = [make_scene(scene_seed("base", self.seed, index)) for index in range(scenes)]
         self.processor = AutoProcessor.from_pretrained(self.base)
 

@@ -1,0 +1,49 @@
+"""experiments/natural.yaml: two clips of it, on the base that is put together as `make train EXP=natural` does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from savi.cli import main
+from savi.prompts.critiques import read_verdict
+from tools.natural_base.assemble import assemble
+from tools.natural_base.build import SAMPLED
+from tools.natural_base.lessons import PROMPTS
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENT = ROOT / "experiments" / "natural.yaml"
+
+
+def test_it_speaks_to_the_base_as_it_was_taught() -> None:
+    settings = yaml.safe_load(EXPERIMENT.read_text())
+    texts = settings["model"]["prompts"]["texts"]
+    assert {name: text for name, text in texts.items() if text} == {
+        name: getattr(PROMPTS, name) for name in texts if texts[name]
+    }
+    assert settings["data"]["frames"] == SAMPLED
+
+
+def test_two_clips_of_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assemble(ROOT / "tools" / "natural_base" / "taught.safetensors", tmp_path / "base")
+    main(
+        [
+            *("fit", f"--config={EXPERIMENT}", f"--model.base.path={tmp_path / 'base'}", f"--runs={tmp_path}"),
+            *("--data.clip_count=2", "--data.benchmark_clips=1", "--data.readiness_clips=1", "--trainer.max_epochs=1"),
+            "--threads=1",
+        ]
+    )
+    run = tmp_path / "natural" / "version_0"
+    traces = [trace for line in (run / "traces" / "round_00.jsonl").open() for trace in json.loads(line)["traces"]]
+    assert len(traces) == 8
+    turns = [turn for trace in traces for turn in trace["turns"]]
+    assert all(turn["finished"] for turn in turns)
+    critiques = [turn["reply"] for turn in turns if turn["name"] == "critique"]
+    assert critiques
+    assert None not in map(read_verdict, critiques)
+    world = json.loads((run / "results.json").read_text())["rounds"][-1]["benchmarks"]["world"]
+    assert (world["items"], world["malformed"]) == (3, 0.0)
+    assert "Traceback" not in capfd.readouterr().err
