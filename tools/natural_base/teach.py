@@ -110,8 +110,9 @@ class Classroom:
             raise SaviError(f"{self.work}: the eyes are not taught to the end yet")
         return pupil
 
-    def teach_language(self, clips: int, stopped: Callable[[], bool]) -> bool:
-        """Stage 2. Returns whether it is done."""
+    def teach_language(self, clips: int, stopped: Callable[[], bool], until: int | None = None) -> bool:
+        """Stage 2. until: the clip to stop after, if the course is not to be run to its end. Returns whether it is
+        done."""
         reel = film(self.scenes, self.processor, self.work / "reel.npy")
         pupil = self.pupil()
         course = self._language_course(pupil)
@@ -130,7 +131,9 @@ class Classroom:
             means = {kind: round(sum(values) / len(values), 3) for kind, values in sorted(nats.items())}
             self._note("language", step, {"nats": means})
 
-        return course.run(clips, learn, stopped)
+        last = clips if until is None else until
+        course.run(clips, learn, lambda: stopped() or course.step >= last)
+        return course.step >= last
 
     def measured_pupil(self) -> tuple[Pupil, int]:
         """The base as it is by now, with the moving average of what it learned, and the clips that are done."""
@@ -186,6 +189,7 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="file of what was taught before, to teach on; the eyes stay as they are"
     )
+    parser.add_argument("--until", type=int, help="clip of the second stage to stop after, by default the last one")
     options = parser.parse_args()
     torch.set_num_threads(1)
     asked_to_stop: list[int] = []
@@ -197,7 +201,7 @@ def main() -> None:
         return bool(asked_to_stop)
 
     room = Classroom(options.work, options.cache, options.seed, options.prior, options.start)
-    done = room.teach_eyes(EYE_STEPS, stopped) and room.teach_language(options.clips, stopped)
+    done = room.teach_eyes(EYE_STEPS, stopped) and room.teach_language(options.clips, stopped, options.until)
     print("done" if done else "stopped", flush=True)
 
 

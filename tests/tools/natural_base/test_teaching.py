@@ -71,7 +71,7 @@ def test_a_teaching_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path, mo
     with pytest.raises(SaviError, match="eyes are not taught to the end yet"):
         cut.measured_pupil()
     assert a_room(tmp_path / "cut").teach_eyes(2, lambda: False)
-    assert not cut.teach_language(2, after(1))
+    assert cut.teach_language(2, lambda: False, until=1)
     with (tmp_path / "cut" / "curve.jsonl").open("a") as curve:
         curve.write('{"stage": "language", "step": 1, "behind": "the checkpoint"}\n{"stage"')
     assert a_room(tmp_path / "cut").teach_language(2, lambda: False)
