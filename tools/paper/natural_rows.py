@@ -58,7 +58,7 @@ def _query(item: Row) -> Query:
     split, seed, index = found[1], int(found[2]), int(found[3])
     return next(
         query
-        for query in questions_of(split, scene_of(split, seed, index), NATURAL)  # type: ignore[arg-type] # a set's name
+        for query in questions_of(split, scene_of(split, seed, index), NATURAL)  # type: ignore[arg-type]  # a set's name
         if query.text == item["question"]
     )
 
