@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from savi.cache import cache_folder
 from savi.errors import SaviError
 from savi.files import replacing, write_text
 from savi.types import derive_seed
@@ -40,7 +41,7 @@ from tools.natural_base.taught import read_taught
 SCENES = 3000
 EYE_STEPS, EYE_CLIPS, EYE_RATE = 1000, 48, 3e-3
 RATE, CONNECTOR_RATE = 1e-3, 3e-4
-CACHE = Path.home() / ".cache" / "savi"
+CACHE = cache_folder()
 """Folder of the converted language weights."""
 
 
