@@ -22,7 +22,9 @@ DECIDING = (
 GUARDS = ("unfiltered", "nll_0.3", "nll_1.0", "beta_0.3", "lr_low", "lr_high")
 FILTERED = tuple(f"filtered_{name}" for name in (*PUBLISHED, "control_random", "control_other_clip"))
 """Experiments with today's filters: the rest of the study ran with the earlier ones."""
-NATURAL_METHODS = ("natural_videosavi", "natural_sft", "natural_control_random", "natural_control_other_clip")
+NATURAL_METHODS = tuple(
+    f"natural_{name}" for name in ("videosavi", "sft", "control_random", "control_other_clip", "approved")
+)
 """Experiments on a base with a real language model."""
 
 SETS = ("forms", "looks", "outside", "compositional")

@@ -54,6 +54,7 @@ NAMES = {
     "control_samples": "two initial samples",
     "control_shuffled": "shuffled critiques",
     "control_other_clip": "critic sees another clip",
+    "approved": "approved answers are revised, too",
     "critic_text": "text alone",
     "critic_another": "another base",
     "critic_truth": "the truth (ceiling)",
