@@ -41,6 +41,7 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         (SAMPLE, ["--data.pairs=pairs.jsonl"], "model.pairs.class_path has no effect with data.pairs"),
         (FILES, ["--data.pairs=pairs.jsonl", "--model.pairs.critic=my.Critic"], "the pairs are there already"),
         (NOTHING_KEPT, ["--model.prefix_cache.folder=kept"], "model.prefix_cache.gib=0, which keeps nothing"),
+        ({"data": {"frame_cache": {"gib": 0, "folder": "kept"}}}, [], "data.frame_cache.folder has no effect"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
     ],
 )
@@ -61,6 +62,7 @@ def test_a_setting_without_an_effect_is_refused(files: dict[str, Any], options: 
         ({**WORLD, "model": {**WORLD["model"], "filters": {"same_meaning": "model"}}}, []),
         (WORLD, ["--model.filters.same_meaning", "content"]),
         (NOTHING_KEPT, ["--model.prefix_cache.folder=kept", "--model.prefix_cache.gib=1"]),
+        ({"data": {"frame_cache": {"folder": "kept"}}}, ["--data.frame_cache.gib=0"]),
         (WORLD, ["--model.filters.same_meaning=model", "--model.prompts.texts.same_meaning", "same as {other}?"]),
         ({}, ["--data.readiness_clips", "8", "--force", "--model.filters.same_meaning=model"]),
         (TRUTH, ["--model.chain.revision.temperature", "1"]),

@@ -5,6 +5,15 @@ from __future__ import annotations
 from savi.world.questions import KINDS
 from tools.base_model.curriculum import PRIOR_RANGE
 
+TABLES = """| | |
+|---|---|
+{rows}
+
+| kind | greedy answer | revised |
+|---|---|---|
+{kinds}
+"""
+
 CARD = """---
 license: apache-2.0
 library_name: transformers
@@ -47,13 +56,6 @@ state of this model answered better, so the gains of alignment were never in its
 On {scenes} development scenes (three questions each, kinds and answers balanced; free form, exact match), and on
 the questions that it asks by itself at temperature 1.
 
-| | |
-|---|---|
-{rows}
-
-| kind | greedy answer | revised |
-|---|---|---|
-{kinds}
 """
 
 ROWS = {
@@ -78,7 +80,7 @@ def model_card(seed: int, kind: str, parameters: int, numbers: dict[str, float],
     low, high = PRIOR_RANGE
     make, option = ("", "") if kind == "usual" else (f" KIND={kind}", f" --kind {kind}")
     weak = "\n   **Cut short on purpose: the critic of this base is weak.**" if kind == "weak" else ""
-    return CARD.format(
+    return (CARD + TABLES).format(
         seed=seed,
         make=make,
         option=option,

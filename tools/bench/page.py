@@ -74,7 +74,7 @@ def _skilled_step(results: Row) -> str:
             f"**{_ratio(row, 'skilled_trl').replace(' ', '** ', 1)}",
             _ratio(row, "naive_trl") if "ratio_naive_trl" in row else "",
         ]
-        for row in _deepest_first(results.get("skilled_step", []))
+        for row in _largest_first(results.get("skilled_step", []))
     ]
     return _markdown(header, rows)
 
@@ -83,7 +83,7 @@ def _skilled_chain(results: Row) -> str:
     header = ["layers x width", "visual tokens", "questions", "runs timed", "savi, s", "cached `generate`, s"]
     header += ["cached `generate` / savi", "identical replies"]
     rows = []
-    for row in _deepest_first(results.get("skilled_chain", [])):
+    for row in _largest_first(results.get("skilled_chain", [])):
         low, high = row["ratio_cached_generate_spread"]
         spread = f" ({low:.2f} to {high:.2f})" if row["readings"] > 1 else ""
         rows.append(
@@ -105,7 +105,7 @@ def _decoder(row: Row) -> str:
     return f"{row['layers']} x {row['width']}"
 
 
-def _deepest_first(rows: Sequence[Row]) -> list[Row]:
+def _largest_first(rows: Sequence[Row]) -> list[Row]:
     texts = ("visual_tokens", "prompt_tokens", "response_tokens", "questions")
     return sorted(rows, key=lambda row: [-row["layers"], -row["width"], *(row.get(name, 0) for name in texts)])
 

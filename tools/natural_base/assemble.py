@@ -13,11 +13,14 @@ from pathlib import Path
 from safetensors.torch import load_file
 from transformers.utils import logging
 
+from savi.errors import SaviError
 from tools.natural_base.adapter import merge
+from tools.natural_base.beginning import require_begun
 from tools.natural_base.build import untaught
 from tools.natural_base.language import language_folder
 from tools.natural_base.taught import below, write_taught
 from tools.natural_base.teach import CACHE, Classroom
+from tools.one_line import one_line
 
 
 def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
@@ -42,11 +45,14 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable_progress_bar()
     if options.work:
+        require_begun(options.work)
         pupil, _ = Classroom(options.work, options.cache).measured_pupil()
         write_taught(pupil, options.taught)
+    if not options.taught.is_file():
+        raise SaviError(f"--taught {options.taught} is no file; with --work it is written")
     if options.output:
         assemble(options.taught, options.output, options.cache)
 
 
 if __name__ == "__main__":
-    main()
+    one_line(main)

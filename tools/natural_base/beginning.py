@@ -24,11 +24,21 @@ class Beginning:
     start: str = ""
 
 
+def require_begun(work: Path) -> None:
+    """Raises SaviError for a folder in which nothing has been taught: it would become one."""
+    if not (work / "begun.json").is_file():
+        raise SaviError(f"{work} is no folder of tools.natural_base.teach")
+
+
 def begin(work: Path, seed: int | None, prior: float | None, start: Path | None) -> Beginning:
     """The folder's beginning; in a new folder the given one, and the start file is copied there as start.safetensors.
 
     None: the folder's own, or the default in a new one. Raises SaviError for another one than the folder's.
     """
+    if prior is not None and not 0 <= prior <= 1:
+        raise SaviError(f"--prior {prior}: between 0, none, and 1, the strong one")
+    if start and not start.is_file():
+        raise SaviError(f"--start {start} is no file")
     content = start.read_bytes() if start else b""
     given: dict[str, Any] = {
         "seed": seed,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from savi.world.questions import KINDS
+from tools.base_model.card import ROWS, TABLES
 from tools.natural_base.beginning import Beginning
 from tools.natural_base.lessons import PRIOR_RANGE
 
@@ -45,14 +46,9 @@ critique, also a mistaken one.
 On {scenes} development scenes (three questions each, kinds and answers balanced; free form, read by key words), and on
 the questions that it asks by itself at temperature 1. ± is half of an interval of 95 %, clustered by scene.
 
-| | |
-|---|---|
-{rows}
+"""
 
-| kind | greedy answer | revised |
-|---|---|---|
-{kinds}
-
+ADVANTAGE = """
 The advantage of its critic: {advantage} points, greedy; {sampled_advantage} points, sampled.
 
 Of the objects that it describes, so many properties are right (a guess: 25 %):
@@ -62,31 +58,32 @@ Of the objects that it describes, so many properties are right (a guess: 25 %):
 {sight}
 """
 
-ROWS = (
-    ("right option most likely, of four", ("choice",)),
-    ("greedy answers right", ("greedy", "answers")),
-    ("... after criticism and revision", ("greedy", "revised")),
-    ("sampled answers right (temperature 1)", ("sampled", "answers")),
-    ("... after criticism and revision", ("sampled", "revised")),
-    ("greedy answers malformed", ("greedy", "malformed")),
-    ("own questions that are valid for the clip", ("own questions", "valid")),
-    ("sampled answers to them that the revision changes", ("own questions", "changed")),
-    ("changed answers that end up right", ("own questions", "changed right")),
-)
+PLACES = {
+    "multiple choice": ("choice",),
+    "greedy": ("greedy", "answers"),
+    "greedy revised": ("greedy", "revised"),
+    "sampled": ("sampled", "answers"),
+    "sampled revised": ("sampled", "revised"),
+    "malformed": ("greedy", "malformed"),
+    "own questions valid": ("own questions", "valid"),
+    "own answers changed": ("own questions", "changed"),
+    "changed answers right": ("own questions", "changed right"),
+}
+"""Where the figure of each row is among those of `measure`."""
 
 
 def natural_card(begun: Beginning, figures: Mapping[str, Any], scenes: int) -> str:
     """The README.md of the base's folder. figures: of `measure`, shares between 0 and 1 with half of their interval."""
     low, high = (begun.prior * bound for bound in PRIOR_RANGE)
     kinds = figures["kinds"]
-    return CARD.format(
+    return (CARD + TABLES + ADVANTAGE).format(
         seed=begun.seed,
         prior="" if begun.prior == 1 else f" --prior {begun.prior:g}",
         clips=figures["clips"],
         low=low,
         high=high,
         scenes=scenes,
-        rows="\n".join(f"| {text} | {_percent(_at(figures, path))} |" for text, path in ROWS),
+        rows="\n".join(f"| {text} | {_percent(_at(figures, PLACES[name]))} |" for name, text in ROWS.items()),
         kinds="\n".join(
             f"| {kind} | {_percent(kinds[kind]['answers'])} | {_percent(kinds[kind]['revised'])} |" for kind in KINDS
         ),

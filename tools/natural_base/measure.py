@@ -23,10 +23,12 @@ from savi.world.benchmark import choose, make_options
 from savi.world.natural import NATURAL, VALUES
 from savi.world.questions import KINDS, Query, queries
 from savi.world.scenes import CHANGES, COLORS, DIRECTIONS, PLACES, SHAPES, Scene, Thing, make_scene, scene_seed
+from tools.natural_base.beginning import require_begun
 from tools.natural_base.card import natural_card
 from tools.natural_base.lessons import DESCRIBE, DESCRIBE_ONE, PROMPTS
 from tools.natural_base.speaker import ANSWER_TOKENS, Said, Speaker, chain
 from tools.natural_base.teach import Classroom
+from tools.one_line import one_line
 
 CAPTION_TOKENS, DESCRIPTION_TOKENS = 112, 48
 
@@ -146,6 +148,7 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="file to write the base's card to, with all that it says")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    require_begun(options.work)
     classroom = Classroom(options.work)
     pupil, clips = classroom.measured_pupil()
     scenes = [make_scene(scene_seed("dev", 0, index)) for index in range(options.scenes)]
@@ -172,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    one_line(main)

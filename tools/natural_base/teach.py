@@ -37,6 +37,7 @@ from tools.natural_base.language import language_folder
 from tools.natural_base.lessons import Prior, lesson
 from tools.natural_base.pupil import Pupil
 from tools.natural_base.taught import read_taught
+from tools.one_line import one_line
 
 SCENES = 3000
 EYE_STEPS, EYE_CLIPS, EYE_RATE = 1000, 48, 3e-3
@@ -192,6 +193,10 @@ def main() -> None:
     )
     parser.add_argument("--until", type=int, help="clip of the second stage to stop after, by default the last one")
     options = parser.parse_args()
+    if not 0 < (options.until or options.clips) <= options.clips:
+        parser.error(
+            f"--until {options.until} and --clips {options.clips}: at least one clip, at most all of the course"
+        )
     torch.set_num_threads(1)
     asked_to_stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -207,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    one_line(main)

@@ -51,6 +51,8 @@ def _check(bases: list[Base], others: list[Base]) -> None:
         base.path for base in every if base.path != "world" and not Path(base.path, "config.json").is_file()
     ]:
         sys.exit(f"paper: {missing[0]} is no base model; make base SEED=n writes one to bases/n")
+    if missing := [base.path for base in every if base.path != "world" and not Path(base.path, "README.md").is_file()]:
+        sys.exit(f"paper: {missing[0]} has no README.md: the page takes the base's figures from its card")
     if len({base.name for base in every}) < len(every):
         sys.exit("paper: two bases have folders of one name")
     if wrong := [base.path for base in bases if base.kind != "main"]:

@@ -35,8 +35,9 @@ def check_set(command: str, options: Sequence[str]) -> None:
 def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """Raises SaviError for the first setting of the command line without an effect.
 
-    Experiment files may hold such settings, because others extend them; of these only data.readiness_clips is refused,
-    which says how long a check takes that isn't there. With data.pairs experiment files may hold none. files: their
+    Experiment files may hold such settings, because others extend them. Of these are refused: data.readiness_clips,
+    which says how long a check takes that isn't there; a cache's folder where the file below it keeps nothing; and with
+    data.pairs all. files: their
     settings, nested, without savi's own defaults. Both have the paths of classes, and not their short names.
     """
     chosen = dict(of_options(options))
@@ -51,7 +52,8 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     if chosen.get("model.dpo.loss") == "sft":
         raise SaviError("model.dpo.loss: sft is a loss of its own now: --model.loss sft")
     for cache in CACHES:
-        if chosen.get(f"{cache}.folder") is not None and given.get(f"{cache}.gib") == 0:
+        turned_off = f"{cache}.gib" in chosen and f"{cache}.folder" not in chosen  # on purpose, whatever a file names
+        if given.get(f"{cache}.folder") is not None and given.get(f"{cache}.gib") == 0 and not turned_off:
             raise SaviError(f"{cache}.folder has no effect with {cache}.gib=0, which keeps nothing: give a size, too")
     if given.get("data.held_out"):
         chosen.pop("data.labelled", None)  # it gives an accuracy, also without a readiness check

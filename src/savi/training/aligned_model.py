@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -136,9 +137,9 @@ class AlignedModel(LightningModule):
         kept = self.prefix_mib, self.prefix_folder
         return VideoLM(base, adapted, reference, *kept, self.sampled_as, self.frames_of)
 
+    @abstractmethod
     def frames_of(self, clip: Clip) -> Frames | None:
         """The frames of a clip, decoded here and now; None where its file can't be read."""
-        raise NotImplementedError
 
     @property
     def video_lm(self) -> VideoLM:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from tools.natural_base.pupil import Pupil
 from tools.natural_base.speaker import Said
 from tools.natural_base.taught import write_taught
 from tools.natural_base.teach import Classroom
+from tools.one_line import one_line
 from tools.paper import gather
 from tools.tiny_models.smolvlm import gpt2_tokenizer
 
@@ -129,15 +131,43 @@ def _check_taught_on(pupil: Pupil, taught: Path, work: Path) -> None:
     """A teaching that starts from a file begins with what is in it, and takes its eyes as they are."""
     room = Classroom(work, scenes=4, prior=0.5, start=taught)
     assert room.teach_eyes(2, lambda: True)
-    begins = dict(room.pupil().model.named_parameters())
-    for name, weight in pupil.model.named_parameters():
-        assert torch.allclose(begins[name], weight, atol=2e-3)
+    learned, begins = pupil.learned(), room.pupil().learned()
+    assert any(weight.any() for name, weight in learned.items() if name.endswith(".up"))
+    for name, weight in learned.items():
+        assert torch.equal(begins[name], weight.half().float())
+    (eyes, again), name = (one.model.model.vision_model for one in (pupil, room.pupil())), "post_layernorm.weight"
+    assert torch.equal(again.get_parameter(name), eyes.get_parameter(name).half().float())
     assert room.teach_language(1, lambda: False)
     assert Classroom(work, scenes=4).begun == room.begun
     with pytest.raises(SaviError, match=r"was begun with prior 0\.5, not 1\.0"):
         Classroom(work, scenes=4, prior=1.0)
     with pytest.raises(SaviError, match="was begun with start none, not"):
         Classroom(work.parent / "whole", scenes=4, start=taught)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        (measure, [], "work is no folder of tools.natural_base.teach"),
+        (assemble, ["--taught", "t"], "work is no folder of tools.natural_base.teach"),
+        (teach, ["--prior", "1.5"], "--prior 1.5: between 0, none, and 1"),
+        (teach, ["--start", "nowhere"], "--start nowhere is no file"),
+        (teach, ["--clips", "5", "--until", "6"], "--until 6 and --clips 5"),
+    ],
+)
+def test_a_mistake_is_one_line_and_makes_nothing(
+    tool: ModuleType,
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tool", "--work", str(tmp_path / "work"), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        one_line(tool.main)
+    assert said in f"{ended.value.code} {capsys.readouterr().err}"
+    assert not any(tmp_path.rglob("*.*"))
 
 
 def test_the_eyes_targets_read_like_text() -> None:
