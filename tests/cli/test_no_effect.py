@@ -41,6 +41,8 @@ WORLD = {"model": {"prompts": {"preset": "world"}}}
         (SAMPLE, ["--data.pairs=pairs.jsonl"], "model.pairs.class_path has no effect with data.pairs"),
         (FILES, ["--data.pairs=pairs.jsonl", "--model.pairs.critic=my.Critic"], "the pairs are there already"),
         (NOTHING_KEPT, ["--model.prefix_cache.folder=kept"], "model.prefix_cache.gib=0, which keeps nothing"),
+        ({}, ["--model.cache=/tmp"], "model.cache is given as data.cache"),
+        ({"model": {"max_pixels": 5}}, [], "model.max_pixels is given as data.max_pixels"),
         ({"data": {"frame_cache": {"gib": 0, "folder": "kept"}}}, [], "data.frame_cache.folder has no effect"),
         ({}, ["--model.prompts.preset=videosavi-1", "--model.filters.same_meaning=model"], "videosavi-1"),
     ],

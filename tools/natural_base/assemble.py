@@ -10,6 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.utils import logging
 
@@ -26,7 +27,10 @@ from tools.one_line import one_line
 def assemble(taught: Path, folder: Path, cache: Path = CACHE) -> None:
     """Write the base as an ordinary folder. Its last file is the card, if there is one next to the file."""
     model, processor = untaught(language_folder(cache), seed=0)
-    tensors = load_file(taught)
+    try:
+        tensors = load_file(taught)
+    except SafetensorError as error:
+        raise SaviError(f"{taught} can't be read: {error}") from None
     merge(model.model.text_model, below("language.", tensors))
     eyes = {f"model.{name}": tensor.float() for name, tensor in below("eyes.", tensors).items()}
     model.load_state_dict(eyes, strict=False)

@@ -15,6 +15,9 @@ READINESS_CLIPS = 32
 
 FROM_FILES = f"{PACKAGES[PAIRS]}.{FromFiles.__name__}"
 
+SHARED = ("frames", "max_pixels", "cache")
+"""Settings of the data that the model has, too. They are given once, with the data."""
+
 CACHES = ("data.frame_cache", "model.prefix_cache")
 
 OTHER_SETS = {
@@ -42,6 +45,9 @@ def check_effects(files: Mapping[str, Any], options: Sequence[str]) -> None:
     """
     chosen = dict(of_options(options))
     given = dict(flat(files)) | chosen
+    for name in SHARED:
+        if f"model.{name}" in given:  # the parser's own words for an optional one: "str | None is not callable"
+            raise SaviError(f"model.{name} is given as data.{name}")
     if given.get("data.pairs") is not None:
         others = [key for key, value in given.items() if value != FROM_FILES]
         nothing = {**FromFiles.without_effect, PAIRS: "the pairs are there already"}

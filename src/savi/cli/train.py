@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_info
 
 from savi.alignment.trainer_arguments import TRAINER_ARGUMENTS, check_arguments
+from savi.cli.no_effect import SHARED
 from savi.cli.parser import one_line_of, told_by_class
 from savi.errors import SaviError, SettingError, check_number
 from savi.record.resume import checkpoint_to_measure, checkpoint_to_resume, versions
@@ -90,7 +91,7 @@ class SaviCLI(LightningCLI):
             parser.add_hidden(name, partial(_refuse, name))
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_seed)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_seed)
-        for name in ("frames", "max_pixels", "cache"):
+        for name in SHARED:
             parser.link_arguments(f"data.{name}", f"model.{name}")
 
     def before_instantiate_classes(self) -> None:
