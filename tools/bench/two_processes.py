@@ -47,6 +47,8 @@ def _seconds(runs: Sequence[Sequence[str]]) -> list[dict[str, float]]:
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "savi.cli", "fit", "--config=demo", "--trainer.max_epochs=1"]
         quiet = ["--data.benchmark=null", "--trainer.enable_progress_bar=false"]
+        # As by default. The demo keeps prefixes in main memory alone, where a process has those of its own clips.
+        quiet += ["--model.prefix_cache.gib=1", f"--model.prefix_cache.folder={folder}/prefixes"]
         processes = []
         for number, settings in enumerate(runs):
             given = [*command, *quiet, f"--runs={folder}/{number}", *settings]
