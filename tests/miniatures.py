@@ -25,10 +25,12 @@ def build_lm(
     dtype: Literal["float32", "bfloat16"] = "float32",
     prefix_cache: PrefixCacheSettings = PrefixCacheSettings(),  # noqa: B008 (frozen)
     sampled_as: str = "",
+    cuda_graphs: bool = False,
     decode: Callable[[Clip], Frames | None] | None = None,
 ) -> VideoLM:
     """A fresh VideoLM whose adapter is random rather than zero, so that adapter on and off differ."""
-    base = load_base(BaseSettings(path=str(folder), dtype=dtype, nf4=nf4, gradient_checkpointing=checkpointing))
+    settings = BaseSettings(str(folder), dtype, nf4, gradient_checkpointing=checkpointing, cuda_graphs=cuda_graphs)
+    base = load_base(settings)
     adapted = attach_lora(base.model, base.family, LoraSettings(r=4, alpha=8))
     generator = torch.Generator().manual_seed(7)
     for parameter in adapted.parameters():

@@ -23,7 +23,7 @@ from torch import distributed
 
 from savi.cli import main, train
 from savi.inference import GenerateRequest, ScoreRequest
-from savi.models import branch_cells, drawing, load, score
+from savi.models import branch_cells, drawing, score, weights
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import fill_kv_cache
 from savi.models.packed import PackedClips
@@ -50,7 +50,7 @@ FAULTS: tuple[tuple[ModuleType, str, str], ...] = (
     ),
     (branch_cells, "last = (self.sizes.cumsum(1) - 1).to(self.device)", "last = self.sizes.cumsum(1) - 1"),
     (drawing, "torch.from_numpy(draws).to(device)", "torch.from_numpy(draws)"),
-    (load, '.detach().to("cpu", torch.bfloat16)', ".detach().to(torch.bfloat16)"),
+    (weights, '.detach().to("cpu", torch.bfloat16)', ".detach().to(torch.bfloat16)"),
 )
 """Lines of savi, and what is planted in their place."""
 
@@ -164,8 +164,8 @@ def use_plainly(lm: VideoLM) -> list[Any]:
     return [[one.ids for one in written], scores.logps.tolist()]
 
 
-def on_device(folder: Path) -> VideoLM:
-    lm = build_lm(folder)
+def on_device(folder: Path, *, cuda_graphs: bool = False) -> VideoLM:
+    lm = build_lm(folder, cuda_graphs=cuda_graphs)
     lm.peft_model.to(DEVICE)
     return lm
 
@@ -183,7 +183,8 @@ def waits_a_step(lm: VideoLM) -> float:
         sampling = Sampling(temperature=1.0, max_new_tokens=tokens)
         owners, never = [request.clip for request in REQUESTS], frozenset({-1})
         with counted_waits() as waits:
-            continue_branches(lm.model, lm.family, cache, owners, prompts, range(4), sampling, never, banned)
+            given = (lm.model, lm.family, cache, owners, prompts, range(4), sampling, never, banned)
+            continue_branches(*given, graphs=read.graphs)
         counts.append(waits.total())
     return (counts[1] - counts[0]) / 4
 
@@ -217,7 +218,7 @@ def complaint(folder: Path, module: ModuleType, line: str, fault: str) -> str | 
     with planted(module, line, fault):
         try:
             use(on_device(folder))
-            load.fingerprint(on_device(folder).model)
+            weights.fingerprint(on_device(folder).model)
         except (RuntimeError, TypeError) as error:
             return str(error)
     return None
@@ -240,6 +241,9 @@ def report(folder: Path) -> dict[str, Any]:
     found["plain"] = [use_plainly(place(folders["qwen2_5_vl"])) for place in (build_lm, on_device)]
     found["families"] = {name: [use(build_lm(path)), use(on_device(path))] for name, path in folders.items()}
     found["waits"] = {name: waits_a_step(on_device(folders[name])) for name in ("qwen2_5_vl", "qwen3_5_moe")}
+    fixed = on_device(folders["qwen2_5_vl"], cuda_graphs=True)
+    found["waits"]["steps that stay the same"] = waits_a_step(fixed)
+    found["families"]["steps that stay the same"] = [found["families"]["qwen2_5_vl"][0], use(fixed)]
     found["planted"] = {fault: complaint(folders["qwen2_5_vl"], module, line, fault) for module, line, fault in FAULTS}
     return found
 

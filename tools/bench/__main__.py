@@ -20,13 +20,13 @@ from typing import Any
 import torch
 import transformers
 
-from tools.bench import chain, kernels, skilled
+from tools.bench import chain, kernels, skilled, writing
 from tools.bench.rows import Bench
 from tools.bench.workload import PROMPT, QUESTIONS, RESPONSE, SHAPES, build
 
 PARTS = (
-    *("step", "skilled_step", "chain", "skilled_chain", "kernels", "judge", "states", "longer", "losses", "own_pairs"),
-    "parts",
+    *("step", "skilled_step", "chain", "skilled_chain", "writing", "kernels", "judge", "states", "longer", "losses"),
+    *("own_pairs", "parts"),
 )
 OF_ANY_SHAPE = {"skilled_step", "skilled_chain"}
 """Parts whose rows name their shape. A file has the rows of the others for one shape alone."""
@@ -71,6 +71,8 @@ def _plan(bench: Bench, options: argparse.Namespace, folder: Path) -> list[tuple
             for prompt, response in options.texts
             for count in options.questions
         ]
+    given = (SHAPES[options.shape], bench.folder, sizes[-1], options.repeats, options.device)
+    plan.append(("writing", partial(writing.compare, *given)))
     plan += [("chain", partial(bench.chain, tokens, options.turns)) for tokens in sizes]
     plan += [
         ("skilled_chain", partial(skilled.chain_row, bench, tokens, count))

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from savi.models.branch_cells import BranchCells
+from savi.models.branch_graph import BranchGraph
 from savi.models.branch_rows import as_rows
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family
@@ -37,11 +38,14 @@ def continue_branches(
     sampling: Sampling,
     end_ids: frozenset[int],
     banned_ids: Tensor,
+    *,
+    graphs: bool = False,
 ) -> list[Continuation]:
     """Continue prompts behind their clips' prefixes until an end token or the limit.
 
     clips: index into the prefixes, one per branch. banned_ids: int64, tokens never sampled (special tokens, which would
-    break the next turn's prompt). Branches that are done leave the batch, and clips with them.
+    break the next turn's prompt). Branches that are done leave the batch, and clips with them. graphs: whether steps
+    stay the same until all are done, and a GPU replays them (`branch_graph`).
     Raises RuntimeError for a model in training mode.
     """
     require_evaluation_mode(model)
@@ -52,7 +56,7 @@ def continue_branches(
     head = output_head(model)
     cells = BranchCells(model, family, prefixes, clips, prompts, limit - 1)
     hidden = cells.read_prompts()
-    branches = as_rows(cells) or cells
+    branches = BranchGraph(cells) if graphs else as_rows(cells) or cells
     uniforms = uniforms[torch.tensor(branches.alive, device=device)]
     for step in range(limit):
         logits = head(hidden).float()

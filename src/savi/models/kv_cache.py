@@ -40,13 +40,22 @@ class GrowingLayer(DynamicLayer):
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         if end > self._buffers[0].shape[-2]:
-            room = end - start + self.room
-            self._buffers = pad(self.keys, (0, 0, 0, room)), pad(self.values, (0, 0, 0, room))
+            self.reserve(end + self.room)
         keys, values = self._buffers
         keys[..., start:end, :] = key_states
         values[..., start:end, :] = value_states
         self.keys, self.values = keys[..., :end, :], values[..., :end, :]
         return self.keys, self.values
+
+    def reserve(self, tokens: int) -> tuple[Tensor, Tensor]:
+        """Keys and values, (clips, heads, tokens, head_dim) each, in the buffers: those held, and room behind them."""
+        held = self.get_seq_length()
+        if tokens > self._buffers[0].shape[-2]:
+            keys, values = (pad(part, (0, 0, 0, tokens - held)) for part in (self.keys, self.values))
+            self._buffers = keys, values
+            self.keys, self.values = keys[..., :held, :], values[..., :held, :]
+        keys, values = self._buffers
+        return keys[..., :tokens, :], values[..., :tokens, :]
 
 
 class PassCache(DynamicCache):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +31,7 @@ from savi.models.processors import load_processor, video_chat
 from savi.models.states import hand_on_states
 from savi.models.template import ChatTemplate
 from savi.models.trial import tried_way
-from savi.models.ways import Way, way_of
+from savi.models.ways import Way, check_graphs, way_of
 from savi.models.weights import weights_digest
 from savi.world import BASE
 
@@ -57,6 +56,10 @@ class BaseSettings:
 
     gradient_checkpointing: bool = False
     """Compute the decoder's activations again in the backward pass: less memory, more time, the same result."""
+
+    cuda_graphs: bool = False
+    """Have a GPU write replies by a recorded step, which it replays (a CUDA graph). It needs full attention in every
+    layer. Not tried on a GPU yet: `tools/bench/gpu.sh` says whether it is exact and faster there."""
 
     trust_remote_code: bool = False
     """Run Python code that the checkpoint brings along. Only the command line can say so, never a file."""
@@ -86,6 +89,9 @@ class LoadedBase:
 
     thought_tokens: int = 0
     """Most tokens of the thought before a reply; 0 for a checkpoint that doesn't think, or is kept from it."""
+
+    cuda_graphs: bool = False
+    """See :attr:`BaseSettings.cuda_graphs`."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +172,13 @@ def load_base(
         way = tried_way(model, known.processor, family, way)
         if way.name == "plain":
             family.language_model(model).set_attn_implementation("sdpa")
+        check_graphs(settings.cuda_graphs, way, known.config, settings.path)
     if settings.gradient_checkpointing:
         # The old name goes in transformers 6; the lowest version that savi takes knows no other.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-    return LoadedBase(model, known.processor, family, way, weights_digest(known.path), thought_tokens)
+    weights = weights_digest(known.path)
+    return LoadedBase(model, known.processor, family, way, weights, thought_tokens, settings.cuda_graphs)
 
 
 def load_known(settings: BaseSettings, frames: int | None = None, max_pixels: int | None = None) -> KnownBase:
@@ -198,22 +206,14 @@ def load_known(settings: BaseSettings, frames: int | None = None, max_pixels: in
             f"data.max_pixels must be null for models of type {family.model_type} ({settings.path}): they scale every "
             f"frame to a size of their own, so that frames of {max_pixels} pixels would only be less sharp"
         )
-    return KnownBase(path, config, processor, family, way_of(config, family))
+    way = way_of(config, family)
+    check_graphs(settings.cuda_graphs, way, config, settings.path)
+    return KnownBase(path, config, processor, family, way)
 
 
 def _at_home(path: str) -> str:
     """The path with a leading ~ expanded; a hub's name, or a path that begins in another way, as it is."""
     return str(Path(path).expanduser()) if path.startswith("~") else path
-
-
-def fingerprint(model: PreTrainedModel) -> str:
-    """What tells one base from another: its type, and a digest of its first embeddings.
-
-    Taken in bfloat16, so that a base is the same whichever precision it is loaded in; they are never quantized.
-    """
-    embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
-    digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
-    return f"{model.config.model_type}-{digest.hexdigest()}"
 
 
 def read_config(path: str, trust_remote_code: bool = False) -> PreTrainedConfig:

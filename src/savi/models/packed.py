@@ -28,7 +28,7 @@ class PackedSharing:
     """Encodes each clip into a prefix (implements :class:`savi.models.sharing.Sharing`).
 
     decode: called for a clip without frames whose prefix is gone since is_cached() was asked: its file on disk was
-    damaged, or made room for another run's. None where its video can't be read.
+    damaged, or made room for another run's. None where its video can't be read. graphs: see `continue_branches`.
     """
 
     def __init__(
@@ -37,11 +37,14 @@ class PackedSharing:
         chat: Chat,
         cache: PrefixCache,
         decode: Callable[[Clip], Frames | None] | None = None,
+        *,
+        graphs: bool = False,
     ) -> None:
         self.model = model
         self.chat = chat
         self.cache = cache
         self.decode = decode
+        self.graphs = graphs
 
     def is_cached(self, clip: Clip) -> bool:
         return clip in self.cache
@@ -55,7 +58,7 @@ class PackedSharing:
             if prefix is None:
                 prefix = self._encode(clip, clip_frames)
             prefixes.append(prefix.to(self.model.device))
-        return PackedClips(self.model, self.chat, clips, prefixes)
+        return PackedClips(self.model, self.chat, clips, prefixes, self.graphs)
 
     def _encode(self, clip: Clip, frames: Frames | None) -> ClipPrefix:
         if frames is None and self.decode:
@@ -76,13 +79,15 @@ class PackedClips:
     """Clips whose prefixes are encoded (implements :class:`savi.models.sharing.ReadClips`).
 
     The prefixes depend on frozen weights only. Keys and values depend on the adapter too: they are computed when
-    something is first generated, and must not be used for generation after a step of the optimizer.
+    something is first generated, and must not be used for generation after a step of the optimizer. graphs: see
+    `continue_branches`.
     """
 
     model: PreTrainedModel
     chat: Chat
     clips: Sequence[Clip]
     prefixes: Sequence[ClipPrefix]
+    graphs: bool = False
     _kv_cache: KVCache | None = field(default=None, init=False, repr=False)
 
     def generate(
@@ -108,6 +113,7 @@ class PackedClips:
                 sampling=sampling,
                 end_ids=ends,
                 banned_ids=torch.tensor(banned, device=self.model.device),
+                graphs=self.graphs,
             )
 
     def score(self, requests: Sequence[ResponseIds]) -> ResponseScores:

@@ -51,7 +51,7 @@ class VideoLM:
         self.chat = Chat.of(self.model, base.processor, base.family)
         key = encoder_key(self.model, base.processor, base.family, sampled_as)
         self.prefix_cache = PrefixCache(prefix_mib, prefix_folder, key)
-        self.sharing = sharing(base.way, self.model, self.chat, self.prefix_cache, decode)
+        self.sharing = sharing(base.way, self.model, self.chat, self.prefix_cache, decode, graphs=base.cuda_graphs)
 
     @property
     def device(self) -> torch.device:

@@ -8,13 +8,14 @@ from typing import Literal
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from savi.errors import SaviError
 from savi.models.chat import Chat
 from savi.models.family import Family
 from savi.models.packed import PackedSharing
 from savi.models.plain import PlainSharing
 from savi.models.prefix_cache import PrefixCache
 from savi.models.sharing import Sharing
-from savi.models.windows import FULL, RECURRENT, SLIDING
+from savi.models.windows import FULL, RECURRENT, SLIDING, windows
 from savi.types import Clip, Frames
 
 WayName = Literal["tree", "state", "plain"]
@@ -67,12 +68,28 @@ def way_of(config: PreTrainedConfig, family: Family | None = None) -> Way:
     return Way("tree")
 
 
+def check_graphs(wanted: bool, way: Way, config: PreTrainedConfig, path: str) -> None:
+    """Raise SaviError where CUDA graphs are wanted of steps that change as replies grow, or that aren't savi's.
+
+    config, path: the checkpoint's.
+    """
+    if wanted and (way.name != "tree" or any(windows(config.get_text_config()).values())):
+        raise SaviError(
+            f"model.base.cuda_graphs has no effect with {path}: not every layer of its decoder has full attention; "
+            "leave it out"
+        )
+
+
 def sharing(
     way: Way,
     model: PreTrainedModel,
     chat: Chat,
     cache: PrefixCache,
     decode: Callable[[Clip], Frames | None] | None = None,
+    *,
+    graphs: bool = False,
 ) -> Sharing:
-    """A model's way at work. decode: see :class:`savi.models.packed.PackedSharing`."""
-    return PlainSharing(model, chat) if way.name == "plain" else PackedSharing(model, chat, cache, decode)
+    """A model's way at work. decode, graphs: see :class:`savi.models.packed.PackedSharing`."""
+    if way.name == "plain":
+        return PlainSharing(model, chat)
+    return PackedSharing(model, chat, cache, decode, graphs=graphs)

@@ -1,4 +1,4 @@
-"""What tells two checkpoints with equal embeddings apart: a digest of their weights, as they are in the files."""
+"""What tells checkpoints apart: a digest of a model's embeddings, and one of the weights in the files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,20 @@ from pathlib import Path
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import safe_open
+from transformers import PreTrainedModel
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """What tells one base from another: its type, and a digest of its first embeddings.
+
+    Taken in bfloat16, so that a base is the same whichever precision it is loaded in; they are never quantized.
+    """
+    embeddings = model.get_input_embeddings().weight[:1024].detach().to("cpu", torch.bfloat16)
+    digest = hashlib.blake2b(embeddings.view(torch.int16).numpy().tobytes(), digest_size=8)
+    return f"{model.config.model_type}-{digest.hexdigest()}"
 
 
 def weights_digest(path: str) -> str | None:

@@ -28,6 +28,7 @@ KINDS: dict[str, Kind] = {
     "model.base.nf4": ID,
     "model.base.thought_tokens": ID,
     "model.base.gradient_checkpointing": NONE,  # memory against time
+    "model.base.cuda_graphs": NONE,  # time
     "model.base.trust_remote_code": NONE,  # asked for anew on every command line
     "model.pairs": ID,
     "model.lora.r": ID,

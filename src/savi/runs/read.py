@@ -12,9 +12,10 @@ import yaml
 
 from savi.evaluation.measured import read_results
 from savi.models.adapters import LoraSettings, attach_lora, load_lora
-from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
+from savi.models.load import BaseSettings, LoadedBase, load_base
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
+from savi.models.weights import fingerprint
 from savi.prompts.templates import Prompts, PromptSettings
 from savi.record.earlier_methods import method_of
 from savi.record.renamed import current_config

@@ -19,10 +19,11 @@ from savi.critique.own_filters import PairFilter, names_of
 from savi.critique.settings import ChainSettings
 from savi.methods import PairMethod, VideoSAVi
 from savi.models.adapters import LoraSettings, attach_lora, trainable_state
-from savi.models.load import BaseSettings, LoadedBase, fingerprint, load_base
+from savi.models.load import BaseSettings, LoadedBase, load_base
 from savi.models.prefix_cache import PrefixCacheSettings, open_prefix_folder
 from savi.models.session import Reference
 from savi.models.video_lm import VideoLM
+from savi.models.weights import fingerprint
 from savi.objective.dpo import DPOSettings
 from savi.objective.losses import Loss, PairLoss
 from savi.prompts.templates import PromptSettings
@@ -176,5 +177,5 @@ class AlignedModel(LightningModule):
             raise SaviError("the checkpoint's adapter has another shape than this run's: check model.lora")
 
     def base_fingerprint(self) -> str:
-        """See :func:`savi.models.load.fingerprint`."""
+        """See :func:`savi.models.weights.fingerprint`."""
         return fingerprint(self.video_lm.model)

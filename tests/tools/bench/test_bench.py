@@ -28,7 +28,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
     # States have a test of their own.
     options += ["--clips", "4", "--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]
-    options += ["skilled_step", "skilled_chain", "--questions", "3", "--texts", "20/30"]
+    options += ["skilled_step", "skilled_chain", "writing", "--questions", "3", "--texts", "20/30"]
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
@@ -57,6 +57,12 @@ def test_pairs_from_a_file_have_the_losses_of_trl_on_the_same_file(results: dict
 def test_the_chain_writes_what_generate_writes(results: dict[str, Any]) -> None:
     (row,) = results["chain"]
     assert row["identical_replies_batched"] == row["identical_replies_single"] == "40 of 40"
+
+
+def test_recorded_steps_write_what_others_write(results: dict[str, Any]) -> None:
+    (row,) = results["writing"]
+    assert row["identical_replies_float32"] == row["identical_replies_nf4"] == "40 of 40"
+    assert row["ratio_nf4"] == pytest.approx(row["float32_s"] / row["nf4_s"], abs=1e-3)
 
 
 def test_skilled_users_of_the_peers_get_the_losses_and_the_replies_of_savi(results: dict[str, Any]) -> None:
