@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -28,7 +29,8 @@ def natural_section(study: Study) -> str:
             "Does it hold for a real language model that speaks English? The base is SmolLM2-135M-Instruct behind "
             "small eyes; [its page](natural.md) says how it was taught, and its card what it knows. The clips are of "
             "the same world. Questions and answers are whole sentences, in several phrasings. Filters and prompts are "
-            "those of `experiments/natural.yaml`. The spread of runs is in brackets.",
+            "those of `experiments/natural.yaml`. All methods are compared after one round, of which VideoSAVi makes a "
+            "second. The spread of runs is in brackets.",
         ),
         _methods(runs),
         command(study, NATURAL_METHODS, kinds=(NATURAL,)),
@@ -37,7 +39,7 @@ def natural_section(study: Study) -> str:
             "A model that stops giving its favorite answers gains where they are wrong and loses where they are right. "
             "One that sees gains in both. The table splits the questions by the favorite answer of the base's prior.",
         ),
-        _by_prior(runs),
+        _by_prior({name: _after_first(of_name) for name, of_name in runs.items()}),
         "### What the pairs say",
         prose(
             "How often is a response right in the pairs of the first round, of those whose question is one of the "
@@ -54,12 +56,21 @@ def natural_section(study: Study) -> str:
     )
 
 
+def _after_first(runs: Sequence[Run]) -> list[Run]:
+    """The runs as they were after their first round."""
+    return [replace(run, rounds=run.rounds[:2]) for run in runs]
+
+
 def _methods(runs: dict[str, list[Run]]) -> str:
-    rows = [["base", "", "experiment", "runs", "accuracy by round", "gain", "gain in its own words", "malformed"]]
+    rows = [["base", "", "experiment", "runs", "accuracy by round", "gain", "in its own words", "VideoSAVi's above it"]]
+    rows[0].append("malformed")
+    best = {run.key: run.gain for run in _after_first(runs[METHOD])}
     for name, of_name in runs.items():
         for base, own in by_base(of_name).items():
             rounds = min(len(run.rounds) for run in own)
             path = [fmean(run.rounds[at]["accuracy"] for run in own) for at in range(rounds)]
+            first = _after_first(own)
+            above = [(run.base, best[run.key] - run.gain) for run in first if run.key in best and name != METHOD]
             rows.append(
                 [
                     f"`{base}`",
@@ -67,9 +78,10 @@ def _methods(runs: dict[str, list[Run]]) -> str:
                     f"`{name}`",
                     str(len(own)),
                     " → ".join(f"{100 * step:.1f}" for step in path),
-                    show(of_runs(own, lambda run: run.gain), signed=True),
-                    show(of_runs(own, lambda run: run.gain_in_own_words), signed=True),
-                    show(of_runs(own, lambda run: run.last["malformed"])),
+                    show(of_runs(first, lambda run: run.gain), signed=True),
+                    show(of_runs(first, lambda run: run.gain_in_own_words), signed=True),
+                    show(estimate(above), signed=True),
+                    show(of_runs(first, lambda run: run.last["malformed"])),
                 ]
             )
     return table(rows)

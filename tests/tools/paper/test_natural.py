@@ -60,11 +60,11 @@ def items(always_right: bool) -> str:
     return "".join(rows)
 
 
-def write_run(fit: Fit) -> Query:
-    """A run of one round that learns all. Of its questions one became a pair, and one was approved."""
-    for name in ("pairs", "traces", "benchmarks/round_00", "benchmarks/round_01"):
+def write_run(fit: Fit, rounds: int) -> Query:
+    """A run that learns all in its first round. Of its questions one became a pair, and two were approved."""
+    for name in ("pairs", "traces", *(f"benchmarks/round_{number:02d}" for number in range(rounds + 1))):
         (fit.folder / name).mkdir(parents=True)
-    (fit.folder / "results.json").write_text(json.dumps(make_results(1)))
+    (fit.folder / "results.json").write_text(json.dumps(make_results(rounds)))
     (fit.folder / "summary.png").touch()
     query = queries(scene_of_clip(Clip(CLIP, Path(VIDEO))), NATURAL)[0]
     wrong = next(value for value in query.values if value != query.answer)
@@ -77,20 +77,23 @@ def write_run(fit: Fit) -> Query:
     traces += [{"outcome": "answer approved", "turns": turns, "question": "Why?"} for _ in range(2)]
     line = json.dumps(place | {"traces": traces[::-1]})
     (fit.folder / "traces" / "round_00.jsonl").write_text(line + "\n")
-    for number in (0, 1):
+    for number in range(rounds + 1):
         text = items(always_right=number == 1)
         (fit.folder / "benchmarks" / f"round_{number:02d}" / "world.jsonl").write_text(text)
     return query
 
 
 def test_runs_on_a_natural_base_have_a_section(base: Base, tmp_path: Path) -> None:
+    """One round of each is compared: what VideoSAVi's second one does is in its path alone."""
     fits = [Fit(tmp_path / "study", base, "natural_videosavi", seed) for seed in (0, 1)]
     for fit in fits:
-        query = write_run(fit)
+        query = write_run(fit, rounds=2)
+    fits.append(Fit(tmp_path / "study", base, "natural_sft", 0))
+    write_run(fits[-1], rounds=1)
     gather(fits, tmp_path / "results.jsonl")
     row = next(row for row in read_rows(tmp_path / "results.jsonl") if row["row"] == "fit")
     assert row["first_pairs"] == {"answerable": 1, "chosen": 1, "rejected": 0}
-    before, after = (entry["prior"] for entry in row["rounds"])
+    before, after, _ = (entry["prior"] for entry in row["rounds"])
     assert before["adversarial"] > 0
     assert (before["driven"], before["right"]) == (before["adversarial"], 0)
     assert (after["driven"], after["right"]) == (0, after["adversarial"])
@@ -99,8 +102,11 @@ def test_runs_on_a_natural_base_have_a_section(base: Base, tmp_path: Path) -> No
     assert [one["truth"] for one in row["examples"]] == [query.answer, ""]
     write_page(tmp_path / "results.jsonl", tmp_path / "paper.md")
     page = (tmp_path / "paper.md").read_text()
-    assert "| `natural-weak` | VideoSAVi | `natural_videosavi` | 2 | 40.0 → 45.0 | +5.0 | +5.0 | 1.8 |" in page
+    gains = "+5.0 | +5.0"
+    assert f"| `natural-weak` | VideoSAVi | `natural_videosavi` | 2 | 40.0 → 45.0 → 50.0 | {gains} | - | 1.8 |" in page
+    assert f"`natural_sft` | 1 | 40.0 → 45.0 | {gains} | +0.0 | 1.8 |" in page
     assert "| `natural-weak` | `natural_videosavi` | 0.0 | 100.0 | 100.0 | 100.0 |" in page
     assert "| `natural-weak` | 1 | 100.0 | 0.0 |" in page
     assert "| `natural-weak` | 1 | 927 | 599 | 2 | 5 | 120 | 201 |" in page
+    assert "| `natural-weak` | 2 | 927 | 598 | 2 | 5 | 120 | 202 |" in page
     assert rf"| pair | {query.text} ({query.answer}) | a \| b |" in page
