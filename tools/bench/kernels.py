@@ -67,7 +67,10 @@ def _written(lm: VideoLM, sampling: Sampling) -> float:
     session = lm.encode([noise], [frames])
     requests = [GenerateRequest(0, f"question {index}", seed=index) for index in range(BRANCHES)]
     counts = []
-    in_cells, endless = patch.object(generate, "as_rows", lambda cells: None), patch.object(lm.chat, "end_ids", set())
+    in_cells, endless = (
+        patch.object(generate, "as_rows", lambda cells: None),
+        patch.object(lm.chat, "end_ids", frozenset[int]()),
+    )
     for limit in (1, FEW, MORE):  # the first also reads the clip
         with Operations() as operations, in_cells, endless:
             session.generate(requests, replace(sampling, max_new_tokens=limit))
