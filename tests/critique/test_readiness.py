@@ -80,13 +80,16 @@ def test_shares_by_hand() -> None:
     )
 
 
-def test_a_disagreement_that_may_be_chance_is_no_warning() -> None:
+def test_what_may_be_chance_is_no_warning() -> None:
     # Of 15 questions 13, Wilson's interval of 90 % ends at 0.95; of 150 questions 130, at 0.905; of 300, at 0.895.
     said = [Readiness(32, 0.0, 0.5, 0.9, 13 / 15, compared=count).concerns() for count in (0, 15, 150, 300)]
     disagree = ["critiques of two answers disagree"]
     assert said == [disagree, [], [], disagree]
     assert Readiness(32, 0.0, 0.5, 0.7, 0.9, compared=15).concerns() == []
     assert Readiness(32, 0.0, 0.5, 0.5, 0.9, compared=15).concerns() == ["two critiques of one answer disagree"]
+    # Of 32 questions 2 and 4 malformed: the intervals begin at 0.021 and 0.057; the bound is 0.05.
+    assert Readiness(32, 2 / 32, 0.5, 0.9, 0.95).concerns() == []
+    assert Readiness(32, 4 / 32, 0.5, 0.9, 0.95).concerns() == ["many replies are malformed"]
 
 
 def test_labelled_questions_are_counted() -> None:

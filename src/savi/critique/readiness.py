@@ -89,34 +89,26 @@ class Readiness:
         """What runs that gained little or nothing had in common with this one, in a few words each."""
         if self.changed is None or self.agrees_with_itself is None or self.agrees_from_another is None:
             return ["no question came to a revision"]
+        # Changed answers of the study's bases were far from both bounds: few questions tell.
         gained = self.revised - self.greedy if self.revised is not None and self.greedy is not None else None
         return [
             concern
             for concern, low in (
-                ("many replies are malformed", self.malformed > MOST_MALFORMED),
+                ("many replies are malformed", below(1 - self.malformed, 1 - MOST_MALFORMED, self.questions)),
                 ("criticism changes hardly any answer", self.changed < LEAST_CHANGED),
                 ("criticism changes nearly every answer", self.changed > MOST_CHANGED),
-                ("two critiques of one answer disagree", self._below(self.agrees_with_itself, LEAST_AGREEMENT)),
+                (
+                    "two critiques of one answer disagree",
+                    below(self.agrees_with_itself, LEAST_AGREEMENT, self.compared),
+                ),
                 (
                     "critiques of two answers disagree",
-                    self._below(self.agrees_from_another, LEAST_AGREEMENT_FROM_ANOTHER),
+                    below(self.agrees_from_another, LEAST_AGREEMENT_FROM_ANOTHER, self.compared),
                 ),
                 ("revised answers are hardly better than answers", gained is not None and gained < LEAST_ADVANTAGE),
             )
             if low
         ]
-
-    def _below(self, agreement: float, bound: float) -> bool:
-        """Whether an agreement is below its bound, and not by chance: 13 of 15 questions tell nothing of nine tenths.
-
-        By the upper end of Wilson's interval of 90 %.
-        """
-        if not self.compared:
-            return agreement < bound
-        share = Z90**2 / self.compared
-        middle = agreement + share / 2
-        half = math.sqrt(share * (agreement * (1 - agreement) + share / 4))
-        return (middle + half) / (1 + share) < bound
 
     def line(self) -> str:
         """For the terminal."""
@@ -152,6 +144,19 @@ class Readiness:
             f"no pair can be expected: of {self.questions} questions {self.filters[worst]} were filtered as {worst!r}. "
             f"{remedy}; --force builds all the same"
         )
+
+
+def below(share: float, bound: float, questions: int) -> bool:
+    """Whether a share of some questions is below its bound, and not by chance: 13 of 15 tell nothing of nine tenths.
+
+    By the upper end of Wilson's interval of 90 %; by the share itself where nobody has counted the questions.
+    """
+    if not questions:
+        return share < bound
+    spread = Z90**2 / questions
+    middle = share + spread / 2
+    half = math.sqrt(spread * (share * (1 - share) + spread / 4))
+    return (middle + half) / (1 + spread) < bound
 
 
 def summarise(agreement: Sequence[AgreementCheck], labelled: Sequence[LabelledCheck] = ()) -> Readiness:
