@@ -49,8 +49,9 @@ def natural_section(study: Study) -> str:
         _filters(own),
         "### Chains, word for word",
         prose(
-            "Of the first run's first round: the first four that became pairs, and the first one that each filter "
-            "took. They were not picked. A truth is given where the question is one of the world's.",
+            "Of the first run's first round: the first four that became pairs, the first two whose revision is "
+            "wrong, and the first one that each filter took. They were not picked. A truth is given where the question "
+            "is one of the world's.",
         ),
         _examples(study),
     )

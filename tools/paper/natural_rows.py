@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,9 @@ from savi.world.scenes import VERSION
 from savi.world.sets import questions_of, scene_of
 from tools.natural_base.lessons import Prior
 
-PAIRS_SHOWN = 4
+PAIR, WRONG_PAIR = "pair", "pair, revision wrong"
+SHOWN = {PAIR: 4, WRONG_PAIR: 2}
+"""Examples of an outcome, where there is more than one."""
 
 Row = dict[str, Any]
 
@@ -64,20 +67,23 @@ def _query(item: Row) -> Query:
 
 
 def examples(traces: Path) -> list[Row]:
-    """Whole chains of a round, as they come: the first few that became pairs, and the first one of each filter.
+    """Whole chains of a round, as they come: the first few that became pairs, the first ones of these whose revision is
+    wrong, and the first one of each filter.
 
     truth: the true answer, "" where the question is none of the world's.
     """
-    shown: dict[str, int] = {}
+    shown: Counter[str] = Counter()
     found = []
     for line in traces.read_text(encoding="utf-8").splitlines():
         clip = json.loads(line)
         for trace in clip["traces"]:
-            outcome = trace["outcome"]
-            most = 1 if outcome in FILTERS else PAIRS_SHOWN
-            if shown.get(outcome, 0) < most:
-                shown[outcome] = shown.get(outcome, 0) + 1
-                query = answerable(clip["clip"], clip["video"], "natural").get(trace["question"])
-                turns = {turn["name"]: turn["reply"] for turn in trace["turns"]}
-                found.append({"outcome": outcome, "truth": query.answer if query else "", **turns})
-    return sorted(found, key=lambda row: row["outcome"] in FILTERS)
+            query = answerable(clip["clip"], clip["video"], "natural").get(trace["question"])
+            turns = {turn["name"]: turn["reply"] for turn in trace["turns"]}
+            kinds = [trace["outcome"]]
+            if kinds == [PAIR] and query and NATURAL.read(query, turns["revision"]) != query.answer:
+                kinds.append(WRONG_PAIR)
+            for kind in kinds:
+                shown[kind] += 1
+                if shown[kind] <= SHOWN.get(kind, 1):
+                    found.append({"outcome": kind, "truth": query.answer if query else "", **turns})
+    return sorted(found, key=lambda row: (row["outcome"] in FILTERS, row["outcome"] == WRONG_PAIR))

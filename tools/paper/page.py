@@ -277,10 +277,10 @@ def _limits(study: Study) -> str:
         "\n".join(
             prose(f"- {text}", indent="  ")
             for text in (
-                "The world is rendered and its language has a few dozen words. No real video was watched.",
+                "The world is rendered, and the miniatures' language has a few dozen words. No real video was watched.",
                 "The gap between answering and criticizing was made on purpose. The study asks whether self-critique "
                 "helps given such a gap, not whether a large model has one.",
-                f"The models are tiny ({', '.join(sizes)} million parameters).",
+                f"The miniatures are tiny ({', '.join(sizes)} million parameters).",
                 "SFT, SFT⁺, TPO, Hound-DPO and i-SRT are our reading of them. They are not the code of their authors. "
                 "Hound-DPO's judge and the text-only critic are the model in front of an empty clip.",
                 "The world has no causal questions, and the first 120 test clips were opened before the study, for the "

@@ -61,7 +61,7 @@ def items(always_right: bool) -> str:
 
 
 def write_run(fit: Fit, rounds: int) -> Query:
-    """A run that learns all in its first round. Of its questions one became a pair, and two were approved."""
+    """A run that learns all in its first round. Of its questions two became pairs, and two were approved."""
     for name in ("pairs", "traces", *(f"benchmarks/round_{number:02d}" for number in range(rounds + 1))):
         (fit.folder / name).mkdir(parents=True)
     (fit.folder / "results.json").write_text(json.dumps(make_results(rounds)))
@@ -73,7 +73,10 @@ def write_run(fit: Fit, rounds: int) -> Query:
     texts = {"chosen": f"Oh, {NATURAL.key(query.answer)}!", "rejected": NATURAL.reply(query, wrong)}
     (fit.folder / "pairs" / "round_00.jsonl").write_text(json.dumps(place | {"question": query.text} | texts) + "\n")
     turns = [{"name": name, "reply": reply} for name, reply in (("question", query.text), ("answer", "a | b"))]
-    traces = [{"outcome": "pair", "turns": turns, "question": query.text}]
+    traces = [
+        {"outcome": "pair", "turns": [*turns, {"name": "revision", "reply": revision}], "question": query.text}
+        for revision in texts.values()
+    ]
     traces += [{"outcome": "answer approved", "turns": turns, "question": "Why?"} for _ in range(2)]
     line = json.dumps(place | {"traces": traces[::-1]})
     (fit.folder / "traces" / "round_00.jsonl").write_text(line + "\n")
@@ -98,8 +101,9 @@ def test_runs_on_a_natural_base_have_a_section(base: Base, tmp_path: Path) -> No
     assert (before["driven"], before["right"]) == (before["adversarial"], 0)
     assert (after["driven"], after["right"]) == (0, after["adversarial"])
     assert before["agreeing_right"] == before["agreeing"]
-    assert [one["outcome"] for one in row["examples"]] == ["pair", "answer approved"]
-    assert [one["truth"] for one in row["examples"]] == [query.answer, ""]
+    assert [one["outcome"] for one in row["examples"]] == ["pair", "pair", "pair, revision wrong", "answer approved"]
+    assert [one["truth"] for one in row["examples"]] == [query.answer, query.answer, query.answer, ""]
+    assert NATURAL.read(query, row["examples"][2]["revision"]) != query.answer
     write_page(tmp_path / "results.jsonl", tmp_path / "paper.md")
     page = (tmp_path / "paper.md").read_text()
     gains = "+5.0 | +5.0"
