@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 export PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 out="${1:-tools/bench/results_gpu.json}"
 python="$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)"
-"$python" -c 'import torch' 2>/dev/null || { echo "gpu.sh: $python has no torch: make setup, or install savi first" >&2; exit 1; }
+"$python" -c 'import torch' 2>/dev/null || { echo "gpu.sh: $python has no torch: run make setup first" >&2; exit 1; }
 peers=(video)
 "$python" -c 'import trl' 2>/dev/null || { peers=(); echo "TRL isn't installed: savi alone"; }
 if "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())'; then
