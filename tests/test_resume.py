@@ -257,6 +257,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
         "nf4": True,
         "thought_tokens": None,
         "gradient_checkpointing": False,
+        "cuda_graphs": False,
         "trust_remote_code": False,
     }
 
