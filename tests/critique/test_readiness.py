@@ -110,7 +110,10 @@ def test_what_is_well_has_no_warning() -> None:
     assert "WARNING" not in Readiness(60, 0.0, 0.5, 0.8, 0.9).line()
     assert Readiness(60, 0.0, 0.05, 0.8, 0.9).concerns() == ["criticism changes hardly any answer"]
     assert Readiness(60, 0.0, 0.9, 0.8, 0.9).concerns() == ["criticism changes nearly every answer"]
-    assert summarise([AgreementCheck("unparsable", malformed=True)]).concerns() == ["no question came to a revision"]
+    lost, approved = AgreementCheck("unparsable", malformed=True), AgreementCheck("answer approved")
+    assert summarise([lost] * 12).concerns() == ["many replies are malformed", "no question came to a revision"]
+    assert summarise([approved] * 12).concerns() == ["no question came to a revision"]
+    assert summarise([approved] * 11).concerns() == []
 
 
 def test_a_sample_without_a_pair_is_hopeless_and_says_what_to_change() -> None:

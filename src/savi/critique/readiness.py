@@ -87,28 +87,23 @@ class Readiness:
 
     def concerns(self) -> list[str]:
         """What runs that gained little or nothing had in common with this one, in a few words each."""
+        found = [("many replies are malformed", _below(1 - self.malformed, 1 - MOST_MALFORMED, self.questions))]
         if self.changed is None or self.agrees_with_itself is None or self.agrees_from_another is None:
-            return ["no question came to a revision"]
-        # Changed answers of the study's bases were far from both bounds: few questions tell.
-        gained = self.revised - self.greedy if self.revised is not None and self.greedy is not None else None
-        return [
-            concern
-            for concern, low in (
-                ("many replies are malformed", below(1 - self.malformed, 1 - MOST_MALFORMED, self.questions)),
+            found.append(("no question came to a revision", self.questions >= LEAST_QUESTIONS))
+        else:
+            alike, alike_from_another = self.agrees_with_itself, self.agrees_from_another
+            other = _below(alike_from_another, LEAST_AGREEMENT_FROM_ANOTHER, self.compared)
+            found += [
+                # All bases of the study that gained were far from these two bounds, so that few questions tell.
                 ("criticism changes hardly any answer", self.changed < LEAST_CHANGED),
                 ("criticism changes nearly every answer", self.changed > MOST_CHANGED),
-                (
-                    "two critiques of one answer disagree",
-                    below(self.agrees_with_itself, LEAST_AGREEMENT, self.compared),
-                ),
-                (
-                    "critiques of two answers disagree",
-                    below(self.agrees_from_another, LEAST_AGREEMENT_FROM_ANOTHER, self.compared),
-                ),
-                ("revised answers are hardly better than answers", gained is not None and gained < LEAST_ADVANTAGE),
-            )
-            if low
-        ]
+                ("two critiques of one answer disagree", _below(alike, LEAST_AGREEMENT, self.compared)),
+                ("critiques of two answers disagree", other),
+            ]
+        if self.revised is not None and self.greedy is not None:
+            gained = self.revised - self.greedy
+            found.append(("revised answers are hardly better than answers", gained < LEAST_ADVANTAGE))
+        return [concern for concern, there in found if there]
 
     def line(self) -> str:
         """For the terminal."""
@@ -146,7 +141,7 @@ class Readiness:
         )
 
 
-def below(share: float, bound: float, questions: int) -> bool:
+def _below(share: float, bound: float, questions: int) -> bool:
     """Whether a share of some questions is below its bound, and not by chance: 13 of 15 tell nothing of nine tenths.
 
     By the upper end of Wilson's interval of 90 %; by the share itself where nobody has counted the questions.
