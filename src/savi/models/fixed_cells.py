@@ -40,8 +40,8 @@ class FixedLayer(DynamicLayer):
         return self.keys, self.values
 
 
-class BranchGraph:
-    """Branches that have read their prompts. They are written step by step until the last one is done.
+class FixedCells:
+    """Branches that have read their prompts, in cells that stay until the last one is done (compare `BranchCells`).
 
     alive: which branches are written still. cells: their places in (clips, slots). ids, positions: int64
     (clips, slots), of the next tokens. columns: int64 (slots,), of their keys. visible: bool (clips, slots, room), what
@@ -118,6 +118,8 @@ class CudaGraph:
                 # Other threads, such as one that pins frames, may go on calling CUDA meanwhile.
                 with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
                     self.output = self.step()
+            except torch.OutOfMemoryError:  # a RuntimeError, too, which the run explains by itself
+                raise
             except RuntimeError as error:
                 reason = str(error).strip().splitlines()[0]
                 raise SaviError(

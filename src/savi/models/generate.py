@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from savi.models.branch_cells import BranchCells
-from savi.models.branch_graph import BranchGraph
 from savi.models.branch_rows import as_rows
 from savi.models.drawing import draw_tokens, uniforms_of
 from savi.models.family import Family
+from savi.models.fixed_cells import FixedCells
 from savi.models.kv_cache import KVCache, require_evaluation_mode
 from savi.models.score import output_head
 from savi.models.sharing import Continuation
@@ -45,7 +45,7 @@ def continue_branches(
 
     clips: index into the prefixes, one per branch. banned_ids: int64, tokens never sampled (special tokens, which would
     break the next turn's prompt). Branches that are done leave the batch, and clips with them. graphs: whether steps
-    stay the same until all are done, and a GPU replays them (`branch_graph`).
+    stay the same until all are done, and a GPU replays them (`fixed_cells`).
     Raises RuntimeError for a model in training mode.
     """
     require_evaluation_mode(model)
@@ -56,7 +56,7 @@ def continue_branches(
     head = output_head(model)
     cells = BranchCells(model, family, prefixes, clips, prompts, limit - 1)
     hidden = cells.read_prompts()
-    branches = BranchGraph(cells) if graphs else as_rows(cells) or cells
+    branches = FixedCells(cells) if graphs else as_rows(cells) or cells
     uniforms = uniforms[torch.tensor(branches.alive, device=device)]
     for step in range(limit):
         logits = head(hidden).float()

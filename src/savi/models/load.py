@@ -58,8 +58,8 @@ class BaseSettings:
     """Compute the decoder's activations again in the backward pass: less memory, more time, the same result."""
 
     cuda_graphs: bool = False
-    """Have a GPU write replies by a recorded step, which it replays (a CUDA graph). It needs full attention in every
-    layer. Not tried on a GPU yet: `tools/bench/gpu.sh` says whether it is exact and faster there."""
+    """Have a GPU write replies by a recorded step, a CUDA graph. It needs full attention in every layer. Not tried yet:
+    `tools/bench/gpu.sh` says whether it is exact and faster. On a CPU the same steps run unrecorded and slower."""
 
     trust_remote_code: bool = False
     """Run Python code that the checkpoint brings along. Only the command line can say so, never a file."""
