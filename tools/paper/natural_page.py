@@ -29,8 +29,8 @@ def natural_section(study: Study) -> str:
             "Does it hold for a real language model that speaks English? The base is SmolLM2-135M-Instruct behind "
             "small eyes; [its page](natural.md) says how it was taught, and its card what it knows. The clips are of "
             "the same world. Questions and answers are whole sentences, in several phrasings. Filters and prompts are "
-            "those of `experiments/natural.yaml`. All methods are compared after one round, of which VideoSAVi makes a "
-            "second. The spread of runs is in brackets.",
+            "those of `experiments/natural.yaml`. The methods are compared after one round; VideoSAVi makes a "
+            "second one. The spread of runs is in brackets.",
         ),
         _methods(runs),
         command(study, NATURAL_METHODS, kinds=(NATURAL,)),
@@ -63,15 +63,15 @@ def _after_first(runs: Sequence[Run]) -> list[Run]:
 
 
 def _methods(runs: dict[str, list[Run]]) -> str:
-    rows = [["base", "", "experiment", "runs", "accuracy by round", "gain", "in its own words", "VideoSAVi's above it"]]
-    rows[0].append("malformed")
-    best = {run.key: run.gain for run in _after_first(runs[METHOD])}
+    header = ["base", "", "experiment", "runs", "accuracy by round"]
+    rows = [[*header, "gain in one round", "in its own words", "VideoSAVi minus it", "malformed"]]
+    gains = {run.key: run.gain for run in _after_first(runs[METHOD])}
     for name, of_name in runs.items():
         for base, own in by_base(of_name).items():
             rounds = min(len(run.rounds) for run in own)
             path = [fmean(run.rounds[at]["accuracy"] for run in own) for at in range(rounds)]
             first = _after_first(own)
-            above = [(run.base, best[run.key] - run.gain) for run in first if run.key in best and name != METHOD]
+            less = [(run.base, gains[run.key] - run.gain) for run in first if run.key in gains and name != METHOD]
             rows.append(
                 [
                     f"`{base}`",
@@ -81,7 +81,7 @@ def _methods(runs: dict[str, list[Run]]) -> str:
                     " → ".join(f"{100 * step:.1f}" for step in path),
                     show(of_runs(first, lambda run: run.gain), signed=True),
                     show(of_runs(first, lambda run: run.gain_in_own_words), signed=True),
-                    show(estimate(above), signed=True),
+                    show(estimate(less), signed=True),
                     show(of_runs(first, lambda run: run.last["malformed"])),
                 ]
             )
@@ -89,7 +89,8 @@ def _methods(runs: dict[str, list[Run]]) -> str:
 
 
 def _by_prior(runs: dict[str, list[Run]]) -> str:
-    rows = [["base", "experiment", "favorite wrong: before", "after", "favorite right: before", "after"]]
+    header = ["base", "experiment", "questions", "favorite wrong: before", "after", "favorite right: before", "after"]
+    rows = [header]
     for name, of_name in runs.items():
         for base, own in by_base(of_name).items():
             cells = [
@@ -97,7 +98,9 @@ def _by_prior(runs: dict[str, list[Run]]) -> str:
                 for favored in (False, True)
                 for pairs in ([(run, run.before) for run in own], [(run, run.last) for run in own])
             ]
-            rows.append([f"`{base}`", f"`{name}`", *cells])
+            prior = own[0].before["prior"]
+            questions = f"{prior['adversarial']} + {prior['agreeing']}"
+            rows.append([f"`{base}`", f"`{name}`", questions, *cells])
     return table(rows)
 
 

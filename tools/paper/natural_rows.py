@@ -67,8 +67,8 @@ def _query(item: Row) -> Query:
 
 
 def examples(traces: Path) -> list[Row]:
-    """Whole chains of a round, as they come: the first few that became pairs, the first ones of these whose revision is
-    wrong, and the first one of each filter.
+    """Whole chains of a round, as they come: the first pairs, the first pairs with a wrong revision, and the first
+    question of each filter.
 
     truth: the true answer, "" where the question is none of the world's.
     """

@@ -109,7 +109,8 @@ def test_runs_on_a_natural_base_have_a_section(base: Base, tmp_path: Path) -> No
     gains = "+5.0 | +5.0"
     assert f"| `natural-weak` | VideoSAVi | `natural_videosavi` | 2 | 40.0 → 45.0 → 50.0 | {gains} | - | 1.8 |" in page
     assert f"`natural_sft` | 1 | 40.0 → 45.0 | {gains} | +0.0 | 1.8 |" in page
-    assert "| `natural-weak` | `natural_videosavi` | 0.0 | 100.0 | 100.0 | 100.0 |" in page
+    questions = f"{before['adversarial']} + {before['agreeing']}"
+    assert f"| `natural-weak` | `natural_videosavi` | {questions} | 0.0 | 100.0 | 100.0 | 100.0 |" in page
     assert "| `natural-weak` | 1 | 100.0 | 0.0 |" in page
     assert "| `natural-weak` | 1 | 927 | 599 | 2 | 5 | 120 | 201 |" in page
     assert "| `natural-weak` | 2 | 927 | 598 | 2 | 5 | 120 | 202 |" in page
