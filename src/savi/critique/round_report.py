@@ -47,7 +47,8 @@ def refuse_empty(built: BuiltRound, clips: int, filters: Sequence[str]) -> None:
 def summary(built: BuiltRound, filters: Sequence[str]) -> str:
     """The pairs, the filters and, of a model that wrote replies, those that were cut off, in one line."""
     line = f"Round {built.round + 1}: {len(built.pairs)} pairs; filtered: {_filtered(built, filters)}"
-    shares = [f"{turn} {100 * share:.0f} %" for turn, share in built.unfinished.items() if share >= 0.005]
+    # Few of many replies are told, too: "none" next to a filtered one would be wrong.
+    shares = [f"{turn} {_percent(share)}" for turn, share in built.unfinished.items() if share]
     return f"{line}; cut off: {', '.join(shares) or 'none'}" if built.unfinished else line
 
 
@@ -59,6 +60,10 @@ def warnings(built: BuiltRound) -> Iterator[str]:
                 f"{100 * share:.0f} % of the replies of the turn {turn!r} were cut off: raise "
                 f"model.chain.{'answer' if turn == 'sample' else turn}.max_new_tokens"
             )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{'0f' if share >= 0.01 else '1g'}} %"
 
 
 def _filtered(built: BuiltRound, filters: Sequence[str]) -> str:
