@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread
 from types import ModuleType
 from typing import Any
 
@@ -20,16 +21,18 @@ import torch
 from lightning.pytorch.accelerators import AcceleratorRegistry, CPUAccelerator
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, StrategyRegistry
 from torch import distributed
+from transformers import ProcessorMixin
 
 from savi.cli import main, train
 from savi.inference import GenerateRequest, ScoreRequest
 from savi.models import branch_cells, drawing, score, weights
+from savi.models.family import Family
 from savi.models.generate import continue_branches
 from savi.models.kv_cache import fill_kv_cache
 from savi.models.packed import PackedClips
 from savi.models.plain import PlainSharing
 from savi.models.video_lm import VideoLM
-from savi.types import Sampling
+from savi.types import Frames, Sampling
 from tests.miniatures import build_lm, noise_clip
 from tests.pretended_device import DEVICE, NAME, counted_waits, register
 from tools.tiny_models import MINIATURES
@@ -62,6 +65,7 @@ RUN = [
     "--data.readiness_clips=1",
     "--data.micro_batch_clips=1",
     "--data.pairs_per_step=4",
+    "--data.workers=1",
     "--trainer.enable_progress_bar=false",
     f"--trainer.accelerator={NAME}",
 ]
@@ -144,14 +148,15 @@ def _fork(work: Callable[[], None]) -> int:
 
 def use(lm: VideoLM) -> dict[str, Any]:
     """Everything that a round does with a model."""
-    clips, frames = zip(*CLIPS, strict=True)
+    clips, frames = zip(*((clip, lm.prepare(frames)) for clip, frames in CLIPS), strict=True)
     session = lm.encode(clips, frames)
     texts = [reply.text for reply in session.generate(REQUESTS, SHORT)]
     reference = session.score_reference(RESPONSES).logps.tolist()
     scores = session.score(RESPONSES)
     scores.logps.sum().backward()
     norms = [weight.grad.norm().item() for weight in lm.peft_model.parameters() if weight.grad is not None]
-    return {"texts": texts, "logps": reference + scores.logps.tolist(), "gradient": sum(norms)}
+    ahead = [one.prepared is not None for one in frames]
+    return {"texts": texts, "logps": reference + scores.logps.tolist(), "gradient": sum(norms), "ahead": ahead}
 
 
 def use_plainly(lm: VideoLM) -> list[Any]:
@@ -187,6 +192,24 @@ def waits_a_step(lm: VideoLM) -> float:
             continue_branches(*given, graphs=read.graphs)
         counts.append(waits.total())
     return (counts[1] - counts[0]) / 4
+
+
+@contextmanager
+def threads_of_the_processor() -> Iterator[list[str]]:
+    """The names of the threads in which the processor works on the frames of files."""
+    names: list[str] = []
+    before = Family.video_inputs
+
+    def noted(self: Family, processor: ProcessorMixin, text: str, frames: Frames) -> dict[str, torch.Tensor]:
+        if frames.file:
+            names.append(current_thread().name)
+        return before(self, processor, text, frames)
+
+    Family.video_inputs = noted  # type: ignore[method-assign]  # a spy
+    try:
+        yield names
+    finally:
+        Family.video_inputs = before  # type: ignore[method-assign]  # as it was
 
 
 @contextmanager
@@ -235,8 +258,9 @@ def report(folder: Path) -> dict[str, Any]:
     train.close_fit = lambda *_: None  # tables and pictures have no tensors, and take longer than the run
     found: dict[str, Any] = {"exit codes": run_in_two_processes(runs)}
     one = [*RUN, f"--runs={runs}", f"--trainer.strategy={NAME}", "--ckpt_path=last"]
-    main(["fit", *one, "--trainer.max_epochs=2"])
-    main(["validate", *one])
+    with threads_of_the_processor() as found["processed in"]:
+        main(["fit", *one, "--trainer.max_epochs=2"])
+        main(["validate", *one])
     folders = {name: MINIATURES[name](folder / name) for name in FAMILIES}
     found["plain"] = [use_plainly(place(folders["qwen2_5_vl"])) for place in (build_lm, on_device)]
     found["families"] = {name: [use(build_lm(path)), use(on_device(path))] for name, path in folders.items()}

@@ -17,10 +17,9 @@ SOURCE = Path(__file__).parent.parent / "src"
 
 LAYERS = (
     ("errors",),
-    ("conversations",),
+    ("conversations", "files", "cache"),
     ("types",),
     ("inference",),
-    ("files", "cache"),
     ("distributed",),
     ("video", "prompts", "objective"),
     ("world",),

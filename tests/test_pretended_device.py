@@ -39,6 +39,15 @@ def test_every_way_of_sharing_writes_and_scores_there_as_on_the_host(found: dict
     assert device_logps == pytest.approx(host_logps, abs=1e-4)
 
 
+def test_the_processor_works_in_other_threads_ahead_of_a_device(found: dict[str, Any]) -> None:
+    """Two clips to train on and one held-out clip, over a round and a validation. The texts and scores of every way are
+    those of what it made ahead."""
+    assert len(found["processed in"]) >= 3
+    assert set(found["processed in"]) == {"decoding"}
+    for host, device in found["families"].values():
+        assert (host["ahead"], device["ahead"]) == ([False, False], [True, True])
+
+
 def test_the_host_never_waits_for_a_written_token_while_the_device_is_idle(found: dict[str, Any]) -> None:
     """It learns which replies have ended when it has launched the next step."""
     assert found["waits"] == {"qwen2_5_vl": 0.0, "qwen3_5_moe": 0.0, "steps that stay the same": 0.0}

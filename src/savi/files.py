@@ -1,4 +1,4 @@
-"""Files that are either the old or the new one, also after a kill or on a full disk."""
+"""Files that are either the old or the new one, also after a kill or on a full disk; and what tells files apart."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from savi.types import SaviError
+from savi.errors import SaviError
 
 SAMPLE = 2**16
 """Bytes of a file that are looked at in each of three places."""
@@ -85,3 +85,24 @@ def content_digest(path: Path) -> str | None:
     except OSError:
         return None
     return digest.hexdigest()
+
+
+class FileIdentity(NamedTuple):
+    """What tells a file from one that replaced it. The times are in nanoseconds; no program can set `changed`."""
+
+    path: str
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+
+def identify(path: Path) -> FileIdentity | None:
+    """The identity of the file that a path leads to now, None where there is none, or a folder."""
+    try:
+        if not path.is_file():
+            return None
+        stat, resolved = path.stat(), str(path.resolve())
+    except OSError:
+        return None
+    return FileIdentity(resolved, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)

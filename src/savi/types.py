@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from savi.conversations import Conversation, Prompt
 from savi.errors import SaviError as SaviError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     # They take seconds to import, and what works without a model (`savi score`) does without them.
     from numpy import ndarray
     from torch import Tensor
+
+    from savi.files import FileIdentity
 
 Aspect = Literal["spatial", "temporal"]
 ASPECTS: tuple[Aspect, ...] = ("spatial", "temporal")
@@ -66,25 +68,20 @@ class OpenedClip(Clip):
     opening: Conversation = ()
 
 
-class FileIdentity(NamedTuple):
-    """What tells a file from one that replaced it. The times are in nanoseconds; no program can set `changed`."""
+class Prepared:
+    """What one model's processor makes of a clip's frames, ahead of its use. maker: whose it is."""
 
-    path: str
-    size: int
-    modified: int
-    changed: int
-    inode: int
+    def __init__(self, maker: object, inputs: dict[str, Tensor]) -> None:
+        self._maker = maker
+        self._inputs: dict[str, Tensor] | None = inputs
+        self.nbytes = sum(tensor.nbytes for tensor in inputs.values())
 
-
-def identify(path: Path) -> FileIdentity | None:
-    """The identity of the file that a path leads to now, None where there is none, or a folder."""
-    try:
-        if not path.is_file():
+    def take(self, maker: object) -> dict[str, Tensor] | None:
+        """The inputs, once and for their maker alone. They are larger than the frames, so they aren't held on to."""
+        if maker is not self._maker:
             return None
-        stat, resolved = path.stat(), str(path.resolve())
-    except OSError:
-        return None
-    return FileIdentity(resolved, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        inputs, self._inputs = self._inputs, None
+        return inputs
 
 
 @dataclass(frozen=True)
@@ -97,6 +94,7 @@ class Frames:
     fps: average frame rate of the file; duration: seconds.
     span: start and end in seconds of the part that they were sampled from; None for the whole file.
     file: what they were read from, as it was before they were read; None for frames that are from no file.
+    prepared: what the processor makes of them, if that is there already. It stays in its process.
     """
 
     pixels: Tensor
@@ -106,6 +104,7 @@ class Frames:
     duration: float
     span: tuple[float, float] | None = None
     file: FileIdentity | None = None
+    prepared: Prepared | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         import torch
@@ -114,6 +113,10 @@ class Frames:
             raise ValueError(
                 f"pixels must be uint8 (frames, height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
             )
+
+    @property
+    def nbytes(self) -> int:
+        return self.pixels.nbytes + (self.prepared.nbytes if self.prepared else 0)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pixels leave a DataLoader's worker through a pipe: a container's shared memory is too small for clips."""

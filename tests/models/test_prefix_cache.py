@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from savi.files import identify
 from savi.inference import ScoreRequest
 from savi.models.prefix_cache import PrefixCacheSettings, encoder_key, open_prefix_folder
 from savi.models.video_lm import VideoLM
-from savi.types import Clip, SaviError, identify
+from savi.types import Clip, SaviError
 from tests.miniatures import build_lm, noise_clip
 
 PROMPTS = [ScoreRequest(0, "what is it?", ("a cat", "no"))]

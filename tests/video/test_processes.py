@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_outcomes_come_in_order(workers: int, clips: dict[str, Path]) -> None:
     good, other = tuple(midpoint_indices(40, 4)), tuple(midpoint_indices(60, 4))
     outcomes = [summary(outcome) for outcome in decode_ahead(paths, 4, 60, workers)]
     assert outcomes == [good, "missing.mp4: no such file", other, good]
+
+
+def test_what_else_is_done_with_frames_is_done_ahead_in_other_threads(clips: dict[str, Path]) -> None:
+    names = []
+
+    def prepare(frames: Frames) -> Frames:
+        names.append(threading.current_thread().name)
+        return replace(frames, fps=1.0)
+
+    outcomes = list(decode_ahead([clips["good"], None, clips["missing"]], 4, 60, 1, prepare=prepare))
+    assert [getattr(outcome, "fps", outcome) for outcome in outcomes] == [1.0, None, outcomes[2]]
+    assert isinstance(outcomes[2], UndecodableClip)
+    assert names == ["decoding"]
 
 
 def test_no_paths() -> None:
@@ -264,6 +278,7 @@ def _decode(path: Path) -> Frames:
 def test_processes_die_with_a_parent_that_is_killed(clips: dict[str, Path], stand_in: Path) -> None:
     script = f"""
 import sys
+from dataclasses import replace
 from pathlib import Path
 from savi.video import process
 from savi.video.prefetch import decode_ahead

@@ -1,5 +1,4 @@
-"""LoRA for teaching: frozen weights, in bfloat16 where a CPU multiplies these at twice the speed, and float32 factors.
-"""
+"""LoRA for teaching: float32 factors, and frozen weights in bfloat16 where a CPU multiplies these twice as fast."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from torch.utils.data import Dataset
 
-from savi.types import Clip, Excerpt
+from savi.types import Clip, Excerpt, Frames
 from savi.video.feeding import Outcome, Source, feed
 from savi.video.frame_cache import FrameCache
 from savi.video.prefetch import decode_ahead
@@ -21,7 +21,7 @@ class FrameReader:
     """Decodes the clips that the model hasn't cached.
 
     timeout: seconds of CPU time of a file. workers: processes that decode ahead. ahead: clips that they may be ahead.
-    cache: keeps decoded frames on disk.
+    cache: keeps decoded frames on disk. prepare: what the workers' threads do with frames besides.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class FrameReader:
         workers: int = 0,
         ahead: int | None = None,
         cache: FrameCache | None = None,
+        prepare: Callable[[Frames], Frames] | None = None,
     ) -> None:
         self.frames = frames
         self.timeout = timeout
@@ -41,6 +42,7 @@ class FrameReader:
         self.workers = workers
         self.clips_ahead = ahead
         self.cache = cache
+        self.prepare = prepare
 
     def __call__(self, clips: Sequence[Clip]) -> tuple[Outcome, ...]:
         """The frames of some clips, here and now."""
@@ -58,7 +60,7 @@ class FrameReader:
 
     def _decode(self, sources: Iterable[Any], workers: int) -> Iterator[Any]:
         asked = self.frames, self.timeout, workers, self.most_pixels, self.clips_ahead
-        return decode_ahead(sources, *asked, self.cache)
+        return decode_ahead(sources, *asked, self.cache, self.prepare)
 
 
 class FedDataset(Dataset[B], ABC, Generic[P, B]):

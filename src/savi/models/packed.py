@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from threading import Lock
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, ProcessorMixin
 
 from savi.conversations import Conversation, Prompt, opening
 from savi.errors import SaviError
@@ -21,7 +24,7 @@ from savi.models.prefix_cache import PrefixCache
 from savi.models.score import score_packed
 from savi.models.sharing import Continuation, ResponseIds, Thoughts
 from savi.models.tree import TokenizedRequest
-from savi.types import Clip, Frames, OpenedClip, Sampling
+from savi.types import Clip, Frames, OpenedClip, Prepared, Sampling
 
 
 class PackedSharing:
@@ -45,9 +48,26 @@ class PackedSharing:
         self.cache = cache
         self.decode = decode
         self.graphs = graphs
+        self._preparing = Lock()
 
     def is_cached(self, clip: Clip) -> bool:
         return clip in self.cache
+
+    @cached_property
+    def _processor_ahead(self) -> ProcessorMixin:
+        """For other threads: a tokenizer can't be used by two of them."""
+        return deepcopy(self.chat.processor)
+
+    def prepare(self, frames: Frames) -> Frames:
+        """A model on a GPU waits for its processor. On a CPU the two would take turns."""
+        if self.model.device.type == "cpu":
+            return frames
+        with self._preparing:
+            try:
+                inputs = self.chat.family.video_inputs(self._processor_ahead, self.chat.text(""), frames)
+            except Exception:  # read() meets it again, where it is explained
+                return frames
+        return replace(frames, prepared=Prepared(self, inputs))
 
     @torch.no_grad()
     def read(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> PackedClips:
@@ -68,8 +88,10 @@ class PackedSharing:
                 f"clip {clip.id} is not kept any more: its file was replaced or removed while the run read it, so "
                 "resume the run"
             )
-        chat = self.chat.text(_opening(clip) or "")
-        prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, frames)
+        before = _opening(clip)
+        inputs = frames.prepared.take(self) if frames.prepared and not before else None
+        chat = self.chat.text(before or "")
+        prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, frames, inputs)
         self.cache.add(clip, prefix, frames.file)
         return prefix
 

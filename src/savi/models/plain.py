@@ -51,6 +51,9 @@ class PlainSharing:
     def is_cached(self, clip: Clip) -> bool:
         return False
 
+    def prepare(self, frames: Frames) -> Frames:
+        return frames  # each prompt has a row of its own
+
     def read(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> PlainClips:
         given = [clip_frames for clip_frames in frames if clip_frames is not None]
         if len(given) < len(clips):

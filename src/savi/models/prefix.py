@@ -21,14 +21,20 @@ IDLE = {"cache_position"}
 
 
 def encode_prefix(
-    model: PreTrainedModel, processor: ProcessorMixin, family: Family, chat: str, frames: Frames
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    family: Family,
+    chat: str,
+    frames: Frames,
+    inputs: dict[str, Tensor] | None = None,
 ) -> ClipPrefix:
-    """Encode a clip. chat: a chat about it without a prompt, see :meth:`savi.models.chat.Chat.text`.
+    """Encode a clip. chat: a chat about it without a prompt, see :meth:`savi.models.chat.Chat.text`. inputs: what the
+    processor makes of chat and frames, if it is there already.
 
     Raises NotSharedError for a model whose decoder takes inputs that a prefix does not hold, and for a tokenizer that
     does not give back the text behind the clip: that text could not be told from what the processor wrote.
     """
-    inputs = family.video_inputs(processor, chat, frames)
+    inputs = inputs or family.video_inputs(processor, chat, frames)
     length, tail = layout(processor, family, chat, inputs["input_ids"][0])
     decoder = family.language_model(model)
     given = decoder_inputs(model, decoder, {k: v.to(model.device) for k, v in inputs.items()})

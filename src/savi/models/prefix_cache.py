@@ -15,8 +15,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from savi.cache import BoundedFolder, code_digest, open_bounded
 from savi.errors import check_number
+from savi.files import FileIdentity, identify
 from savi.models.family import ClipPrefix, Family
-from savi.types import Clip, Excerpt, FileIdentity, OpenedClip, identify
+from savi.types import Clip, Excerpt, OpenedClip
 from savi.video.frame_cache import DECODED_BY
 
 SUFFIX = ".prefix"

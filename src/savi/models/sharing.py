@@ -65,5 +65,9 @@ class Sharing(Protocol):
     def is_cached(self, clip: Clip) -> bool:
         """Whether read() can do without this clip's frames."""
 
+    def prepare(self, frames: Frames) -> Frames:
+        """The frames with what the processor makes of them, where that spares read() a wait. Other threads may call
+        it."""
+
     def read(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> ReadClips:
         """Read a batch of clips. frames may be None for a clip that is cached. Raises SaviError where it is not."""

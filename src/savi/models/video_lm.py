@@ -68,6 +68,11 @@ class VideoLM:
         """Whether encode() can do without this clip's frames."""
         return self.sharing.is_cached(clip)
 
+    def prepare(self, frames: Frames) -> Frames:
+        """The frames with what the processor makes of them, where that spares encode() a wait. Other threads may call
+        it."""
+        return self.sharing.prepare(frames)
+
     def encode(self, clips: Sequence[Clip], frames: Sequence[Frames | None]) -> VideoLMSession:
         """Open a session on a batch of clips. frames may be None for a clip that is cached.
 

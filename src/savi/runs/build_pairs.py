@@ -103,7 +103,7 @@ def _build(
     load = cache(partial(_another, run))
     round = Round(lm, run.prompts, chain, filters, run_seed=seed, index=following, load=load, own_filters=own)
     maker = method.maker(round)
-    builder = PairBuilder(maker, partial(_decode, run, batch_clips), clips, batch_clips, folder, key)
+    builder = PairBuilder(maker, partial(_decode, run, batch_clips, lm), clips, batch_clips, folder, key)
     for _ in builder.build():
         pass
     built = builder.close()
@@ -148,8 +148,13 @@ def _settings(run: Run) -> tuple[ChainSettings, FilterSettings]:
         raise SaviError(f"{run.folder}: made by another version of savi ({error})") from None
 
 
-def _decode(run: Run, batch_clips: int, sources: Iterable[Any]) -> Iterator[Any]:
+def _decode(run: Run, batch_clips: int, lm: VideoLM, sources: Iterable[Any]) -> Iterator[Any]:
     data = run.data
     return decode_ahead(
-        sources, data["frames"], data["decode_timeout"], most_pixels=data["max_pixels"], ahead=batch_clips + 2
+        sources,
+        data["frames"],
+        data["decode_timeout"],
+        most_pixels=data["max_pixels"],
+        ahead=batch_clips + 2,
+        prepare=lm.prepare,
     )

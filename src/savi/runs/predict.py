@@ -152,7 +152,14 @@ def _answered(
     loaded: list[VideoLM] = []
     all_gather(lambda: loaded.append(asked.load()), STAGE)  # where one can't load it, all end
     paths = [group[0].clip.path for batch in own_shard(batches) for group in batch]
-    decoding = decode_ahead(paths, asked.frames, asked.timeout, most_pixels=asked.max_pixels, ahead=len(batches[0]) + 2)
+    decoding = decode_ahead(
+        paths,
+        asked.frames,
+        asked.timeout,
+        most_pixels=asked.max_pixels,
+        ahead=len(batches[0]) + 2,
+        prepare=loaded[0].prepare,
+    )
 
     def answer(batch: Sequence[Sequence[Question]]) -> tuple[list[Row], int]:
         decoded = [next(decoding) for _ in batch]

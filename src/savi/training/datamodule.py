@@ -235,11 +235,11 @@ class ClipDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _reader(self) -> FrameReader:
-        is_cached = self.pair_source.is_cached if self.pair_source else _never
+        source = self.pair_source
+        is_cached, prepare = (source.is_cached, source.prepare) if source else (_never, None)
         ahead = max(self.generation_batch_clips, self.micro_batch_clips) + self.workers
-        return FrameReader(
-            self.frames, self.decode_timeout, is_cached, self.max_pixels, self.workers, ahead, self.frame_cache
-        )
+        asked = self.frames, self.decode_timeout, is_cached, self.max_pixels, self.workers, ahead
+        return FrameReader(*asked, self.frame_cache, prepare)
 
 
 def _as_it_is(batch: object) -> object:

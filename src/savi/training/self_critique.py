@@ -31,7 +31,7 @@ from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
 from savi.training.progress import progress_of
 from savi.training.run_folder import run_folder
-from savi.types import Clip, SaviError, readable
+from savi.types import Clip, Frames, SaviError, readable
 
 
 class SelfCritique(Callback):
@@ -112,6 +112,9 @@ class SelfCritique(Callback):
 
     def is_cached(self, clip: Clip) -> bool:
         return self._module.video_lm.is_cached(clip)
+
+    def prepare(self, frames: Frames) -> Frames:
+        return self._module.video_lm.prepare(frames)
 
     def build_round(self, clips: Sequence[Clip]) -> BuiltRound:
         """The pairs of this round, in every process: what is on disk already, and the clips that are still to be done.

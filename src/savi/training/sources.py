@@ -7,7 +7,7 @@ from typing import Protocol
 
 from savi.critique.builder import BuiltRound
 from savi.evaluation.benchmarks.items import Item
-from savi.types import Clip
+from savi.types import Clip, Frames
 
 
 class PairSource(Protocol):
@@ -19,6 +19,10 @@ class PairSource(Protocol):
 
     def is_cached(self, clip: Clip) -> bool:
         """Whether the model needs this clip's frames no more."""
+        ...
+
+    def prepare(self, frames: Frames) -> Frames:
+        """The frames with what the model's processor makes of them. Called in other threads, ahead of their use."""
         ...
 
 

@@ -13,7 +13,8 @@ import torch
 
 from savi.cache import BoundedFolder, code_digest, open_bounded
 from savi.errors import check_number
-from savi.types import Excerpt, FileIdentity, Frames, identify
+from savi.files import FileIdentity, identify
+from savi.types import Excerpt, Frames
 
 SUFFIX = ".frames"
 

@@ -16,7 +16,8 @@ from savi.video.lookahead import Lookahead
 from savi.video.process import DecodeProcess
 
 ROOM = 2 * 2**30
-"""Bytes of decoded frames that wait for the model: 97 clips of 32 frames of 640 x 360, or two of 3840 x 2160."""
+"""Bytes of decoded frames, and of what a processor makes of them, that wait for the model. Frames alone: 97 clips of 32
+frames of 640 x 360, or two of 3840 x 2160."""
 
 
 def decode_ahead(
@@ -27,6 +28,7 @@ def decode_ahead(
     most_pixels: int | None = None,
     ahead: int | None = None,
     cache: FrameCache | None = None,
+    prepare: Callable[[Frames], Frames] | None = None,
 ) -> Generator[Any, None, None]:
     """The frames of every file (a Path or an Excerpt), or why it has none, in the order of the sources.
 
@@ -35,11 +37,12 @@ def decode_ahead(
     workers start with the first `next` and end with the iterator, or with the parent however it ends. A worker that
     hangs or crashes costs its clip (timeout: seconds of CPU time) and is replaced. 0 workers: nothing is decoded ahead.
     most_pixels: larger frames are scaled down to it. cache: has frames that were decoded before, and keeps new ones.
+    prepare: what else to do with frames ahead of their use, in the same threads.
     """
     if workers == 0:
         yield from _decode_now(sources, (count, timeout, most_pixels), cache)
         return
-    pool = _Pool(sources, ahead or workers, (count, timeout, most_pixels), cache)
+    pool = _Pool(sources, ahead or workers, (count, timeout, most_pixels), cache, prepare)
     try:
         pool.start(workers)
         yield from pool.outcomes()
@@ -93,10 +96,18 @@ def _close_all() -> None:
 class _Pool:
     """Threads with a decoding process each. They share a look-ahead, and wait where it lets nothing begin."""
 
-    def __init__(self, sources: Iterable[Any], ahead: int, asked: Asked, cache: FrameCache | None) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Any],
+        ahead: int,
+        asked: Asked,
+        cache: FrameCache | None,
+        prepare: Callable[[Frames], Frames] | None,
+    ) -> None:
         self._lookahead: Lookahead[Any, Any] = Lookahead(sources, ahead, ROOM)
         self._asked = asked
         self._cache = cache
+        self._prepare = prepare
         self._changed = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -148,7 +159,9 @@ class _Pool:
             while (begun := self._begin()) is not None:
                 number, source = begun
                 outcome = _outcome(source, self._cache, decode)
-                nbytes = outcome.pixels.nbytes if isinstance(outcome, Frames) else 0
+                if isinstance(outcome, Frames) and self._prepare:
+                    outcome = self._prepare(outcome)
+                nbytes = outcome.nbytes if isinstance(outcome, Frames) else 0
                 with self._changed:
                     self._lookahead.finish(number, outcome, nbytes)
                     self._changed.notify_all()

@@ -20,7 +20,8 @@ from typing import IO, cast
 
 import torch
 
-from savi.types import Excerpt, Frames, SaviError, identify
+from savi.files import identify
+from savi.types import Excerpt, Frames, SaviError
 
 PATIENCE = 10.0
 """A file may take so many times its limit of CPU time by the clock on the wall: then its process hangs. A machine with
