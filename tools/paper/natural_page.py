@@ -15,6 +15,9 @@ from tools.paper.published import NAMES
 from tools.paper.tables import table
 
 METHOD = NATURAL_METHODS[0]
+ON_THE_WEAK_PRIOR = (
+    " `natural-weak` was taught on with a fifth of the prior: there is little to distrust, and as much to see."
+)
 
 
 def natural_section(study: Study) -> str:
@@ -37,7 +40,8 @@ def natural_section(study: Study) -> str:
         "### Seeing, or distrust of the prior",
         prose(
             "A model that stops giving its favorite answers gains where they are wrong and loses where they are right. "
-            "One that sees gains in both. The table splits the questions by the favorite answer of the base's prior.",
+            "One that sees gains in both. The table splits the questions by the favorite answer of the base's prior."
+            + (ON_THE_WEAK_PRIOR if {run.base for run in own} > {NATURAL} else ""),
         ),
         _by_prior({name: _after_first(of_name) for name, of_name in runs.items()}),
         "### What the pairs say",

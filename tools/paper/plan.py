@@ -166,7 +166,7 @@ def plan(
 def _on(base: Base) -> Sequence[str]:
     """The experiments on a base of another kind than the main one."""
     if base.kind == NATURAL:
-        return NATURAL_METHODS
+        return NATURAL_METHODS if base.name == NATURAL else NATURAL_METHODS[:1]
     return ("videosavi", *GUARDS) if base.kind == "weak" else ("videosavi",)
 
 

@@ -32,6 +32,7 @@ from tools.paper.plan import (
 from tools.paper.runner import run_all
 
 WORLD, OTHER, WEAK, ENGLISH = Base("world"), Base("bases/1"), Base("bases/weak-1"), Base("bases/natural")
+OTHER_ENGLISH = Base("bases/natural-weak")
 ROOT = Path(__file__).parents[3]
 FAKE = """
 import json, pathlib, sys, time
@@ -65,11 +66,11 @@ def test_todays_filters_are_the_defaults_and_undo_the_earlier_ones() -> None:
 
 
 def test_the_plan_by_hand() -> None:
-    tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK, ENGLISH])
+    tasks = plan(Path("s"), [WORLD, OTHER], [0, 1, 2], others=[Base("bases/small-1"), WEAK, ENGLISH, OTHER_ENGLISH])
     fits = fits_of(tasks)
     # Fifteen experiments per base and seed, and seven with today's filters; VideoSAVi on the small base, seven on the
-    # weak one, five on the one that speaks English; what decides on one seed.
-    assert len(fits) == 2 * 3 * (15 + 7) + 3 * 1 + 3 * 7 + 3 * 5 + 2 * 10
+    # weak one, five on the one that speaks English, VideoSAVi on another of these; what decides on one seed.
+    assert len(fits) == 2 * 3 * (15 + 7) + 3 * 1 + 3 * 7 + 3 * 5 + 3 * 1 + 2 * 10
     # Three methods on four sets a run, and the base once.
     assert len(tasks) - len(fits) == 4 * (3 * 2 * 3 + 2)
     assert len({task.label for task in tasks}) == len(tasks)
