@@ -193,3 +193,5 @@ def test_passes_of_clips_together_and_apart_by_hand() -> None:
     # 1 prompts, 1 tokens, 1 clip 2's next prompts, 1 tokens (clip 1 ends its turn), 1 clip 1's next prompts, 1 tokens
     # (clip 1 ends), 1 clip 3's prompts, 1 tokens (clips 2 and 3 end their turns), 1 prompts, 1 tokens
     assert refill.passes_apart(lengths, 2) == 10
+    # The same without clip 3: 7 passes, as clip 2 takes a pass of tokens more at its end; then 4 of clip 3 alone.
+    assert refill.passes_in_batches(lengths, 2) == 7 + 4
