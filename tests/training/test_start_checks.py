@@ -10,10 +10,13 @@ import torch
 
 from savi.cli import main
 from savi.inference import ResponseScores
+from savi.methods import VideoSAVi
+from savi.methods.critics import OtherClip
 from savi.models.packed import PackedClips
 from savi.models.self_checks import compare, start_checks
 from savi.models.sharing import ResponseIds
-from savi.types import Clip
+from savi.training.start_checks import check_readiness_clips
+from savi.types import Clip, SaviError
 from tests.miniatures import build_lm
 from tests.models.stand_ins import stand_in
 
@@ -43,6 +46,15 @@ def test_a_model_whose_prompts_are_wrong_ends_the_run_before_it_writes_anything(
     assert [m for m in caplog.messages if m.startswith("checked")] == [
         "checked: ✓ end of a reply, ✗ prompt ids, ✓ sampled tokens"
     ]
+
+
+def test_readiness_of_a_critic_that_needs_other_clips_leaves_none_alone() -> None:
+    """Every question about such a clip would be called malformed."""
+    for method, sample in ((VideoSAVi(OtherClip()), 8), (VideoSAVi(OtherClip()), 6), (VideoSAVi(), 9)):
+        check_readiness_clips(method, sample, 4)
+    for sample, instead in ((1, 0), (9, 8)):
+        with pytest.raises(SaviError, match=f"^data.readiness_clips: of {sample} .* alone.*set it to {instead}$"):
+            check_readiness_clips(VideoSAVi(OtherClip()), sample, 4)
 
 
 def test_a_hopeless_run_ends_with_its_sample_and_builds_no_round(

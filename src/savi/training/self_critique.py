@@ -31,6 +31,7 @@ from savi.training.launching import stop_on_sigterm
 from savi.training.parts import aligned, data_of
 from savi.training.progress import progress_of
 from savi.training.run_folder import run_folder
+from savi.training.start_checks import check_readiness_clips
 from savi.types import Clip, Frames, SaviError, readable
 
 
@@ -188,8 +189,10 @@ class SelfCritique(Callback):
 
     def _check_readiness(self, builder: PairBuilder, chain: CritiqueChain) -> None:
         """Say whether the model's criticism looks worth learning from, and keep the figures with the run."""
+        sample = self._data.readiness_clips
+        check_readiness_clips(self._method, min(sample, len(builder.clips)), self._data.generation_batch_clips)
         with progress_of(self._trainer).part("checking readiness", 0):
-            readiness = builder.check_readiness(chain, self._data.readiness_clips, self._data.labelled)
+            readiness = builder.check_readiness(chain, sample, self._data.labelled)
         for video, reason in builder.files.failures.items():
             rank_zero_info(f"Readiness is measured without clip {video}: {reason}")
         from_rank_zero(lambda: write_json(run_folder(self._trainer) / "readiness.json", asdict(readiness)), "readiness")
