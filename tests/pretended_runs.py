@@ -24,6 +24,7 @@ from torch import distributed
 from transformers import ProcessorMixin
 
 from savi.cli import main, train
+from savi.conversations import Message
 from savi.inference import GenerateRequest, ScoreRequest
 from savi.models import branch_cells, drawing, score, weights
 from savi.models.family import Family
@@ -32,7 +33,7 @@ from savi.models.kv_cache import fill_kv_cache
 from savi.models.packed import PackedClips
 from savi.models.plain import PlainSharing
 from savi.models.video_lm import VideoLM
-from savi.types import Frames, Sampling
+from savi.types import Frames, OpenedClip, Sampling
 from tests.miniatures import build_lm, noise_clip
 from tests.pretended_device import DEVICE, NAME, counted_waits, register
 from tools.tiny_models import MINIATURES
@@ -159,6 +160,15 @@ def use(lm: VideoLM) -> dict[str, Any]:
     return {"texts": texts, "logps": reference + scores.logps.tolist(), "gradient": sum(norms), "ahead": ahead}
 
 
+def prepares_behind_text(lm: VideoLM) -> list[bool]:
+    """Whether frames are prepared before and after a clip behind a system message was read."""
+    clip, frames = CLIPS[0]
+    before = lm.prepare(frames).prepared is not None
+    opened = OpenedClip("opened", clip.path, (Message("system", "Be brief."), Message("user", "", video=0)))
+    lm.encode([opened], [frames])
+    return [before, lm.prepare(frames).prepared is not None]
+
+
 def use_plainly(lm: VideoLM) -> list[Any]:
     """The same where a clip is read anew for each prompt."""
     clips, frames = zip(*CLIPS, strict=True)
@@ -265,6 +275,7 @@ def report(folder: Path) -> dict[str, Any]:
     found["plain"] = [use_plainly(place(folders["qwen2_5_vl"])) for place in (build_lm, on_device)]
     found["families"] = {name: [use(build_lm(path)), use(on_device(path))] for name, path in folders.items()}
     found["waits"] = {name: waits_a_step(on_device(folders[name])) for name in ("qwen2_5_vl", "qwen3_5_moe")}
+    found["behind text"] = prepares_behind_text(on_device(folders["qwen2_5_vl"]))
     fixed = on_device(folders["qwen2_5_vl"], cuda_graphs=True)
     found["waits"]["steps that stay the same"] = waits_a_step(fixed)
     found["families"]["steps that stay the same"] = [found["families"]["qwen2_5_vl"][0], use(fixed)]

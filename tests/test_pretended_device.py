@@ -48,6 +48,11 @@ def test_the_processor_works_in_other_threads_ahead_of_a_device(found: dict[str,
         assert (host["ahead"], device["ahead"]) == ([False, False], [True, True])
 
 
+def test_clips_behind_other_text_are_not_processed_twice(found: dict[str, Any]) -> None:
+    """What is made ahead is of a chat that begins with the clip."""
+    assert found["behind text"] == [True, False]
+
+
 def test_the_host_never_waits_for_a_written_token_while_the_device_is_idle(found: dict[str, Any]) -> None:
     """It learns which replies have ended when it has launched the next step."""
     assert found["waits"] == {"qwen2_5_vl": 0.0, "qwen3_5_moe": 0.0, "steps that stay the same": 0.0}

@@ -49,6 +49,7 @@ class PackedSharing:
         self.decode = decode
         self.graphs = graphs
         self._preparing = Lock()
+        self._opened = False
 
     def is_cached(self, clip: Clip) -> bool:
         return clip in self.cache
@@ -59,8 +60,11 @@ class PackedSharing:
         return deepcopy(self.chat.processor)
 
     def prepare(self, frames: Frames) -> Frames:
-        """A model on a GPU waits for its processor. On a CPU the two would take turns."""
-        if self.model.device.type == "cpu":
+        """A model on a GPU waits for its processor. On a CPU the two would take turns.
+
+        Frames don't tell what text comes before them. So nothing is prepared after the first clip that is behind some.
+        """
+        if self.model.device.type == "cpu" or self._opened:
             return frames
         with self._preparing:
             try:
@@ -89,6 +93,7 @@ class PackedSharing:
                 "resume the run"
             )
         before = _opening(clip)
+        self._opened |= bool(before)
         inputs = frames.prepared.take(self) if frames.prepared and not before else None
         chat = self.chat.text(before or "")
         prefix = encode_prefix(self.model, self.chat.processor, self.chat.family, chat, frames, inputs)
