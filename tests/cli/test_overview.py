@@ -49,6 +49,15 @@ def test_the_overview_imports_no_library(arguments: list[str]) -> None:
     assert run.stdout.splitlines()[-1] == ""
 
 
+@pytest.mark.parametrize("word", ["score", "fitt"])
+def test_garbage_is_collected_again_after_a_command_is_imported(word: str) -> None:
+    code = (
+        f"import gc; from savi.cli.main import load\ntry: load({word!r})\nexcept Exception: pass\nprint(gc.isenabled())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_a_help_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -66,6 +66,12 @@ def test_the_earlier_word_for_supervised_fine_tuning_names_its_loss() -> None:
     assert with_classes_flat({"model.dpo.loss": "sft"}) == {"model.dpo.loss": "sigmoid", "model.loss": sft}
 
 
+def test_an_earlier_run_with_pairs_from_files_has_their_method() -> None:
+    earlier = {"data.pairs": ["pairs.jsonl"], "model.pairs": {"class_path": "savi.methods.VideoSAVi"}}
+    assert with_classes_flat(earlier) == {**earlier, "model.pairs": {"class_path": "savi.methods.FromFiles"}}
+    assert with_classes_flat({**earlier, "data.pairs": None}) == {**earlier, "data.pairs": None}
+
+
 def test_what_no_method_does_any_more_is_refused() -> None:
     with pytest.raises(SaviError, match="chosen_source=revision, preference=judge"):
         method_of({"preference": "judge"})

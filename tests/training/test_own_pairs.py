@@ -21,6 +21,7 @@ from savi.critique.builder import BuiltRound
 from savi.critique.pairs import read_pairs
 from savi.critique.reference_logps import FOLDER
 from savi.models.session import VideoLMSession
+from savi.record.earlier_methods import FROM_FILES
 from savi.training.given_rounds import GivenRounds
 from savi.training.module import SelfAlignment
 from savi.world.clips import training_clips
@@ -239,6 +240,11 @@ def test_the_round_befores_model_scores_each_round_anew(folder: Path, scored: li
 def test_sft_learns_the_chosen_responses_of_the_same_file(folder: Path) -> None:
     file = write_lines(folder / "pairs.jsonl", [trl_plain(pair) for pair in rows()])
     run = fit(file, folder / "runs", "--model.loss=sft")
+    model = yaml.safe_load((run / "config.yaml").read_text())["model"]
+    assert model["pairs"] == {"class_path": "savi.methods.FromFiles"}
+    assert model["loss"]["class_path"] == "savi.objective.losses.SFT"
+    kept = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["settings"]
+    assert kept["model.pairs"] == FROM_FILES
     assert column(run) == pytest.approx(column(run, "nll_loss"))
     assert column(run)[-1] < 0.7 * column(run)[0]
     main(["export", str(run), f"--to={folder / 'export'}"])

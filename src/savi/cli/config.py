@@ -12,9 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from savi.cli.flat import flat, of_options
-from savi.cli.no_effect import check_effects, check_set
+from savi.cli.no_effect import FROM_FILES, check_effects, check_set
 from savi.cli.renamed import rename_file, rename_options, use_classes
-from savi.cli.short_names import PACKAGES, PAIRS, merge, options_with_paths, with_paths
+from savi.cli.short_names import PAIRS, merge, options_with_paths, with_paths
 from savi.types import SaviError
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
@@ -53,8 +53,8 @@ def merge_experiments(arguments: Sequence[str], folder: Path) -> list[str]:
     check_effects(files, options)
     check_set(command, options)
     if dict([*flat(files), *of_options(options)]).get("data.pairs") is not None:
-        # They select the method. So a run is the same whether from_files is named or not, on resuming too.
-        options = [*options, f"--{PAIRS}={PACKAGES[PAIRS]}.VideoSAVi"]
+        # They select the method, and config.yaml names it. A run is the same whether from_files is named or not.
+        options = [*options, f"--{PAIRS}={FROM_FILES}"]
     merged = merge([*_read(DEFAULTS, ()), OmegaConf.create(files)])
     # The command line's parser resolves references below the command's name: fit.data.frames.
     text = REFERENCE.sub("${" + command + ".", OmegaConf.to_yaml(merged))

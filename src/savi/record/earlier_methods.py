@@ -24,6 +24,9 @@ KEYS = {
 SFT = {"class_path": "savi.objective.losses.SFT"}
 """What was `model.dpo.loss: sft`."""
 
+FROM_FILES = {"class_path": "savi.methods.FromFiles"}
+"""The method of every run with `data.pairs`. Earlier checkpoints of such runs name VideoSAVi."""
+
 METHODS = {
     ("revision", "second"): "VideoSAVi",
     ("revision", "random"): "RandomPreference",
@@ -95,6 +98,8 @@ def with_classes_flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     settings = dict(settings)
     if settings.get("model.dpo.loss") == "sft":
         settings |= {"model.dpo.loss": "sigmoid", "model.loss": SFT}
+    if settings.get("data.pairs") is not None:
+        settings["model.pairs"] = FROM_FILES
     there = {name: settings[key] for name, key in KEYS.items() if key in settings}
     if not there:
         return settings
