@@ -110,6 +110,9 @@ def test_what_is_well_has_no_warning() -> None:
     assert "WARNING" not in Readiness(60, 0.0, 0.5, 0.8, 0.9).line()
     assert Readiness(60, 0.0, 0.05, 0.8, 0.9).concerns() == ["criticism changes hardly any answer"]
     assert Readiness(60, 0.0, 0.9, 0.8, 0.9).concerns() == ["criticism changes nearly every answer"]
+    for changed in (0.0, 1.0):  # of one clip: 4 of 4 are no surprise where half of the answers change
+        assert Readiness(4, 0.0, changed, 1.0, 1.0).concerns() == []
+        assert Readiness(12, 0.0, changed, 1.0, 1.0).concerns() != []
     lost, approved = AgreementCheck("unparsable", malformed=True), AgreementCheck("answer approved")
     assert summarise([lost] * 12).concerns() == ["many replies are malformed", "no question came to a revision"]
     assert summarise([approved] * 12).concerns() == ["no question came to a revision"]

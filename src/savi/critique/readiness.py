@@ -36,7 +36,7 @@ LEAST_BLAMED = 0.2
 """Share of the questions that other filters must take, so that they are named and not the critic's approval."""
 
 LEAST_QUESTIONS = 12
-"""Questions without any pair from which on a run is taken for hopeless."""
+"""Questions from which on their changed answers are judged, and a run without any pair is taken for hopeless."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,16 @@ class Readiness:
     def concerns(self) -> list[str]:
         """What runs that gained little or nothing had in common with this one, in a few words each."""
         found = [("many replies are malformed", _below(1 - self.malformed, 1 - MOST_MALFORMED, self.questions))]
+        many = self.questions >= LEAST_QUESTIONS
         if self.changed is None or self.agrees_with_itself is None or self.agrees_from_another is None:
-            found.append(("no question came to a revision", self.questions >= LEAST_QUESTIONS))
+            found.append(("no question came to a revision", many))
         else:
             alike, alike_from_another = self.agrees_with_itself, self.agrees_from_another
             other = _below(alike_from_another, LEAST_AGREEMENT_FROM_ANOTHER, self.compared)
             found += [
-                # All bases of the study that gained were far from these two bounds, so that few questions tell.
-                ("criticism changes hardly any answer", self.changed < LEAST_CHANGED),
-                ("criticism changes nearly every answer", self.changed > MOST_CHANGED),
+                # The study's bases that gained were far from these two bounds: a dozen questions tell, but not four.
+                ("criticism changes hardly any answer", many and self.changed < LEAST_CHANGED),
+                ("criticism changes nearly every answer", many and self.changed > MOST_CHANGED),
                 ("two critiques of one answer disagree", _below(alike, LEAST_AGREEMENT, self.compared)),
                 ("critiques of two answers disagree", other),
             ]
