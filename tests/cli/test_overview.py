@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,8 +14,8 @@ from savi.cli.commands import COMMANDS
 from tests.test_cli import complaint
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]], ids=["bare", "--help", "-h"])
-def test_every_command_has_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [[], (), ["--help"], ("-h",)], ids=["bare", "bare tuple", "--help", "-h"])
+def test_every_command_has_one_line(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments)
     said = capsys.readouterr().out
     for name in ("fit", "validate", "test", "ask", "predict", "export", "check", "score", "compare"):

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    if arguments[:1] in ([], ["-h"], ["--help"]):
+    if not arguments or arguments[0] in ("-h", "--help"):
         print(overview())
         return
     word, *rest = arguments
