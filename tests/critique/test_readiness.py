@@ -75,8 +75,9 @@ def test_shares_by_hand() -> None:
     assert measured.concerns() == ["many replies are malformed", "critiques of two answers disagree"]
     assert measured.line() == (
         "Readiness: of 4 questions 25 % are lost to malformed replies; criticism changes 67 % of the answers; two "
-        "critiques of one answer lead to the same revision in 100 %, those of two answers in 33 %. WARNING: runs like "
-        "this gained little or nothing here: many replies are malformed; critiques of two answers disagree"
+        "critiques of one answer lead to the same revision in 100 %, those of two answers in 33 %; so few tell little: "
+        "raise data.readiness_clips until there are 12 questions. WARNING: runs like this gained little or nothing "
+        "here: many replies are malformed; critiques of two answers disagree"
     )
 
 
@@ -110,6 +111,7 @@ def test_what_is_well_has_no_warning() -> None:
     assert "WARNING" not in Readiness(60, 0.0, 0.5, 0.8, 0.9).line()
     assert Readiness(60, 0.0, 0.05, 0.8, 0.9).concerns() == ["criticism changes hardly any answer"]
     assert Readiness(60, 0.0, 0.9, 0.8, 0.9).concerns() == ["criticism changes nearly every answer"]
+    assert "so few" not in Readiness(12, 0.0, 0.5, 0.8, 0.9).line()
     for changed in (0.0, 1.0):  # of one clip: 4 of 4 are no surprise where half of the answers change
         assert Readiness(4, 0.0, changed, 1.0, 1.0).concerns() == []
         assert Readiness(12, 0.0, changed, 1.0, 1.0).concerns() != []

@@ -114,6 +114,8 @@ class Readiness:
             f"revision in {_percent(self.agrees_with_itself)}, those of two answers in "
             f"{_percent(self.agrees_from_another)}"
         )
+        if self.questions < LEAST_QUESTIONS:
+            line += f"; so few tell little: raise data.readiness_clips until there are {LEAST_QUESTIONS} questions"
         if self.labelled:
             line += (
                 f"; of {self.labelled} labelled questions {_percent(self.greedy)} answered right, "
