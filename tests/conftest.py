@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,15 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
     write_samples(folder, clips=6)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _roomy_disk() -> Iterator[None]:
+    """What is kept on disk doesn't depend on how full the disk is that the tests happen to run on."""
+    roomy = shutil.disk_usage("/")._replace(total=2**40, used=0, free=2**40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: roomy)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,9 @@ UNFINISHED = ".unfinished"
 
 LEAST_FREE = 0.1
 """Share of a disk that is left free: checkpoints have to find room, too."""
+
+MOST_LEFT_FREE = 16 * 2**30
+"""Bytes that are left free of a disk of more than ten times as many: a large disk is often nine tenths full."""
 
 CHECKED = 64
 """The folder is measured anew when this process has added so small a part of its room, one of 64. So many processes can
@@ -84,8 +88,8 @@ class BoundedFolder:
         self._began = time.time()
         self._lock = threading.Lock()
         self._allowance = 0
-        self.full = False
-        """Whether there was a file that had no room."""
+        self.full: Literal["bound", "disk"] | None = None
+        """What left no room for a file: the bound of this folder, or other files on its disk."""
 
     def has(self, key: tuple[object, ...]) -> bool:
         """Whether there is a file. Only read() sees whether it is damaged."""
@@ -135,16 +139,19 @@ class BoundedFolder:
     def _has_room(self, nbytes: int) -> bool:
         """Whether so many bytes may be added. They are then counted."""
         if self._allowance < nbytes and not self.full:
-            room = self._measure(nbytes)
+            room, limit = self._measure(nbytes)
             self._allowance = max(room // CHECKED, nbytes)
-            self.full = room < nbytes
+            self.full = limit if room < nbytes else None
         if self.full:
             return False
         self._allowance -= nbytes
         return True
 
-    def _measure(self, nbytes: int) -> int:
-        """How many more bytes fit into the folder, once what no run has used lately has made room for so many."""
+    def _measure(self, nbytes: int) -> tuple[int, Literal["bound", "disk"]]:
+        """How many more bytes fit into the folder, and what limits them.
+
+        Before, what no run has used lately makes room for so many.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         files: list[tuple[float, int, str]] = []
         for entry in os.scandir(self.path):
@@ -157,11 +164,12 @@ class BoundedFolder:
                 else:
                     files.append((stat.st_mtime, stat.st_size, entry.path))
         held, disk = sum(size for _, size, _ in files), shutil.disk_usage(self.path)
-        most = min(self._most, held + disk.free - int(LEAST_FREE * disk.total))
+        on_disk = held + disk.free - min(int(LEAST_FREE * disk.total), MOST_LEFT_FREE)
+        most = min(self._most, on_disk)
         wanted = max(nbytes, most // CHECKED)
         for used, size, path in sorted(files):
             if held + wanted <= most or used >= self._began or nbytes > most:
                 break
             Path(path).unlink(missing_ok=True)
             held -= size
-        return most - held
+        return most - held, "bound" if most == self._most else "disk"

@@ -58,7 +58,7 @@ def test_each_clip_is_decoded_and_encoded_once_in_all_rounds(
     expected = fit(tmp_path, "frames", *WITH_FRAMES)
     assert counts["seen"] > ROUNDS * CLIPS
     assert counts["decoded"] == CLIPS
-    full = f"{tmp_path / 'cache' / 'prefixes'} is full"
+    full = f"{tmp_path / 'cache' / 'prefixes'} is full: raise model.prefix_cache.gib"
     assert sum(message.startswith(full) for message in caplog.messages) == 1
     counts |= {"decoded": 0, "seen": 0}
     found, read = [], BoundedFolder.read

@@ -101,6 +101,7 @@ def test_what_is_kept_stays_within_its_bound(tmp_path: Path, decoded: list[str])
         read(kept, *films)
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".frames"] * 2
     assert decoded == [f"{name}.mp4" for name in "abcdcd"]
+    assert kept.folder.full == "bound"
 
 
 def test_frames_that_no_run_uses_any_more_make_room(tmp_path: Path, decoded: list[str]) -> None:
@@ -114,11 +115,17 @@ def test_frames_that_no_run_uses_any_more_make_room(tmp_path: Path, decoded: lis
     assert decoded == ["a.mp4", "b.mp4", "c.mp4"]
 
 
-def test_a_tenth_of_the_disk_stays_free(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 10 - 1))
-    read(cache(tmp_path / "kept"), video)
-    assert not list((tmp_path / "kept").iterdir())
+@pytest.mark.parametrize(("disk", "left_free"), [(100 * GIB, 10 * GIB), (20_000 * GIB, 16 * GIB)])
+def test_a_tenth_of_the_disk_stays_free_and_of_a_large_one_16_gib(
+    disk: float, left_free: float, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(total=int(disk))
+    for room, why, files in [(CLIP - 1, "disk", 0), (2 * CLIP, None, 1)]:
+        kept = cache(tmp_path / "kept")
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, room=room: usage._replace(free=int(left_free) + room))
+        read(kept, video)
+        assert kept.folder.full == why
+        assert len(list((tmp_path / "kept").iterdir())) == files
 
 
 def test_what_a_killed_process_has_begun_is_removed(

@@ -32,9 +32,9 @@ class PrefixCacheSettings:
     tokens of a 7B model in bfloat16. When it is full, further prefixes are read from disk in each round."""
 
     gib: float = 32.0
-    """Disk space for prefixes, in GiB: room for 990 such clips. A tenth of the disk always stays free. When it is full,
-    prefixes that no run has used since this one began make room; further clips are encoded in each round. 0: nothing is
-    kept on disk."""
+    """Disk space for prefixes, in GiB: room for 990 such clips. A tenth of the disk, at most 16 GiB, always
+    stays free. When it is full, prefixes that no run has used since this one began make room; further clips are encoded
+    in each round. 0: nothing is kept on disk."""
 
     folder: str | None = None
     """Folder for them on disk. Runs may share it. None: `prefixes` in data.cache."""

@@ -154,7 +154,12 @@ class SelfCritique(Callback):
         for name, folder in caches.items():
             if folder and folder.full and name not in self._named_full:
                 self._named_full.add(name)
-                rank_zero_info(f"{folder.path} is full: what has no room is made again when needed ({name}.gib)")
+                remedy = (
+                    f"is full: raise {name}.gib"
+                    if folder.full == "bound"
+                    else f"has no room, as its disk is nearly full: free some, or name another disk by {name}.folder"
+                )
+                rank_zero_info(f"{folder.path} {remedy}, or else the rest is made again in each round")
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
         return PairBuilder(

@@ -28,9 +28,9 @@ class FrameCacheSettings:
 
     gib: float = 32.0
     """Disk space for decoded frames, in GiB. A clip takes frames x height x width x 3 bytes: 21 MiB for 32 frames of
-    640 x 360, so that the default has room for 1,500 clips. A tenth of the disk always stays free. When it is full,
-    frames that no run has used since this one began make room; further clips are decoded in each round. 0: nothing is
-    kept."""
+    640 x 360, so that the default has room for 1,500 clips. A tenth of the disk, at most 16 GiB, always stays free.
+    When it is full, frames that no run has used since this one began make room; further clips are decoded in each
+    round. 0: nothing is kept."""
 
     folder: str | None = None
     """Folder for them. Runs may share it. None: `frames` in data.cache."""
