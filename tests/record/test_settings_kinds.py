@@ -44,8 +44,8 @@ class ParserAlone(SaviCLI):
 @pytest.fixture
 def parser() -> ArgumentParser:
     cli = ParserAlone(
-        SelfAlignment,
-        ClipDataModule,
+        model_class=SelfAlignment,
+        datamodule_class=ClipDataModule,
         args=["fit"],
         seed_everything_default=0,
         auto_configure_optimizers=False,

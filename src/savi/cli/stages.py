@@ -13,7 +13,7 @@ from savi.cli.commands import COMMANDS
 from savi.cli.config import merge_experiments
 from savi.cli.parser import SaviArgumentParser, one_line_of
 from savi.cli.quiet import quiet
-from savi.cli.train import STAGES, SaviCLI
+from savi.cli.train import SaviCLI
 from savi.distributed.failures import one_line
 from savi.errors import SaviError
 from savi.training.datamodule import ClipDataModule
@@ -30,14 +30,14 @@ def run(arguments: Sequence[str]) -> Path:
     with one_line(), TemporaryDirectory() as folder:
         try:
             done = SaviCLI(
-                SelfAlignment,
-                ClipDataModule,
+                model_class=SelfAlignment,
+                datamodule_class=ClipDataModule,
                 args=merge_experiments(arguments, Path(folder)),
                 seed_everything_default=0,
                 auto_configure_optimizers=False,
                 save_config_callback=StartRecord,
                 parser_class=SaviArgumentParser,
-                parser_kwargs={"parser_mode": "omegaconf+", **{command: _about(command) for command in STAGES}},
+                parser_kwargs={"parser_mode": "omegaconf+", arguments[0]: _about(arguments[0])},
             )
         except MisconfigurationException as error:
             # Lightning finds some mistakes later: a share of batches, say, that is less than one.

@@ -28,9 +28,6 @@ from savi.training.run_folder import run_folder
 from savi.training.starts import settings_of
 from savi.types import readable
 
-STAGES = ("fit", "validate", "test")
-"""The commands that are stages of Lightning's Trainer."""
-
 NOT_LIGHTNINGS = {
     "optimizer": "the optimizer is AdamW; model.optimizer has its name, lr, weight_decay and clip_norm",
     "lr_scheduler": "the rate rises over model.optimizer.warmup_steps and then stays",
@@ -54,16 +51,20 @@ def _refuse(name: str, value: Any) -> None:
 class SaviCLI(LightningCLI):
     """Chooses the run's folder, wires the seed, and closes a run with its table and pictures."""
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
+    def __init__(self, *, args: Sequence[str], **settings: Any) -> None:
+        """args: the command, then its arguments. settings: LightningCLI's."""
+        self._command = args[0]
+        super().__init__(args=args, **settings)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning asks its instance alone
+        """The command that was given. To build the options of all three takes half a second more."""
         # Checkpoints are read with weights_only=True, whoever asks for what.
-        return {name: LightningCLI.subcommands()[name] | {"weights_only"} for name in STAGES}
+        return {self._command: LightningCLI.subcommands()[self._command] | {"weights_only"}}
 
     def setup_parser(self, *args: Any, **kwargs: Any) -> None:
         super().setup_parser(*args, **kwargs)
-        for command in self.subcommands():
-            for name, text in HELP.items():
-                self._parser(command).set_help(name, text)
+        for name, text in HELP.items():
+            self._parser(self._command).set_help(name, text)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         super().parse_arguments(parser, args)
