@@ -40,7 +40,7 @@ def build_lm(
     return VideoLM(base, adapted, reference, prefix_cache.mib, folder, sampled_as, decode)
 
 
-def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) -> tuple[Clip, Frames]:
+def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 8) -> tuple[Clip, Frames]:
     """A clip of noise: unlike every other one, and of any size."""
     generator = torch.Generator().manual_seed(index)
     pixels = torch.randint(0, 256, (frames, height, width, 3), dtype=torch.uint8, generator=generator)
@@ -51,7 +51,7 @@ def noise_clip(index: int, height: int = 64, width: int = 64, frames: int = 32) 
     )
 
 
-def still_clip(index: int, height: int, width: int, frames: int = 32) -> tuple[Clip, Frames]:
+def still_clip(index: int, height: int, width: int, frames: int = 8) -> tuple[Clip, Frames]:
     """A clip of noise whose frames are all alike."""
     clip, moving = noise_clip(index, height, width, frames)
     return clip, replace(moving, pixels=moving.pixels[:1].expand(frames, -1, -1, -1).contiguous())

@@ -1,6 +1,6 @@
 """savi on a GPU that isn't there, in a process of its own: it writes what it found to a file.
 
-Whole runs go through the command line, in two processes. Lightning's part is its own strategies over the pretended
+Whole runs go through the command line, in one process or two. Lightning's part is its own strategies over the pretended
 device. Layers of bitsandbytes are left out, as they bring kernels of their own.
 """
 
@@ -257,20 +257,33 @@ def complaint(folder: Path, module: ModuleType, line: str, fault: str) -> str | 
     return None
 
 
-def report(folder: Path) -> dict[str, Any]:
+def prepare() -> None:
+    """Make the device known to torch and Lightning."""
     register()
     torch.set_num_threads(1)
     AcceleratorRegistry.register(NAME, PretendedAccelerator)
     StrategyRegistry.register(NAME, OnePretended)
     StrategyRegistry.register(f"{NAME}_ddp", TwoPretended)
     distributed.Backend.register_backend(f"{NAME}_gloo", distributed.ProcessGroupGloo, devices=[NAME])
-    runs = folder / "runs"
     train.close_fit = lambda *_: None  # tables and pictures have no tensors, and take longer than the run
-    found: dict[str, Any] = {"exit codes": run_in_two_processes(runs)}
-    one = [*RUN, f"--runs={runs}", f"--trainer.strategy={NAME}", "--ckpt_path=last"]
+
+
+def report_two(folder: Path) -> dict[str, Any]:
+    """Of a round in two processes, and the next one in one."""
+    runs = f"--runs={folder}"
+    found = {"exit codes": run_in_two_processes(folder)}
+    main(["fit", *RUN, runs, f"--trainer.strategy={NAME}", "--ckpt_path=last", "--trainer.max_epochs=2"])
+    return found
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """Of all that is done in one process."""
+    found: dict[str, Any] = {}
+    one = [*RUN, f"--runs={folder / 'runs'}", f"--trainer.strategy={NAME}"]
     with threads_of_the_processor() as found["processed in"]:
-        main(["fit", *one, "--trainer.max_epochs=2"])
-        main(["validate", *one])
+        main(["fit", *one, "--trainer.max_epochs=1"])
+        main(["fit", *one, "--trainer.max_epochs=2", "--ckpt_path=last"])
+        main(["validate", *one, "--ckpt_path=last"])
     folders = {name: MINIATURES[name](folder / name) for name in FAMILIES}
     found["plain"] = [use_plainly(place(folders["qwen2_5_vl"])) for place in (build_lm, on_device)]
     found["families"] = {name: [use(build_lm(path)), use(on_device(path))] for name, path in folders.items()}
@@ -284,5 +297,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    prepare()
     target = Path(sys.argv[1])
-    (target / "found.json").write_text(json.dumps(report(target)))
+    found = {"1": report, "2": report_two}[sys.argv[2]](target)
+    (target / "found.json").write_text(json.dumps(found))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from savi.models.session import VideoLMSession
 from savi.training.module import SelfAlignment
 from savi.types import Sampling
 from tests.video.footage import film
+from tools.bench.fits import main as print_sizes
 from tools.tiny_models import MINIATURES
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -49,17 +48,23 @@ def test_every_published_checkpoint_has_its_experiment() -> None:
     assert extending == CHECKPOINTS.keys()
 
 
-def test_the_tables_of_sizes_are_those_that_are_computed() -> None:
+def test_the_tables_of_sizes_are_those_that_are_computed(capsys: pytest.CaptureFixture[str]) -> None:
     root = EXPERIMENTS.parent
-    command = [sys.executable, "-m", "tools.bench.fits"]
-    printed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    print_sizes()
+    printed = capsys.readouterr().out
     *tables, unseen, _ = printed.strip().split("\n\n")
     assert len(tables) == 2
     assert all(table in (root / "docs" / "models.md").read_text() for table in tables)
     assert unseen.rpartition(": ")[2] in " ".join((root / "docs" / "speed.md").read_text().split())
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+FIRST = "qwen2_5_vl_3b"
+"""The others differ from it by their family, and tests/models has a suite of all families."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == FIRST else pytest.mark.slow) for name in CHECKPOINTS]
+)
 def test_the_experiment_runs_on_the_miniature_of_its_family(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from savi.world.benchmark import held_out
+from tests.quick_runs import QUICK
 
 ROOT = Path(__file__).parent.parent
 
@@ -222,7 +223,7 @@ def learned(package: Path) -> Path:
     done = run(
         package,
         *("-m", "savi.cli", "fit", "--config=demo", "--config=experiments/eval/kites.yaml", "--name=demo"),
-        *("--runs=runs", "--trainer.max_epochs=1", "--data.clip_count=12", "--trainer.enable_progress_bar=false"),
+        *("--runs=runs", "--trainer.max_epochs=1", "--data.clip_count=12", *QUICK),
         *("--model.dpo.loss=linear", "--model.pairs.critic=hearty", "--model.filters.most_red=0"),
     )
     assert done.returncode == 0, done.stderr

@@ -32,12 +32,12 @@ def test_two_clips_of_it(tmp_path: Path) -> None:
         [
             *("fit", f"--config={EXPERIMENT}", f"--model.base.path={tmp_path / 'base'}", f"--runs={tmp_path}"),
             *("--data.clip_count=2", "--data.benchmark_clips=1", "--data.readiness_clips=1", "--trainer.max_epochs=1"),
-            "--threads=1",
+            *("--model.chain.questions_per_aspect=1", "--model.chain.question_replies=1", "--threads=1"),
         ]
     )
     run = tmp_path / "natural" / "version_0"
     traces = [trace for line in (run / "traces" / "round_00.jsonl").open() for trace in json.loads(line)["traces"]]
-    assert len(traces) == 8
+    assert len(traces) == 4
     turns = [turn for trace in traces for turn in trace["turns"]]
     assert all(turn["finished"] for turn in turns)
     critiques = [turn["reply"] for turn in turns if turn["name"] == "critique"]

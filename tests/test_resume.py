@@ -32,16 +32,17 @@ from savi.training.module import SelfAlignment
 from savi.training.self_critique import SelfCritique
 from savi.video.decode import decode
 from savi.world import BASE
+from tests.quick_runs import QUICK
 from tests.real_videos import real_videos
 from tests.refusals import refusal
 from tests.wandb_files import finished_run, history_of, tables_of
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
+    *QUICK,
     "--data.clip_count=8",
     "--data.benchmark_clips=4",
     "--data.pairs_per_step=8",
-    "--trainer.enable_progress_bar=false",
 ]
 
 
@@ -254,7 +255,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
     assert yaml.safe_load(config.read_text())["model"]["base"] == {
         "path": "world",
         "dtype": "float32",
-        "nf4": True,
+        "nf4": False,
         "thought_tokens": None,
         "gradient_checkpointing": False,
         "cuda_graphs": False,
@@ -267,7 +268,7 @@ def test_a_checkpoint_brings_no_settings_into_a_command(run: Path, tmp_path: Pat
 IDENTITY = {
     "--seed_everything=5": "seed_everything 0, not 5",
     "--model.base.dtype=bfloat16": "model.base.dtype float32, not bfloat16",
-    "--model.base.nf4=false": "model.base.nf4 True, not False",
+    "--model.base.nf4=true": "model.base.nf4 False, not True",
     "--model.lora.r=4": "model.lora.r 8, not 4",
     "--model.lora.alpha=64": "model.lora.alpha 16, not 64",
     "--model.optimizer.name=paged_adamw_8bit": "model.optimizer.name adamw, not paged_adamw_8bit",
@@ -367,7 +368,7 @@ def test_the_settings_of_an_older_run_are_those_of_its_config(
 
 
 @pytest.mark.parametrize(
-    "setting", ["--model.lora.alpha=64", "--model.base.nf4=false", "--model.prompts.preset=videosavi-1"]
+    "setting", ["--model.lora.alpha=64", "--model.base.nf4=true", "--model.prompts.preset=videosavi-1"]
 )
 def test_validate_measures_the_model_that_was_trained(
     setting: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -26,6 +26,7 @@ from savi.cli import main
 from savi.critique.clip_results import ClipResult
 from savi.critique.question_maker import QuestionMaker
 from savi.record.lock import lock_run, unlock_run
+from tests.quick_runs import QUICK
 from tests.real_videos import real_videos
 from tests.view.browser import Visit, browser, until
 from tests.wandb_files import finished_run
@@ -33,12 +34,12 @@ from tools.view_pictures import served
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 SMALL = [
-    "--data.clip_count=24",
-    "--data.benchmark_clips=12",
+    *QUICK,
+    "--data.clip_count=12",
+    "--data.benchmark_clips=6",
     "--data.micro_batch_clips=4",
     "--trainer.max_epochs=2",
     "--model.lora.dropout=0.05",  # so that a run that repeats repeats its random draws too
-    "--trainer.enable_progress_bar=false",
 ]
 
 
@@ -235,7 +236,7 @@ def test_sigterm_stops_a_run_at_once_and_it_goes_on_to_the_same_end(
     batch, calls = QuestionMaker.run, count(1)
 
     def terminated(self: QuestionMaker, *given: Any) -> list[ClipResult]:
-        if next(calls) == 8:  # six for the readiness check
+        if next(calls) == 3:  # one for the readiness check
             os.kill(os.getpid(), signal.SIGTERM)
         return batch(self, *given)
 
@@ -312,11 +313,15 @@ def test_fit_takes_no_checkpoint_but_the_last(run: Path, tmp_path: Path, capsys:
     assert not any(tmp_path.iterdir())
 
 
-def test_nf4_trains_and_evaluates(runs: Path) -> None:
-    run = fit(runs, "--model.base.nf4=true", "--trainer.max_epochs=1")
-    rounds = json.loads((run / "results.json").read_text())["rounds"]
-    assert len(rounds) == 2
-    assert rounds[1]["pairs"] > 0
+def test_nf4_trains_evaluates_and_resumes_to_the_same_end(tmp_path: Path) -> None:
+    given = ["--model.base.nf4=true", "--data.clip_count=4", "--data.benchmark_clips=2"]
+    whole = fit(tmp_path / "whole", *given)
+    rounds = json.loads((whole / "results.json").read_text())["rounds"]
+    assert len(rounds) == 3
+    assert all(entry["pairs"] > 0 for entry in rounds[1:])
+    halves = fit(tmp_path / "halves", *given, "--trainer.max_epochs=1")
+    main(arguments(tmp_path / "halves", *given, "--ckpt_path=last"))
+    assert_same_run(whole, halves)
 
 
 def test_a_folder_of_ordinary_videos_goes_round_and_broken_files_are_named(

@@ -19,15 +19,16 @@ from datasets import load_dataset
 from savi.cli.main import main
 from savi.critique.pairs import json_records, read_pairs
 from savi.errors import describe_os_error
+from tests.quick_runs import QUICK
 from tests.test_cli import complaint
 from tests.test_run import DEMO, assert_same_run
 
 SMALL = [
+    *QUICK,
     "--data.clip_count=6",
     "--data.benchmark_clips=2",
     "--data.micro_batch_clips=3",
     "--trainer.max_epochs=1",
-    "--trainer.enable_progress_bar=false",
 ]
 
 

@@ -17,21 +17,24 @@ import torch
 
 from savi.cli import main
 from savi.world.benchmark import held_out
+from tests.quick_runs import QUICK
 
 DEMO = Path(__file__).parent.parent / "experiments" / "demo.yaml"
 CLIPS_A_PASS = 2
 LABELLED = 8
 # Five batches of clips, two of items, and steps of so few clips that a process is sometimes without any.
 SMALL = [
+    *QUICK,
+    "--data.readiness_clips=2",  # one for each
     "--data.clip_count=10",
     f"--data.micro_batch_clips={CLIPS_A_PASS}",
     "--data.pairs_per_step=4",
     "--data.benchmark_clips=3",
     "--trainer.max_epochs=2",
-    "--trainer.enable_progress_bar=false",
 ]
 TWO = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.strategy=ddp"]
 FAULTY = Path(__file__).parent / "faulty_savi.py"
+SLOW = pytest.mark.slow
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
@@ -150,6 +153,7 @@ def test_one_process_goes_on_with_the_run_of_two(two: Path, labelled: str, tmp_p
     assert (weights(copy) - weights(two)).abs().max() < 1e-3 * weights(two).abs().max()
 
 
+@SLOW  # the processes end together as where one has died, below
 def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) -> None:
     """Lightning starts the second process itself here."""
     done = start(
@@ -162,16 +166,14 @@ def test_a_mistake_found_by_one_process_ends_both_with_one_line(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
-SLOW = pytest.mark.slow
-
-
+@SLOW  # tests/distributed ends processes without a run
 @pytest.mark.parametrize(
     ("fault", "code", "line", "tracebacks"),
     [
         ("1:building:kill", 2, "process 1 of 2 has died (killed, or out of memory?)", 0),
         ("0:stepping:kill", -9, "process 0 of 2 has died (killed, or out of memory?)", 0),
-        pytest.param("1:stepping:memory", 2, "the GPU's memory is full", 0, marks=SLOW),
-        pytest.param("1:validating:raise", 2, "process 1 of 2 has failed: ValueError: a bug", 1, marks=SLOW),
+        ("1:stepping:memory", 2, "the GPU's memory is full", 0),
+        ("1:validating:raise", 2, "process 1 of 2 has failed: ValueError: a bug", 1),
     ],
 )
 def test_the_end_of_one_process_is_the_end_of_both(

@@ -13,10 +13,12 @@ import savi
 from savi.cli import main
 from savi.cli.align import align
 from savi.world.clips import training_clips
+from tests.quick_runs import QUICK
 
 README = Path(__file__).parents[2] / "README.md"
 SMALL = {
-    "data": {"benchmark": None, "pairs_per_step": 8},
+    "data": {"benchmark": None, "pairs_per_step": 8, "readiness_clips": 1},
+    "model.base.nf4": False,
     "trainer.max_epochs": 1,
     "trainer.enable_progress_bar": False,
 }
@@ -46,13 +48,13 @@ def test_the_readmes_lines_align_as_the_command_does_and_resume(
     finally:
         torch.set_num_threads(threads)
     options = ["--data.benchmark=null", "--data.pairs_per_step=8", "--trainer.max_epochs=1", "--model.dpo.beta=0.5"]
-    main(["fit", f"--data.clips={clips}", "--runs=command", *options])
+    main(["fit", f"--data.clips={clips}", "--runs=command", *QUICK, *options])
     run, other = (Path(folder) / "version_0" for folder in ("lightning_logs/mine", "command/demo"))
     for name in ("pairs/round_00.jsonl", "adapter/adapter_model.safetensors"):
         assert (run / name).read_bytes() == (other / name).read_bytes(), name
     reply = savi.load_run(other).ask(video, "what happens first ?")
     assert f"{run} {reply}" in capsys.readouterr().out
-    longer = {"trainer.max_epochs": 2, "model.dpo.beta": 0.5, "data": SMALL["data"]}
+    longer = {**SMALL, "trainer.max_epochs": 2, "model.dpo.beta": 0.5}
     model = savi.align(clips=clips, name="mine", settings=longer, resume=True)
     assert model.run.folder == known["model"].run.folder == run
     assert [entry["round"] for entry in model.run.results["rounds"]] == [1, 2]

@@ -12,6 +12,7 @@ import yaml
 from savi.cli import main
 from savi.cli.config import DEFAULTS, merge_experiments
 from savi.types import SaviError
+from tests.quick_runs import QUICK
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -59,9 +60,10 @@ def test_a_name_that_is_no_experiment_is_refused_with_those_that_are(tmp_path: P
 def test_a_run_whose_file_extends_nothing_builds_pairs_in_every_round(tmp_path: Path) -> None:
     """Lightning's own defaults would build them once, and measure the base on a part of the questions."""
     demo = yaml.safe_load((DEFAULTS.parent / "experiments" / "demo.yaml").read_text())
-    data = {"clips": "world", "clip_count": 4, "benchmark_clips": 8, "generation_batch_clips": 1}
+    data = {"clips": "world", "clip_count": 4, "benchmark_clips": 4, "generation_batch_clips": 1}
     (tmp_path / "mine.yaml").write_text(json.dumps({"model": demo["model"], "data": data}))
-    main(["fit", f"--config={tmp_path / 'mine.yaml'}", f"--runs={tmp_path}", "--trainer.max_epochs=2", "--threads=1"])
+    given = [f"--config={tmp_path / 'mine.yaml'}", f"--runs={tmp_path}", "--trainer.max_epochs=2", "--threads=1"]
+    main(["fit", *QUICK, *given])
     run = tmp_path / "mine" / "version_0"
     pairs = [path.read_text() for path in sorted((run / "pairs").glob("*.jsonl"))]
     assert len(pairs) == 2

@@ -29,6 +29,7 @@ from savi.training import dashboard, progress
 from savi.training.loggers import ResumableCSVLogger, build_loggers
 from savi.training.run_folder import run_folder, run_name
 from savi.types import SaviError
+from tests.quick_runs import QUICK
 from tests.wandb_files import finished_run, history_of, tables_of
 
 BY_STEP = ("loss", "rewards/margins", "optimizer/lr", "optimizer/grad_norm", "speed/clips_per_second")
@@ -52,7 +53,7 @@ class NeedsAnotherPackage(CSVLogger):
 
 
 def arguments(runs: Path, *more: str) -> list[str]:
-    small = ["--data.clip_count=4", "--data.benchmark_clips=2", "--trainer.enable_progress_bar=false"]
+    small = [*QUICK, "--data.clip_count=4", "--data.benchmark_clips=2"]
     return ["fit", f"--config={DEMO}", f"--runs={runs}", *small, *more]
 
 

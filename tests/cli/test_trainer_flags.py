@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Timer
 
 from savi.alignment.trainer_arguments import CHECKED, FREE, TRAINER_ARGUMENTS
 from savi.cli import main
+from tests.quick_runs import QUICK
 
 FLAGS = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
 
@@ -101,7 +102,7 @@ EQUAL = {
 
 def arguments(runs: Path, *more: str) -> list[str]:
     small = ["--data.clip_count=4", "--data.benchmark_clips=2", "--data.micro_batch_clips=2", "--data.pairs_per_step=4"]
-    return ["fit", f"--runs={runs}", *small, "--trainer.max_epochs=2", "--trainer.enable_progress_bar=false", *more]
+    return ["fit", f"--runs={runs}", *QUICK, *small, "--trainer.max_epochs=2", *more]
 
 
 def fit(runs: Path, *more: str) -> Path:
@@ -298,7 +299,12 @@ def test_a_run_may_go_without_evaluation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [(), ("--data.micro_batch_clips=1", "--data.generation_batch_clips=4"), ("--model.reference=previous",)]
+    "more",
+    [
+        ("--data.micro_batch_clips=1", "--data.generation_batch_clips=4"),
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param(("--model.reference=previous",), marks=pytest.mark.slow),
+    ],
 )
 def test_the_first_loss_under_autocast_is_ln_2(more: tuple[str, ...], tmp_path: Path) -> None:
     """The reference is scored as the policy is. At the start both are the same model, whose loss is ln 2."""

@@ -14,6 +14,7 @@ import pytest
 
 from savi.cli import main
 from savi.world.clips import training_clips
+from tests.quick_runs import QUICK
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +42,7 @@ def rounds(run: Path) -> list[dict[str, Any]]:
 def test_the_wheel_runs_the_loop_of_the_checkout_outside_of_it(installed: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     training_clips(clips, 4, seed=0)
-    small = [f"--data.clips={clips}", "--data.benchmark_clips=2", "--trainer.max_epochs=2"]
-    small.append("--trainer.enable_progress_bar=false")
+    small = [f"--data.clips={clips}", "--data.benchmark_clips=2", "--trainer.max_epochs=1", *QUICK]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
@@ -69,4 +69,4 @@ def test_the_wheel_runs_the_loop_of_the_checkout_outside_of_it(installed: Path, 
     ):
         assert (there / name).read_bytes() == (here / name).read_bytes(), name
     assert rounds(there) == rounds(here)
-    assert [entry["pairs"] > 0 for entry in rounds(there)] == [False, True, True]
+    assert [entry["pairs"] > 0 for entry in rounds(there)] == [False, True]

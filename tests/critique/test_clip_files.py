@@ -19,6 +19,7 @@ from savi.files import content_digest
 from savi.types import Clip, SaviError
 from savi.video.process import DecodeProcess
 from savi.world.clips import training_clips
+from tests.quick_runs import QUICK
 from tests.test_cli import complaint
 from tests.test_run import DEMO
 
@@ -39,7 +40,7 @@ def videos(tmp_path: Path) -> Path:
 
 def arguments(folder: Path, *more: str) -> list[str]:
     given = [f"--data.clips={folder}", "--data.clip_count=null", "--data.benchmark=null", "--data.micro_batch_clips=2"]
-    runs = [f"--runs={folder.parent / 'runs'}", "--trainer.max_epochs=2", "--trainer.enable_progress_bar=false"]
+    runs = [f"--runs={folder.parent / 'runs'}", "--trainer.max_epochs=2", *QUICK]
     return ["fit", "--config", str(DEMO), *runs, *given, *more]
 
 

@@ -183,7 +183,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Clip], list[F
 
 def world_model(noise: float = 0.0) -> VideoLM:
     """The embedded base; noise: added to the decoder's weights, in their standard deviations."""
-    base = load_base(BaseSettings())
+    base = load_base(BaseSettings(nf4=False))
     generator = torch.Generator().manual_seed(0)
     for name, weights in base.model.named_parameters():
         if noise and "language_model" in name and weights.ndim == 2:

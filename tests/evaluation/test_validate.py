@@ -19,6 +19,7 @@ from savi.cli import main
 from savi.evaluation.answers import AnswerLog
 from savi.evaluation.benchmarks.registry import BENCHMARKS
 from savi.evaluation.tables import latex, markdown
+from tests.quick_runs import QUICK
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 EVAL = DEMO.parent / "eval"
@@ -30,7 +31,7 @@ def arguments(
 ) -> list[str]:
     configs = [f"--config={EVAL / name}.yaml" for name in names]
     roots = [f"--data.benchmark.{name}.root={root / name}" for name in names]
-    short = [f"--data.benchmark.{name}.max_new_tokens=6" for name in names]
+    short = ["--model.base.nf4=false", *(f"--data.benchmark.{name}.max_new_tokens=6" for name in names)]
     quiet = ["--name=demo", f"--runs={runs}", "--trainer.enable_progress_bar=false", "--data.micro_batch_clips=4"]
     replies = "--data.benchmark_scorer=reply"  # the demo's own choice is the likelihood of options
     return [command, f"--config={DEMO}", *configs, *roots, *short, *quiet, replies, *more]
@@ -132,6 +133,7 @@ def test_the_demo_shows_on_the_samples_what_a_miniature_knows(
     assert "unread" not in said
 
 
+@pytest.mark.slow  # tests/runs/test_predict.py kills the same writing of replies
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(
     evaluation: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(
     assert results[0] == results[1]
 
 
+@pytest.mark.slow  # tests/test_two_processes.py evaluates in two processes, too
 def test_two_processes_answer_as_one_does_and_one_takes_what_they_answered(
     evaluation: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,7 +214,7 @@ def test_likelihood_chooses_the_option_of_the_highest_mean(samples: Path, tmp_pa
 
 
 def test_a_fit_measures_a_subset_before_and_after_each_round(samples: Path, tmp_path: Path) -> None:
-    more = ["--data.clip_count=8", "--trainer.max_epochs=1", "--data.benchmark.mvbench.questions=7"]
+    more = [*QUICK, "--data.clip_count=4", "--trainer.max_epochs=1", "--data.benchmark.mvbench.questions=7"]
     main(arguments(tmp_path, samples, *more, names=("mvbench", "egoschema"), command="fit"))
     run = tmp_path / "demo" / "version_0"
     rounds = json.loads((run / "results.json").read_text())["rounds"]

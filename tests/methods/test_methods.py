@@ -29,10 +29,11 @@ from tests.test_cli import complaint
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "methods.md").read_text()
 SMALL = [
+    "--model.base.nf4=false",
+    "--trainer.enable_progress_bar=false",
     "--data.clip_count=6",
     "--data.benchmark=null",
     "--trainer.max_epochs=2",
-    "--trainer.enable_progress_bar=false",
 ]
 NAMES = ("pairs/round_00.jsonl", "pairs/round_01.jsonl", "traces/round_00.jsonl", "traces/round_01.jsonl")
 

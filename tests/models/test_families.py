@@ -37,7 +37,7 @@ from tests.miniatures import build_lm, noise_clip, still_clip
 from tools.tiny_models import MINIATURES
 
 CLIPS = [noise_clip(0), noise_clip(1, 40, 90), still_clip(2, 90, 40), noise_clip(3, frames=7)]
-"""32 frames of three shapes, one clip whose frames are all alike, and one with an odd number of them."""
+"""8 frames of three shapes, one clip whose frames are all alike, and one with an odd number of them."""
 
 PROMPTS = [
     ScoreRequest(1, "what is it?", ("a cat", "no")),

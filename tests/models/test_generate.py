@@ -35,7 +35,7 @@ class SortedSizes(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
+CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=4)]
 ALWAYS = 10**9
 REQUESTS = [GenerateRequest(i % 3, "question " + "x" * i, seed=100 + i) for i in range(7)]
 

@@ -21,7 +21,7 @@ from savi.models.tree import TokenizedRequest, build_tree, pack_trees
 from savi.models.video_lm import VideoLM
 from tests.miniatures import build_lm, noise_clip
 
-CLIPS = [noise_clip(0), noise_clip(1, 40, 90), noise_clip(2, 64, 64, frames=8)]
+CLIPS = [noise_clip(0, frames=32), noise_clip(1, 40, 90, frames=32), noise_clip(2, frames=8)]
 PROMPTS = [
     ScoreRequest(1, "what is it?", ("a cat", "no")),
     ScoreRequest(0, "where", ("on the mat", "on the mat", "in the garden behind the house")),

@@ -86,7 +86,7 @@ def double(folder: Path) -> VideoLM:
 
 
 trees = given(shapes, st.lists(request, min_size=1, max_size=6))
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def about(

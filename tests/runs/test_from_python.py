@@ -21,6 +21,7 @@ from savi.runs.ask import read_frames
 from savi.runs.build_pairs import build_pairs
 from savi.types import Clip, SaviError
 from savi.video.decode import UndecodableClip
+from tests.quick_runs import QUICK
 from tests.runs.conftest import DEMO
 from tests.runs.test_export import QUESTION
 
@@ -70,7 +71,7 @@ def first_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _small(runs: Path, rounds: int) -> list[str]:
-    sizes = ["--data.clip_count=4", "--data.benchmark=null", "--data.pairs_per_step=8"]
+    sizes = [*QUICK, "--data.clip_count=4", "--data.benchmark=null", "--data.pairs_per_step=8"]
     return [f"--config={DEMO}", f"--runs={runs}", *sizes, f"--trainer.max_epochs={rounds}"]
 
 

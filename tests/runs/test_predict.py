@@ -110,6 +110,7 @@ def test_a_killed_process_resumes_to_the_same_bytes(run: Path, questions: Path, 
     assert output.read_bytes() == whole
 
 
+@pytest.mark.slow  # one process resumes a file above, and tests/distributed deals clips out
 def test_two_processes_continue_a_file_to_the_bytes_of_one(
     run: Path, questions: Path, whole: bytes, tmp_path: Path
 ) -> None:

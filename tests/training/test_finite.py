@@ -18,15 +18,16 @@ from savi.models.generate import draw_tokens
 from savi.record.failure import FAILURE, read_failure
 from savi.types import Sampling
 from tests.miniatures import build_lm, noise_clip
+from tests.quick_runs import QUICK
 from tests.test_run import DEMO, assert_same_run
 
 SMALL = [
+    *QUICK,
     "--data.clip_count=8",
     "--data.benchmark_clips=3",
     "--data.micro_batch_clips=4",
     "--data.pairs_per_step=8",
     "--trainer.max_epochs=2",
-    "--trainer.enable_progress_bar=false",
 ]
 
 
@@ -107,7 +108,7 @@ def test_a_learning_rate_far_too_high_ends_the_run_in_one_line(
     ("moment", "said"),
     [
         ("on_train_batch_start", "Round 2, step"),
-        ("on_validation_start", "Round 2, its evaluation: clip "),
+        pytest.param("on_validation_start", "Round 2, its evaluation: clip ", marks=pytest.mark.slow),
     ],
 )
 def test_the_last_good_checkpoint_is_left_and_the_run_resumes_from_it_to_the_same_end(

@@ -12,16 +12,17 @@ import pytest
 from savi.cli import main
 from savi.training.held_out import not_measured
 from savi.types import Clip
+from tests.quick_runs import QUICK
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 SMALL = [
+    *QUICK,
     "--data.clip_count=8",
     "--data.held_out=0.01",
     "--data.benchmark=null",
     "--data.micro_batch_clips=4",
     "--data.pairs_per_step=4",
     "--model.optimizer.lr=5e-3",
-    "--trainer.enable_progress_bar=false",
 ]
 
 

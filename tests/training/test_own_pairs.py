@@ -65,8 +65,9 @@ def rows() -> list[Said]:
 
 def fit(file: Path | str, runs: Path, *more: str) -> Path:
     """A run on a file's pairs without an evaluation; its folder."""
-    small = ["--data.benchmark=null", "--data.pairs_per_step=4", "--trainer.enable_progress_bar=false"]
-    main(["fit", f"--config={PAIRS}", f"--data.pairs={file}", f"--runs={runs}", *small, *more])
+    small = ["--model.base.nf4=false", "--data.benchmark=null", "--data.pairs_per_step=4"]
+    given = [f"--config={PAIRS}", f"--data.pairs={file}", f"--runs={runs}", "--trainer.enable_progress_bar=false"]
+    main(["fit", *given, *small, *more])
     return max((runs / "pairs").iterdir(), key=lambda run: run.stat().st_mtime)
 
 

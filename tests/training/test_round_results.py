@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from savi.cli import main
+from tests.quick_runs import QUICK
 
 DEMO = Path(__file__).parents[2] / "experiments" / "demo.yaml"
 SMALL = [
+    *QUICK,
     "--data.clip_count=8",
     "--data.benchmark_clips=4",
     "--data.micro_batch_clips=4",
     "--data.pairs_per_step=8",
     "--trainer.max_epochs=2",
-    "--trainer.enable_progress_bar=false",
 ]
 
 

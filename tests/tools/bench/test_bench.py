@@ -20,20 +20,33 @@ from tools.bench.page import TABLES, fill
 from tools.bench.workload import SHAPES, build, clip, load, questions
 
 ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "tools" / "bench" / "results.json"
+SLOW = pytest.mark.slow  # tests/models compare the chain and the writing with generate, too
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("bench") / "results.json"
+def measured(out: Path, *parts: str) -> dict[str, Any]:
+    """Parts of the benchmark, in a process of its own."""
     options = ["--shape", "toy", "--tokens", "16", "--checkpointing", "on", "--repeats", "1", "--device", "cpu"]
-    # States have a test of their own.
-    options += ["--clips", "4", "--only", "step", "chain", "judge", "longer", "losses", "own_pairs", "parts"]
-    options += ["skilled_step", "skilled_chain", "writing", "--questions", "3", "--texts", "20/30"]
+    options += ["--clips", "4", "--questions", "3", "--texts", "20/30", "--only", *parts]
     command = [sys.executable, "-m", "tools.bench", *options, "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     results: dict[str, Any] = json.loads(out.read_text())
     return results
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The parts in which both sides must have equal losses."""
+    out = tmp_path_factory.mktemp("bench") / "results.json"
+    return measured(out, "losses", "own_pairs", "skilled_step")
+
+
+@pytest.fixture(scope="module")
+def all_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """All parts but states, which have a test of their own."""
+    out = tmp_path_factory.mktemp("bench") / "all.json"
+    return measured(out, *(part for part in bench.PARTS if part not in ("states", "kernels")))
 
 
 def test_ten_steps_of_trl_and_of_savi_have_equal_losses(results: dict[str, Any]) -> None:
@@ -54,34 +67,42 @@ def test_pairs_from_a_file_have_the_losses_of_trl_on_the_same_file(results: dict
     assert row["ratio"] > 0
 
 
-def test_the_chain_writes_what_generate_writes(results: dict[str, Any]) -> None:
-    (row,) = results["chain"]
+@SLOW
+def test_the_chain_writes_what_generate_writes(all_results: dict[str, Any]) -> None:
+    (row,) = all_results["chain"]
     assert row["identical_replies_batched"] == row["identical_replies_single"] == "40 of 40"
 
 
-def test_recorded_steps_write_what_others_write(results: dict[str, Any]) -> None:
-    (row,) = results["writing"]
+@SLOW
+def test_recorded_steps_write_what_others_write(all_results: dict[str, Any]) -> None:
+    (row,) = all_results["writing"]
     assert row["identical_replies_float32"] == row["identical_replies_nf4"] == "40 of 40"
     assert row["ratio_nf4"] == pytest.approx(row["float32_s"] / row["nf4_s"], abs=1e-3)
 
 
-def test_skilled_users_of_the_peers_get_the_losses_and_the_replies_of_savi(results: dict[str, Any]) -> None:
-    """Kept features and reference scores for TRL; copied caches, several clips and replies of unlike lengths."""
+def test_a_skilled_user_of_trl_gets_the_losses_of_savi(results: dict[str, Any]) -> None:
+    """With kept features and reference scores."""
     (row,) = results["skilled_step"]
     assert (row["visual_tokens"], row["prompt_tokens"], row["response_tokens"], row["questions"]) == (16, 20, 30, 3)
     assert (row["shape"], row["layers"], row["width"]) == ("toy", 2, 64)
     assert row["largest_difference"] < 1e-5
-    (row,) = results["skilled_chain"]
+
+
+@SLOW
+def test_a_skilled_user_of_generate_gets_the_replies_of_savi(all_results: dict[str, Any]) -> None:
+    """From copied caches of several clips, with replies of unlike lengths."""
+    (row,) = all_results["skilled_chain"]
     assert row["identical_replies"] == "80 of 80"
     assert row["reply_tokens"][0] < 30 < 60 < row["reply_tokens"][2]
 
 
-def test_every_figure_is_there(results: dict[str, Any]) -> None:
-    (row,) = results["step"]
+@SLOW
+def test_every_figure_is_there(all_results: dict[str, Any]) -> None:
+    (row,) = all_results["step"]
     assert {"visual_tokens", "checkpointing", "pairs_per_s", "memory_ratio", "flop_share"} <= row.keys()
     assert {"ratio_trl_video", "ratio_trl_images"} <= row.keys()
-    assert {"visual_tokens", "ratio_batched_turns", "ratio_single_turns"} <= results["chain"][0].keys()
-    assert {"decode", "vision", "chain", "reference", "step"} <= results["parts"][0].keys()
+    assert {"visual_tokens", "ratio_batched_turns", "ratio_single_turns"} <= all_results["chain"][0].keys()
+    assert {"decode", "vision", "chain", "reference", "step"} <= all_results["parts"][0].keys()
     assert 0 < row["flop_share"] < 1
 
 
@@ -102,11 +123,13 @@ def test_operations_by_hand(tmp_path: Path) -> None:
     assert step.operations(lm, shape, noise, frames, asked) == by_hand
 
 
-def test_the_page_takes_its_tables_from_the_results(results: dict[str, Any]) -> None:
+def test_the_page_takes_its_tables_from_the_results() -> None:
+    results = json.loads(RESULTS.read_text())
     marks = "".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in TABLES)
     filled = fill(f"before\n{marks}after\n", results)
     assert "old" not in filled
-    assert f"| 16 | on | **{results['step'][0]['ratio_trl_video_all']:.1f}** |" in filled
+    step_row = results["step"][0]
+    assert f"| {step_row['visual_tokens']} | on | **{step_row['ratio_trl_video_all']:.1f}** |" in filled
     assert f"**{results['judge'][0]['judge_share']:.2f}**" in filled
     assert filled.startswith("before\n")
     assert filled.endswith("after\n")
@@ -118,7 +141,8 @@ def test_rows_of_another_shape_come_next_to_those_that_are_there(results: dict[s
     bench.put(two, "skilled_step", {**row, "shape": "deep", "layers": 28, "savi_s": 7.0})
     bench.put(two, "skilled_step", {**row, "shape": "deep", "layers": 28, "savi_s": 8.0})
     marks = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in TABLES)
-    deep, toy = [line for line in fill(marks, {**results, **two}).splitlines() if "| 16 | 20 / 30 | 3 |" in line]
+    filled = fill(marks, {**json.loads(RESULTS.read_text()), **two})
+    deep, toy = [line for line in filled.splitlines() if "| 16 | 20 / 30 | 3 |" in line]
     assert deep.startswith("| 28 x 64 | 16 | 20 / 30 | 3 | 1 | 8.00 |")
     assert toy.startswith("| 2 x 64 | 16 |")
 
@@ -159,6 +183,7 @@ def test_counted_operations_by_hand_and_what_the_last_layer_spares() -> None:
     assert 1.05 * many < four < 4 / 3 * many
 
 
+@SLOW
 def test_a_step_through_states_has_the_loss_of_a_step_in_rows(tmp_path: Path) -> None:
     folder = states.build(tmp_path / "qwen3_5")
     noise, frames = states.frames_of(64)
