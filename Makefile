@@ -17,6 +17,8 @@ OTHERS ?= $(wildcard bases/small-* bases/large-* bases/weak-* bases/natural*)
 # The base of the experiments in natural language, put together at their first run.
 NATURAL := $(if $(findstring natural,$(EXP)),bases/natural/README.md)
 export SAVI_BENCHMARKS = $(BENCHMARKS)
+# Python compiles what is imported, once. pip would compile everything, which takes two minutes.
+export PYTHONDONTWRITEBYTECODE :=
 comma := ,
 
 .DEFAULT_GOAL := help
@@ -39,7 +41,7 @@ help: ## Explain the targets (this text)
 define install
 	@echo "Setting up $(1) (about two minutes) ..."
 	@$(2) -m venv --clear $(1)
-	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(3) --editable '.[dev]' \
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(3) --editable '.[dev]' \
 		2> >(grep -v '^WARNING: Location' >&2)
 endef
 # The versions that a suite has run on, in one line.

@@ -519,8 +519,8 @@ def test_what_the_policy_gave_to_the_pairs_of_a_step_is_what_plain_scoring_gives
             frames = decode(Path(pair.video), 32)
             asked = [ScoreRequest(0, pair.prompt, (pair.chosen, pair.rejected))]
             given = record["chosen_logps"] + record["rejected_logps"]
-            assert given == pytest.approx(lm.score_one_by_one([frames], asked).logps.tolist(), abs=1e-3)
-            assert given != pytest.approx([pair.reference_chosen_logp, pair.reference_rejected_logp], abs=1e-2)
+            assert given == pytest.approx(lm.score_one_by_one([frames], asked).logps.tolist(), abs=1e-4)
+            assert given != pytest.approx([pair.reference_chosen_logp, pair.reference_rejected_logp], abs=1e-3)
 
 
 def test_a_kill_before_the_first_step_leaves_the_metrics(

@@ -140,6 +140,7 @@ def test_the_parts_of_the_processes_are_merged_and_gone(two: Path) -> None:
     ]
 
 
+@SLOW  # tests/test_run.py resumes a run, too
 def test_one_process_goes_on_with_the_run_of_two(two: Path, labelled: str, tmp_path: Path) -> None:
     copy = tmp_path / "demo" / "version_0"
     shutil.copytree(two, copy)

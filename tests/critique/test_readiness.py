@@ -177,7 +177,7 @@ def test_answers_are_compared_by_their_words_and_unreadable_ones_left_out() -> N
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Clip], list[Frames]]:
-    clips = training_clips(tmp_path_factory.mktemp("clips"), 24, 0)
+    clips = training_clips(tmp_path_factory.mktemp("clips"), 16, 0)
     return clips, [decode(clip.path) for clip in clips]
 
 

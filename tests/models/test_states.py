@@ -128,6 +128,7 @@ def test_any_tree_scores_and_trains_as_rows_of_their_own(
         torch.testing.assert_close(scores.logps.double(), logps, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow  # in float64 such a tree is exact, above
 @trees
 @settings(few, derandomize=True)
 def test_a_tree_rounds_in_float32_as_rows_of_their_own_do(

@@ -273,8 +273,8 @@ KILLS: dict[str, tuple[type, str, int]] = {
 @pytest.mark.parametrize(
     "moment",
     [
-        "while the reference scores",
         "in the second round's steps",
+        pytest.param("while the reference scores", marks=pytest.mark.slow),
         pytest.param("after a round's last step", marks=pytest.mark.slow),
     ],
 )
