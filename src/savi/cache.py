@@ -88,8 +88,18 @@ class BoundedFolder:
         self._began = time.time()
         self._lock = threading.Lock()
         self._allowance = 0
-        self.full: Literal["bound", "disk"] | None = None
-        """What left no room for a file: the bound of this folder, or other files on its disk."""
+        self._full: Literal["bound", "disk"] | None = None
+
+    def lack_of_room(self, setting: str) -> str | None:
+        """One line on what left no room for a file, None if all had room. setting: the group of its settings."""
+        match self._full:
+            case "bound":
+                reason = f"{self.path} is full: raise {setting}.gib"
+            case "disk":
+                reason = f"the disk of {self.path} is nearly full: free some of it, or name another by {setting}.folder"
+            case None:
+                return None
+        return f"{reason}. What has no room is made again in each round"
 
     def has(self, key: tuple[object, ...]) -> bool:
         """Whether there is a file. Only read() sees whether it is damaged."""
@@ -138,11 +148,11 @@ class BoundedFolder:
 
     def _has_room(self, nbytes: int) -> bool:
         """Whether so many bytes may be added. They are then counted."""
-        if self._allowance < nbytes and not self.full:
+        if self._allowance < nbytes and not self._full:
             room, limit = self._measure(nbytes)
             self._allowance = max(room // CHECKED, nbytes)
-            self.full = limit if room < nbytes else None
-        if self.full:
+            self._full = limit if room < nbytes else None
+        if self._full:
             return False
         self._allowance -= nbytes
         return True

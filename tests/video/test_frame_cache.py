@@ -101,7 +101,7 @@ def test_what_is_kept_stays_within_its_bound(tmp_path: Path, decoded: list[str])
         read(kept, *films)
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".frames"] * 2
     assert decoded == [f"{name}.mp4" for name in "abcdcd"]
-    assert kept.folder.full == "bound"
+    assert "is full: raise x.gib." in (kept.folder.lack_of_room("x") or "")
 
 
 def test_frames_that_no_run_uses_any_more_make_room(tmp_path: Path, decoded: list[str]) -> None:
@@ -120,12 +120,14 @@ def test_a_tenth_of_the_disk_stays_free_and_of_a_large_one_16_gib(
     disk: float, left_free: float, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(total=int(disk))
-    for room, why, files in [(CLIP - 1, "disk", 0), (2 * CLIP, None, 1)]:
+    for room, files in [(CLIP - 1, 0), (2 * CLIP, 1)]:
         kept = cache(tmp_path / "kept")
         monkeypatch.setattr(shutil, "disk_usage", lambda _, room=room: usage._replace(free=int(left_free) + room))
         read(kept, video)
-        assert kept.folder.full == why
         assert len(list((tmp_path / "kept").iterdir())) == files
+        line = kept.folder.lack_of_room("data.frame_cache")
+        assert (line is None) == bool(files)
+        assert line is None or "nearly full: free some of it, or name another by data.frame_cache.folder" in line
 
 
 def test_what_a_killed_process_has_begun_is_removed(

@@ -152,14 +152,9 @@ class SelfCritique(Callback):
         frames = self._data.frame_cache
         caches = {"model.prefix_cache": self._module.prefix_folder, "data.frame_cache": frames and frames.folder}
         for name, folder in caches.items():
-            if folder and folder.full and name not in self._named_full:
+            if name not in self._named_full and (line := folder and folder.lack_of_room(name)):
                 self._named_full.add(name)
-                remedy = (
-                    f"is full: raise {name}.gib"
-                    if folder.full == "bound"
-                    else f"has no room, as its disk is nearly full: free some, or name another disk by {name}.folder"
-                )
-                rank_zero_info(f"{folder.path} {remedy}, or else the rest is made again in each round")
+                rank_zero_info(line)
 
     def _builder(self, maker: PairMaker, clips: Sequence[Clip]) -> PairBuilder:
         return PairBuilder(
