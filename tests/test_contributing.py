@@ -201,6 +201,7 @@ def run(package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}, cwd=package)
 
 
+@pytest.mark.slow  # tests/models has a suite of all families
 def test_a_new_family_is_loaded_without_a_warning_and_scores_as_the_plain_model(package: Path, tmp_path: Path) -> None:
     done = run(package, "-c", FAMILY, str(tmp_path / "base"))
     assert done.returncode == 0, done.stderr

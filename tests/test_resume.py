@@ -412,6 +412,7 @@ def test_a_run_keeps_the_rounds_that_it_has(finished: Path, tmp_path: Path, caps
     assert "has 2 rounds already" in line
 
 
+@pytest.mark.slow  # the run itself is moved above
 def test_a_base_and_clips_that_were_moved_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clips, moved = tmp_path / "clips", tmp_path / "moved"
     clips.mkdir()
@@ -543,6 +544,7 @@ def test_a_line_of_the_metrics_that_a_kill_cut_off_is_left_out(tmp_path: Path) -
     assert [row["step"] for row in read_rows(path)] == ["0", "1"]
 
 
+@pytest.mark.slow  # it is in the metrics once, too, below
 def test_every_step_is_in_wandb_once_after_a_kill(
     run: Path, half: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,7 @@ def test_its_page_shows_what_is_in_its_files(run: Path, tmp_path: Path) -> None:
         visited.check(address)
 
 
+@pytest.mark.slow  # runs that were killed end as equals below
 def test_the_same_seed_gives_the_same_run_and_another_another(run: Path, runs: Path) -> None:
     assert_same_run(run, fit(runs))
     other = fit(runs, "--seed_everything=1", "--trainer.max_epochs=1")

@@ -217,6 +217,7 @@ def test_lightnings_own_optimizers_are_one_line(given: list[str], capsys: pytest
     assert "model.optimizer" in complaint(["fit", *given], capsys)
 
 
+@pytest.mark.slow  # the flags are accepted or refused above
 def test_flags_that_change_nothing_in_what_is_learned(
     plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

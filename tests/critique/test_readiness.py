@@ -202,6 +202,7 @@ def test_the_good_base_is_told_from_those_with_a_weak_critic(filmed: tuple[list[
         assert "two critiques of one answer disagree" in weak.concerns()
 
 
+@pytest.mark.slow  # a weak critic is told above
 def test_a_critic_that_is_sure_and_wrong_is_told_by_labels(
     filmed: tuple[list[Clip], list[Frames]], tmp_path: Path
 ) -> None:
