@@ -17,7 +17,8 @@ OTHERS ?= $(wildcard bases/small-* bases/large-* bases/weak-* bases/natural*)
 # The base of the experiments in natural language, put together at their first run.
 NATURAL := $(if $(findstring natural,$(EXP)),bases/natural/README.md)
 export SAVI_BENCHMARKS = $(BENCHMARKS)
-# Python compiles what is imported, once. pip would compile everything, which takes two minutes.
+# Python compiles what is imported, once. pip would compile everything, which takes two minutes. So bytecode is written
+# here even where the user's shell says otherwise: without it every process would compile all of its libraries.
 export PYTHONDONTWRITEBYTECODE :=
 comma := ,
 

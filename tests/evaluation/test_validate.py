@@ -133,7 +133,7 @@ def test_the_demo_shows_on_the_samples_what_a_miniature_knows(
     assert "unread" not in said
 
 
-@pytest.mark.slow  # tests/runs/test_predict.py kills the same writing of replies
+@pytest.mark.slow  # a log that was cut off is read below, and tests/runs/test_predict.py kills a command
 def test_a_killed_evaluation_goes_on_and_ends_with_the_same_files(
     evaluation: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
